@@ -1,0 +1,1 @@
+"""longreach: MCP tools as supervised actors on NATS."""
