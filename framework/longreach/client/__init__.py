@@ -1,0 +1,1 @@
+"""The mesh: the client's view of all nodes."""

@@ -1,0 +1,363 @@
+"""One call: its attempts, each with a reply subject of its own, until exactly one ending.
+
+The client's hot path. An attempt that is answered at once costs a dictionary entry, a future and one
+message; only what fails comes to `policy.retry`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from longreach.client import endings
+from longreach.client.options import DEFAULT_TIMEOUT_S, CallOptions, OnProgress
+from longreach.client.results import RawResult, decode_result
+from longreach.errors import LongreachError, RemoteError
+from longreach.observe import event
+from longreach.policy.liveness import Lost, NodeId
+from longreach.policy.retry import Again, Failure, RetryState, decide
+from longreach.wire import codes, frames, jsonrpc
+from longreach.wire.subjects import ROOT, check_subject
+from longreach.wire.tokens import encode_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longreach.client.inbox import Inbox, Waiter
+    from longreach.client.questions import Questions
+    from longreach.client.vigil import Vigil
+    from longreach.clock import Clock
+    from longreach.policy.retry import Hints, RetryBudget
+    from longreach.policy.route import Candidate
+    from longreach.transport.link import Link
+
+_log = logging.getLogger("longreach.client.caller")
+_META = msgspec.json.encode(
+    {
+        "io.modelcontextprotocol/protocolVersion": codes.PROTOCOL_VERSION,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "longreach", "version": "0.1.0"},
+    }
+)
+
+
+class Target(NamedTuple):
+    """What is called: names, not tokens."""
+
+    server: str
+    tool: str
+
+    def __str__(self) -> str:
+        return f"{self.server}.{self.tool}"
+
+
+class Plan(NamedTuple):
+    """What is known about a target before it is called; made anew when the catalog changes."""
+
+    target: Target
+    candidates: Callable[[frozenset[str]], tuple[Candidate, ...]]
+    hints: Callable[[], Hints]
+    timeout_s: float | None
+    name_json: bytes
+
+
+class Outcome(NamedTuple):
+    """A call that was answered: the result, how many attempts it took, and why those before failed."""
+
+    result: RawResult
+    attempts: int
+    retries: tuple[str, ...]
+
+
+class CallStats(msgspec.Struct):
+    """What a mesh has done so far."""
+
+    calls: int = 0
+    answered: int = 0
+    failed: int = 0
+    attempts: int = 0
+    retried: int = 0
+
+
+class _Attempt:
+    """One message on its way, and who has it."""
+
+    __slots__ = ("node", "on_progress", "region", "subject", "token", "waiter")
+
+    def __init__(self, token: str, subject: str, region: str, on_progress: OnProgress | None) -> None:
+        self.token = token
+        self.subject = subject
+        self.region = region
+        self.on_progress = on_progress
+        self.node: NodeId | None = None
+        self.waiter: Waiter
+
+
+class Caller:
+    """Makes calls over one link.
+
+    Args:
+        link: the connection.
+        inbox: where answers arrive.
+        questions: for cancels.
+        vigil: watches over calls that take their time.
+        clock: the time.
+        budget: of re-runs whose first run may have happened.
+        namespace: namespace token.
+        via: the `via` token of this client.
+        caller: the `caller` token of this client.
+        skew_ms: how far ahead the nodes' clocks may be, to be allowed for in deadlines.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        inbox: Inbox,
+        questions: Questions,
+        vigil: Vigil,
+        clock: Clock,
+        budget: RetryBudget,
+        *,
+        namespace: str,
+        via: str,
+        caller: str,
+        skew_ms: Callable[[], int],
+    ) -> None:
+        self._link = link
+        self._inbox = inbox
+        self._questions = questions
+        self._vigil = vigil
+        self._clock = clock
+        self._budget = budget
+        self._base = f"{ROOT}.{namespace}."
+        self._asker = f".{via}.{caller}.tools-call."
+        self._skew_ms = skew_ms
+        self._attempts: dict[str, _Attempt] = {}
+        self._subjects: dict[tuple[Target, str, str], str] = {}
+        self._count = 0
+        self.stats = CallStats()
+
+    async def call(self, plan: Plan, arguments: bytes, options: CallOptions) -> Outcome:
+        """Call, retry what may be retried, and return the result.
+
+        Raises:
+            LongreachError: the one ending of a call that has no result; `delivered` says whether it ran.
+        """
+        stats = self.stats
+        stats.calls += 1
+        now = self._clock.monotonic()
+        timeout_s = options.timeout_s or plan.timeout_s or DEFAULT_TIMEOUT_S
+        deadline = now + timeout_s
+        self._budget.began(now)
+        try:
+            candidates = plan.candidates(frozenset())
+            if candidates:
+                answer = await self._attempt(plan, candidates[0], arguments, options, deadline)
+                if type(answer) is RawResult:
+                    stats.answered += 1
+                    return Outcome(answer, 1, ())
+            else:
+                answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=options.region)
+            outcome = await self._again(plan, arguments, options, deadline, timeout_s, answer)
+        except BaseException:
+            stats.failed += 1
+            raise
+        stats.answered += 1
+        return outcome
+
+    def lost(self, loss: Lost) -> None:
+        """Liveness gave a call up."""
+        attempt = self._attempts.get(loss.call)
+        if attempt is not None:
+            failure = Failure(delivered=loss.delivered, reason=loss.reason, region=attempt.region)
+            self._end(attempt, failure)
+
+    def denied(self, subject: str) -> None:
+        """The broker refused to publish on `subject`, which it names in lower case."""
+        for attempt in tuple(self._attempts.values()):
+            if attempt.subject == subject:
+                self._end(
+                    attempt, Failure(delivered="no", reason=endings.DENIED, region=attempt.region)
+                )
+
+    async def _again(
+        self,
+        plan: Plan,
+        arguments: bytes,
+        options: CallOptions,
+        deadline: float,
+        timeout_s: float,
+        answer: RawResult | Failure | LongreachError,
+    ) -> Outcome:
+        state = RetryState()
+        retries: list[str] = []
+        while True:
+            if isinstance(answer, RawResult):
+                return Outcome(answer, len(retries) + 1, tuple(retries))
+            if isinstance(answer, LongreachError):
+                raise answer
+            now = self._clock.monotonic()
+            state.failed(answer, now)
+            verdict = decide(
+                answer,
+                state,
+                hints=plan.hints(),
+                caller_said=options.idempotent,
+                candidates=plan.candidates(state.denied_regions),
+                budget=self._budget,
+                now=now,
+                deadline=deadline,
+                random=random.random,
+            )
+            if not isinstance(verdict, Again):
+                raise endings.to_error(
+                    answer, str(plan.target), timeout_s=timeout_s, residency=options.residency
+                )
+            event(
+                _log, "call.retried", logging.DEBUG, target=str(plan.target), reason=answer.reason,
+                region=verdict.candidate.region,
+            )  # fmt: skip
+            retries.append(answer.reason)
+            self.stats.retried += 1
+            if verdict.delay_s > 0:
+                await asyncio.sleep(verdict.delay_s)
+            answer = await self._attempt(plan, verdict.candidate, arguments, options, deadline)
+
+    async def _attempt(
+        self, plan: Plan, candidate: Candidate, arguments: bytes, options: CallOptions, deadline: float
+    ) -> RawResult | Failure | LongreachError:
+        left_s = deadline - self._clock.monotonic()
+        deadline_ms = self._clock.wall_ms() + int(left_s * 1000) + self._skew_ms()
+        token = self._inbox.new_token(deadline_ms)
+        key = (plan.target, candidate.region, candidate.to)
+        known = self._subjects.get(key) or self._new_subject(key)
+        attempt = _Attempt(token, known, candidate.region, options.on_progress)
+        body = self._body(plan.name_json, arguments, token if options.on_progress else None)
+        waiter = attempt.waiter = self._inbox.expect(token, attempt_frames(self, attempt))
+        try:
+            reply = self._inbox.reply_subject(encode_token(candidate.region), token)
+            self._link.send(known, body, reply)
+        except LongreachError as error:
+            self._inbox.forget(token)
+            return endings.from_refusal(error, candidate.region)
+        self.stats.attempts += 1
+        self._attempts[token] = attempt
+        self._vigil.liveness.sent(token, plan.target.server, candidate.region, self._clock.monotonic())
+        self._vigil.wake()
+        timer = asyncio.get_running_loop().call_later(left_s, self._expire, attempt)
+        try:
+            answer: Any = await waiter.future
+        except asyncio.CancelledError:
+            self._cancel(attempt, plan.target.server)
+            raise
+        finally:
+            timer.cancel()
+            self._inbox.forget(token)
+            self._attempts.pop(token, None)
+            self._vigil.liveness.ended(token)
+        if type(answer) is bytes:
+            return self._read(answer, candidate.region)
+        if answer is None:
+            return Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
+        if answer.reason == endings.DEADLINE:
+            self._cancel(attempt, plan.target.server)
+        return answer  # type: ignore[no-any-return]
+
+    def _new_subject(self, key: tuple[Target, str, str]) -> str:
+        target, region, to = key
+        subject = (
+            f"{self._base}{encode_token(region)}.req.{encode_token(target.server)}.{to}"
+            f"{self._asker}{encode_token(target.tool)}"
+        )
+        check_subject(subject)
+        if len(self._subjects) > 10_000:
+            self._subjects.clear()
+        self._subjects[key] = subject
+        return subject
+
+    def _body(self, name_json: bytes, arguments: bytes, progress_token: str | None) -> bytes:
+        self._count += 1
+        meta = _META
+        if progress_token is not None:
+            meta = b'%s,"progressToken":"%s"}' % (_META[:-1], progress_token.encode())
+        return (
+            b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%s,"arguments":%s,"_meta":%s}}'
+            % (self._count, name_json, arguments, meta)
+        )
+
+    def _read(self, answer: bytes, region: str) -> RawResult | Failure | LongreachError:
+        try:
+            response = jsonrpc.decode_response(answer)
+        except jsonrpc.Malformed as error:
+            return RemoteError(f"the node's answer is no JSON-RPC response: {error}", region=region)
+        if response.error is not msgspec.UNSET:
+            return endings.from_error(response.error, region)
+        try:
+            return decode_result(response.result)
+        except RemoteError as error:
+            return error
+
+    def _expire(self, attempt: _Attempt) -> None:
+        failure = Failure(delivered="unknown", reason=endings.DEADLINE, region=attempt.region)
+        self._end(attempt, failure)
+
+    def _end(self, attempt: _Attempt, failure: Failure) -> None:
+        if not attempt.waiter.future.done():
+            attempt.waiter.future.set_result(failure)  # type: ignore[arg-type]
+
+    def _cancel(self, attempt: _Attempt, server: str) -> None:
+        """Tell whoever has the call that nobody waits for it any more."""
+        node = attempt.node
+        if node is not None:
+            subject = self._questions.node_subject(node.region, node.identity, node.instance, "cancel")
+        else:
+            subject = self._questions.all_subject(attempt.region, server, "cancel")
+        body = msgspec.json.encode(frames.CancelRequest([attempt.token]))
+        try:
+            self._questions.post(subject, body, self._inbox.new_token(0))
+        except LongreachError as error:
+            event(_log, "cancel.unsent", logging.DEBUG, call=attempt.token, reason=str(error))
+
+    def accepted(self, attempt: _Attempt, body: bytes) -> None:
+        """A node says that it has the call."""
+        try:
+            who = frames.decode(body, frames.Accepted)
+        except msgspec.DecodeError as error:
+            event(_log, "frame.malformed", logging.WARNING, call=attempt.token, reason=str(error))
+            return
+        attempt.node = NodeId(who.region, who.identity, who.instance)
+        self._vigil.liveness.accepted(attempt.token, attempt.node, self._clock.monotonic())
+        self._vigil.wake()
+
+
+def attempt_frames(caller: Caller, attempt: _Attempt) -> Callable[[str, bytes], None]:
+    """What is done with the frames of one attempt."""
+
+    def take(kind: str, body: bytes) -> None:
+        if kind == "accepted":
+            caller.accepted(attempt, body)
+        elif kind == "note" and attempt.on_progress is not None:
+            pass_progress(attempt.on_progress, body)
+
+    return take
+
+
+def pass_progress(on_progress: OnProgress, body: bytes) -> None:
+    """Hand a progress notification to the user's function; what that raises is logged, and is its own."""
+    try:
+        note = jsonrpc.decode_notification(body)
+        if note.method != "notifications/progress":
+            return
+        params = msgspec.json.decode(note.params)
+        progress, total, message = params["progress"], params.get("total"), params.get("message")
+    except (jsonrpc.Malformed, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+        event(_log, "frame.malformed", logging.WARNING, reason=str(error))
+        return
+    try:
+        on_progress(progress, total, message)
+    except Exception:
+        _log.exception("progress.failed")

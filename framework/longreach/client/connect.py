@@ -1,0 +1,138 @@
+"""`connect`: from a broker's URL to a `Mesh`."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from longreach.client.mesh import Mesh
+from longreach.client.options import CallOptions
+from longreach.client.session import Session
+from longreach.clock import SYSTEM_CLOCK
+from longreach.errors import BrokerUnavailable
+from longreach.transport.embedded import find_running
+from longreach.transport.natslink import NatsLink
+from longreach.transport.options import NatsOptions
+
+if TYPE_CHECKING:
+    from longreach.transport.link import Link
+
+NO_EMBEDDED = (
+    "no broker: none was named, and no node of yours runs an embedded one. "
+    "Start a node with `longreach run module:server`, or name a broker (nats=... or --nats)"
+)
+
+
+def connect(
+    nats: str | Sequence[str] | None = None,
+    *,
+    region: str | None = None,
+    residency: Sequence[str] | None = None,
+    prefer: Sequence[str] = (),
+    namespace: str = "default",
+    caller: str | None = None,
+    servers: Sequence[str] | None = None,
+    timeout_s: float | None = None,
+    wait_s: float = 2.0,
+    connection: NatsOptions | None = None,
+    link: Link | None = None,
+) -> Connecting:
+    """Connect to the mesh: ``async with connect() as mesh`` or ``mesh = await connect()``.
+
+    Args:
+        nats: the broker's URL, or several, home first; without any, the embedded broker of a node that
+            this user runs on this machine.
+        region: home: asked first.
+        residency: the only regions that this connection publishes to and hears. None: any.
+        prefer: regions asked after home, in order.
+        namespace: the tenant.
+        caller: the name that the broker's permissions give to this client.
+        servers: be told of these servers only; permissions may demand it.
+        timeout_s: the time limit of calls, retries included; None: the tool's own, or 60 s.
+        wait_s: how long to wait for a broker.
+        connection: credentials and TLS; `nats` takes the place of its URLs.
+        link: a connection that is there already, such as a `MemoryLink` in tests.
+
+    Raises:
+        BrokerUnavailable: no broker within `wait_s`.
+        CredentialsRejected: the broker does not accept the credentials.
+    """
+    options = CallOptions(
+        timeout_s=timeout_s,
+        region=region,
+        prefer=tuple(prefer),
+        residency=frozenset(residency) if residency is not None else None,
+    )
+    urls = (nats,) if isinstance(nats, str) else tuple(nats or ())
+    base = connection or NatsOptions()
+    if urls:
+        base = msgspec.structs.replace(base, urls=tuple(u for url in urls for u in url.split(",")))
+    return Connecting(base, options, namespace, caller, servers, wait_s, link)
+
+
+class Connecting:
+    """A connection about to be made: await it, or enter it."""
+
+    def __init__(
+        self,
+        connection: NatsOptions,
+        options: CallOptions,
+        namespace: str,
+        caller: str | None,
+        servers: Sequence[str] | None,
+        wait_s: float,
+        link: Link | None,
+    ) -> None:
+        self._connection = connection
+        self._options = options
+        self._namespace = namespace
+        self._caller = caller
+        self._servers = servers
+        self._wait_s = wait_s
+        self._link = link
+        self._mesh: Mesh | None = None
+
+    def __await__(self) -> Generator[Any, None, Mesh]:
+        return self._open().__await__()
+
+    async def __aenter__(self) -> Mesh:
+        self._mesh = await self._open()
+        return self._mesh
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._mesh is not None:
+            await self._mesh.close()
+
+    async def _open(self) -> Mesh:
+        link = self._link if self._link is not None else await self._new_link()
+        session = Session(
+            link,
+            SYSTEM_CLOCK,
+            namespace=self._namespace,
+            caller=self._caller,
+            residency=self._options.residency,
+            servers=self._servers,
+        )
+        try:
+            await session.open()
+        except BaseException:
+            await session.close()
+            raise
+        return Mesh(session, self._options)
+
+    async def _new_link(self) -> Link:
+        options = self._connection
+        if not options.urls:
+            found = find_running()
+            if found is None:
+                raise BrokerUnavailable(NO_EMBEDDED)
+            options = msgspec.structs.replace(options, urls=(found.url,), token=found.token)
+        return await NatsLink.open(options, wait=False, timeout_s=self._wait_s)

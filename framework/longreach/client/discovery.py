@@ -1,0 +1,289 @@
+"""Discovery: what the mesh offers, kept up to date without asking anybody twice.
+
+Announcements are heard as they come; `who` asks for them at once. What an announcement's digest stands
+for is fetched once, when somebody needs that server, from a node that announced it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+import tenacity
+
+from longreach.errors import LongreachError
+from longreach.observe import event
+from longreach.policy.catalog import Catalog, Hearing
+from longreach.wire import frames
+from longreach.wire.subjects import ROOT
+from longreach.wire.tokens import encode_token
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from longreach.client.inbox import Answer
+    from longreach.client.questions import Questions
+    from longreach.clock import Clock
+    from longreach.policy.liveness import NodeId
+    from longreach.tasks import TaskSet
+    from longreach.transport.link import Headers, Link, Subscription
+
+_log = logging.getLogger("longreach.client.discovery")
+
+_WHO_QUIET_S = 0.08
+"""`who` is over when nobody new has answered for so long: nodes answer within a jitter of 30 ms."""
+_WHO_LIMIT_S = 0.5
+_FETCH_TIMEOUT_S = 1.0
+_DIGESTS_PER_ASK = 2000
+_EXPIRE_EVERY_S = 5.0
+
+Listener = "Callable[[Catalog, Catalog], None]"
+
+
+class Discovery:
+    """Keeps the catalog of one client.
+
+    Args:
+        link: the connection.
+        questions: asks `who` and for blobs.
+        clock: the time.
+        tasks: owns the fetches.
+        namespace: namespace token.
+        regions: the regions this client may hear and ask; None: all.
+        servers: the servers it is about; None: all.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        questions: Questions,
+        clock: Clock,
+        tasks: TaskSet,
+        *,
+        namespace: str,
+        regions: Sequence[str] | None,
+        servers: Sequence[str] | None,
+    ) -> None:
+        self._link = link
+        self._questions = questions
+        self._clock = clock
+        self._tasks = tasks
+        self._namespace = namespace
+        self._regions = regions
+        self._servers = frozenset(servers) if servers is not None else None
+        self._subscriptions: list[Subscription] = []
+        self._listeners: list[Callable[[Catalog, Catalog], None]] = []
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._wanted: set[str] = set()
+        self.catalog = Catalog()
+        self.hearing = Hearing()
+        self._last_who = -1e9
+        self._who_task: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Hear announcements, and forget nodes that fell silent."""
+        for region in self._regions if self._regions is not None else ("*",):
+            token = region if region == "*" else encode_token(region)
+            for server in self._servers if self._servers is not None else ("*",):
+                name = server if server == "*" else encode_token(server)
+                subject = f"{ROOT}.{self._namespace}.{token}.adv.{name}.*.*"
+                self._subscriptions.append(self._link.subscribe(subject, self._announced))
+        self._tasks.spawn(self._expire(), name="expire")
+
+    def close(self) -> None:
+        """Hear no more."""
+        for subscription in self._subscriptions:
+            self._link.unsubscribe(subscription)
+        self._subscriptions.clear()
+
+    def on_change(self, listener: Callable[[Catalog, Catalog], None]) -> Callable[[], None]:
+        """Tell `listener` the old and the new catalog at each change; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def node_died(self, node: NodeId) -> None:
+        """Liveness found a node dead: nothing is routed to it until it announces itself again."""
+        self._replace(self.catalog.without_node(node.identity, node.instance))
+
+    async def refresh(self, timeout_s: float = _WHO_LIMIT_S, *, expected: int = 0) -> None:
+        """Ask `who`, and return when all who answer have, at most `timeout_s` later.
+
+        Several who ask at the same time share one question.
+        """
+        if self._who_task is None or self._who_task.done():
+            self._who_task = self._tasks.spawn(self._who(timeout_s), name="who")
+        await asyncio.shield(self._who_task)
+
+    async def census(self, timeout_s: float = _WHO_LIMIT_S) -> None:
+        """Ask `who`, and forget every node that does not answer."""
+        began = self._clock.monotonic()
+        await self.refresh(timeout_s)
+        silent = [
+            instance
+            for instance in self.catalog.instances.values()
+            if self.hearing.last_heard(instance) < began
+        ]
+        catalog = self.catalog
+        for instance in silent:
+            catalog = catalog.without_node(instance.identity, instance.instance)
+        self._replace(catalog)
+
+    async def want(self, server: str) -> None:
+        """Have the manifest and tools of `server` in the catalog, as far as they can be had."""
+        self._wanted.add(server)
+        for _ in range(3):  # a manifest, its tools, and what changed meanwhile
+            if not self._missing({server}):
+                return
+            await self._fetch({server})
+
+    async def want_all(self) -> None:
+        """Have everything in the catalog that is announced."""
+        servers = {instance.server for instance in self.catalog.instances.values()}
+        self._wanted |= servers
+        for _ in range(3):
+            if not self._missing(servers):
+                return
+            await self._fetch(servers)
+
+    async def _who(self, timeout_s: float) -> None:
+        if not self._link.is_up:
+            return
+        loop = asyncio.get_running_loop()
+        token = self._questions.inbox.new_token(self._clock.wall_ms() + int(timeout_s * 1000) + 1000)
+        heard = asyncio.Event()
+
+        def answered(answer: Answer) -> None:
+            if answer is not None:
+                self._who_answered(answer)
+            heard.set()
+
+        self._questions.inbox.gather(token, answered)
+        end = loop.time() + timeout_s
+        try:
+            for region in self._regions if self._regions is not None else (None,):
+                self._questions.post(self._questions.who_subject(region), b"{}", token)
+            quiet_s = _WHO_QUIET_S + 2 * self._link.rtt_s
+            while (left_s := end - loop.time()) > 0:
+                heard.clear()
+                try:
+                    async with asyncio.timeout(min(quiet_s, left_s)):
+                        await heard.wait()
+                except TimeoutError:
+                    return
+        except LongreachError as error:
+            event(_log, "who.unsent", logging.DEBUG, reason=str(error))
+        finally:
+            self._questions.inbox.forget(token)
+
+    def _who_answered(self, answer: bytes) -> None:
+        try:
+            announcements = frames.decode(answer, frames.WhoReply).announcements
+        except msgspec.DecodeError as error:
+            event(_log, "announcement.malformed", logging.WARNING, reason=str(error))
+            return
+        for announcement in announcements:
+            self._apply(announcement)
+
+    def _announced(self, subject: str, _: str, data: bytes, __: Headers | None) -> None:
+        try:
+            announcement = frames.decode(data, frames.Announcement)
+        except msgspec.DecodeError as error:
+            event(_log, "announcement.malformed", logging.WARNING, subject=subject, reason=str(error))
+            return
+        parts = subject.split(".")
+        said = (announcement.region, announcement.server, announcement.identity, announcement.instance)
+        if tuple(map(encode_token, said)) != (parts[3], parts[5], parts[6], parts[7]):
+            event(_log, "announcement.forged", logging.WARNING, subject=subject)
+            return
+        self._apply(announcement)
+
+    def _apply(self, announcement: frames.Announcement) -> None:
+        if self._servers is not None and announcement.server not in self._servers:
+            return
+        if self._regions is not None and announcement.region not in self._regions:
+            return
+        now = self._clock.monotonic()
+        catalog = self.catalog.apply(announcement, now, self._clock.wall_ms())
+        self.hearing.heard(announcement, now)
+        self._replace(catalog)
+        if announcement.server in self._wanted and self._missing({announcement.server}):
+            self._tasks.spawn(self._fetch({announcement.server}), name=f"fetch {announcement.server}")
+
+    def _replace(self, catalog: Catalog) -> None:
+        before = self.catalog
+        if catalog is before:
+            return
+        self.catalog = catalog
+        for listener in tuple(self._listeners):
+            listener(before, catalog)
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(_EXPIRE_EVERY_S)
+            if self._link.is_up:
+                self._replace(self.catalog.expire(self._clock.monotonic(), self.hearing))
+
+    def _missing(self, servers: Iterable[str]) -> list[tuple[str, tuple[NodeId, ...]]]:
+        wanted = set(servers)
+        return [(digest, holders) for digest, holders in self.catalog.missing(wanted) if holders]
+
+    async def _fetch(self, servers: set[str]) -> None:
+        """Fetch what is missing of `servers`; what somebody else fetches already is waited for."""
+        plan: dict[NodeId, list[str]] = {}
+        waiting: set[asyncio.Task[None]] = set()
+        for digest, holders in self._missing(servers):
+            running = self._fetching.get(digest)
+            if running is not None:
+                waiting.add(running)
+            else:
+                plan.setdefault(holders[0], []).append(digest)
+        for node, digests in plan.items():
+            task = self._tasks.spawn(self._fetch_from(node, digests, servers), name=f"fetch from {node}")
+            for digest in digests:
+                self._fetching[digest] = task
+            waiting.add(task)
+        if waiting:
+            await asyncio.wait(waiting)
+
+    async def _fetch_from(self, first: NodeId, digests: list[str], servers: set[str]) -> None:
+        left = list(digests)
+        try:
+            async for attempt in tenacity.AsyncRetrying(
+                stop=tenacity.stop_after_attempt(4),
+                wait=tenacity.wait_random_exponential(multiplier=0.05, max=0.5),
+                retry=tenacity.retry_if_exception_type(LongreachError),
+                reraise=True,
+            ):
+                with attempt:
+                    node = self._holder(left, servers, first, attempt.retry_state.attempt_number)
+                    if node is None:
+                        return
+                    await self._pull(node, left)
+        except LongreachError as error:
+            event(_log, "fetch.failed", logging.WARNING, node=str(first), reason=str(error))
+        finally:
+            for digest in digests:
+                self._fetching.pop(digest, None)
+
+    def _holder(self, left: list[str], servers: set[str], first: NodeId, attempt: int) -> NodeId | None:
+        holders = [node for digest, nodes in self._missing(servers) if digest in left for node in nodes]
+        if not holders:
+            return None
+        return first if attempt == 1 and first in holders else holders[(attempt - 1) % len(holders)]
+
+    async def _pull(self, node: NodeId, left: list[str]) -> None:
+        """Ask `node` for what is `left` until it has sent it all; `left` shrinks as it arrives."""
+        subject = self._questions.node_subject(node.region, node.identity, node.instance, "blobs")
+        while left:
+            asked = left[:_DIGESTS_PER_ASK]
+            body = msgspec.json.encode(frames.BlobsRequest(asked))
+            answer = await self._questions.ask(subject, body, _FETCH_TIMEOUT_S + 4 * self._link.rtt_s)
+            reply = frames.decode(answer, frames.BlobsReply)
+            got = frames.by_digest(reply)
+            self._replace(self.catalog.with_blobs(got))
+            still = [digest for digest in left if digest not in got]
+            if len(still) == len(left):
+                raise LongreachError(f"{node} announced what it does not have")
+            left[:] = still

@@ -1,0 +1,115 @@
+"""How an attempt ended: from replies and losses to `Failure`, and from the last failure to an error.
+
+The one place that reads the closed table of docs/binding.md (Endings) on the client's side.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from longreach.errors import (
+    BrokerUnavailable,
+    CallTimeout,
+    LongreachError,
+    NotFound,
+    NotStarted,
+    OutcomeUnknown,
+    PermissionDenied,
+    RemoteError,
+    ResidencyRefused,
+    TooLarge,
+)
+from longreach.policy.retry import Failure
+from longreach.wire import codes, jsonrpc
+
+if TYPE_CHECKING:
+    from longreach.wire.jsonrpc import RpcError
+
+NO_RESPONDERS = "no_responders"
+CUT_OFF = "cut_off"
+DEADLINE = "deadline"
+DENIED = "denied"
+LINK = "link"
+TOO_LARGE = "too_large"
+
+_UNKNOWN_TEXT = {
+    "node_died": "the node that had the call died",
+    "node_stuck": "the node that had the call stopped answering",
+    "gone": "the node that had the call no longer has it, and its answer did not arrive",
+    "nobody_has_it": "no node says that it has the call",
+    CUT_OFF: "the node drained and cut the call off at its time limit",
+}
+
+
+def from_error(error: RpcError, region: str) -> Failure | RemoteError:
+    """What a JSON-RPC error means: not started, cut off, or a terminal reply."""
+    refused = jsonrpc.not_started(error)
+    if refused is not None:
+        reason, retry_after_s = refused
+        return Failure(delivered="no", reason=reason, region=region, retry_after_s=retry_after_s)
+    reason = error.data.get("reason") if isinstance(error.data, dict) else None
+    if reason == CUT_OFF:
+        return Failure(delivered="unknown", reason=CUT_OFF, region=region)
+    if reason == DEADLINE:
+        return Failure(delivered="unknown", reason=DEADLINE, region=region)
+    retryable = error.code not in (codes.INVALID_PARAMS, codes.INVALID_REQUEST, codes.MISMATCH)
+    return RemoteError(
+        f"the node answered with error {error.code}: {error.message}",
+        code=error.code,
+        data=error.data,
+        reason=reason if isinstance(reason, str) else None,
+        retryable=retryable,
+        region=region,
+    )
+
+
+def from_refusal(error: LongreachError, region: str) -> Failure | LongreachError:
+    """What it means that the link would not send: a failure to retry, or the error that ends the call."""
+    if isinstance(error, TooLarge):
+        return error
+    reason = LINK if isinstance(error, BrokerUnavailable) else (error.reason or LINK)
+    return Failure(delivered="no", reason=reason, region=region)
+
+
+def to_error(failure: Failure, target: str, *, timeout_s: float, residency: frozenset[str] | None) -> LongreachError:
+    """The error that the caller sees after its last attempt ended in `failure`."""
+    fields = {"reason": failure.reason, "region": failure.region}
+    if failure.reason == DEADLINE:
+        text = f"{target} did not answer within {timeout_s:g} s"
+        if failure.delivered == "unknown":
+            text += "; it may have run. Allow more with timeout_s, or ask `longreach ls` who serves it"
+        return CallTimeout(text, delivered=failure.delivered, **fields)
+    if failure.delivered == "unknown":
+        why = _UNKNOWN_TEXT.get(failure.reason, failure.reason)
+        text = (
+            f"the outcome of {target} is unknown: {why}. It was not run again, because nothing says that "
+            f"it may be: mark the tool read_only or idempotent, or call with idempotent=True"
+        )
+        return OutcomeUnknown(text, **fields)
+    return _refused(failure, target, residency, fields)
+
+
+def _refused(
+    failure: Failure, target: str, residency: frozenset[str] | None, fields: dict[str, str | None]
+) -> LongreachError:
+    if failure.reason == DENIED:
+        text = (
+            f"the broker's permissions do not allow {target} in region {failure.region}: "
+            f"`longreach subject {target}` prints the permission that is needed"
+        )
+        return PermissionDenied(text, **fields)
+    if failure.reason == LINK:
+        return BrokerUnavailable(f"no connection to a broker; {target} was not sent", **fields)
+    if failure.reason == NO_RESPONDERS:
+        if residency is not None:
+            text = f"no node offers {target} in {_regions(residency)}, and residency allows no other region"
+            return ResidencyRefused(text, **fields)
+        text = f"no node offers {target} just now: start one, or see `longreach ls` for what is up"
+        return NotFound(text, retryable=True, **fields)
+    text = f"{target} was refused before it began: {failure.reason}; nothing ran, so it can be called again"
+    return NotStarted(text, retry_after_s=failure.retry_after_s, **fields)
+
+
+def _regions(regions: frozenset[str]) -> str:
+    names = sorted(regions)
+    return f"region {names[0]}" if len(names) == 1 else f"regions {', '.join(names)}"

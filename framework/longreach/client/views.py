@@ -1,0 +1,92 @@
+"""From a catalog to what people ask of it: lists of tools, servers and nodes, and what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from longreach.client.info import Change, NodeInfo, ServerInfo, ToolInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from longreach.policy.catalog import Catalog, Hearing, Instance
+
+
+def list_tools(catalog: Catalog, server: str | None) -> list[ToolInfo]:
+    """Every tool whose definition is known, by server and name."""
+    return [
+        ToolInfo(
+            server=entry.server,
+            tool=entry.tool,
+            versions=tuple(entry.versions),
+            regions=tuple(entry.regions),
+            digest=entry.digest,
+        )
+        for entry in catalog.list_tools(server)
+    ]
+
+
+def list_servers(catalog: Catalog) -> list[ServerInfo]:
+    """Every server, by name."""
+    by_name: dict[str, list[Instance]] = {}
+    for instance in catalog.instances.values():
+        by_name.setdefault(instance.server, []).append(instance)
+    servers = []
+    for name, instances in sorted(by_name.items()):
+        manifests = [catalog.manifests[i.digest] for i in instances if i.digest in catalog.manifests]
+        servers.append(
+            ServerInfo(
+                name=name,
+                title=next((m.title for m in manifests if m.title), None),
+                versions=tuple(sorted({i.version for i in instances})),
+                regions=tuple(sorted({i.region for i in instances})),
+                instances=len(instances),
+                tools=len({digest for manifest in manifests for digest in manifest.tools}),
+            )
+        )
+    return servers
+
+
+def list_nodes(catalog: Catalog, hearing: Hearing, now: float) -> list[NodeInfo]:
+    """Every node, by name."""
+    by_node: dict[tuple[str, str], list[Instance]] = {}
+    for instance in catalog.instances.values():
+        by_node.setdefault((instance.identity, instance.instance), []).append(instance)
+    return [
+        NodeInfo(
+            identity=identity,
+            instance=name,
+            region=instances[0].region,
+            labels=dict(instances[0].labels),
+            servers=tuple(sorted(i.server for i in instances)),
+            heard_s_ago=max(0.0, now - max(hearing.last_heard(i) for i in instances)),
+            skew_ms=instances[0].skew_ms,
+        )
+        for (identity, name), instances in sorted(by_node.items())
+    ]
+
+
+def diff(before: Catalog, after: Catalog, *, overflow: bool) -> Iterator[Change]:
+    """What changed from one catalog to the next; a single ``resync`` where the reader fell behind."""
+    if overflow:
+        yield Change(kind="resync", server=None, node=None, region=None, revision=after.revision)
+        return
+    for key, instance in after.instances.items():
+        old = before.instances.get(key)
+        if old is None:
+            yield _change("node_up", instance, after.revision)
+        elif old.digest != instance.digest:
+            yield _change("tools_changed", instance, after.revision)
+    for key, instance in before.instances.items():
+        if key not in after.instances:
+            yield _change("node_down", instance, after.revision)
+
+
+def _change(kind: str, instance: Instance, revision: int) -> Change:
+    return Change(
+        kind=kind,  # type: ignore[arg-type]
+        server=instance.server,
+        node=f"{instance.identity}.{instance.instance}",
+        region=instance.region,
+        revision=revision,
+    )

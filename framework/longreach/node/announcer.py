@@ -1,0 +1,152 @@
+"""What a node tells of itself: announcements, answers to `who`, and blobs by digest.
+
+Soft state: an announcement is repeated as a heartbeat, and is the same message whether it is sent
+because something changed, because time passed or because somebody asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from longreach.errors import LongreachError
+from longreach.observe import event
+from longreach.wire import frames
+from longreach.wire.manifest import Bundle, build_bundle
+from longreach.wire.subjects import Adv
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from longreach.actor.server import Server
+    from longreach.clock import Clock
+    from longreach.node.replies import Replies, ReplyRoute
+    from longreach.transport.link import Link
+
+_log = logging.getLogger("longreach.node.announcer")
+_JITTER_S = 0.03
+_REPLY_SHARE = 0.25
+"""A batch of blobs is at most this share of max_payload, so that thin links are not held up by one message."""
+_MIN_REPLY_BYTES = 64 * 1024
+
+
+class Announcer:
+    """Announces the servers of one node.
+
+    Args:
+        link: the connection.
+        replies: sends answers.
+        clock: the time.
+        namespace: namespace token.
+        region: the region, as configured (not a token).
+        identity: the node's identity, as configured.
+        instance: the node's instance.
+        labels: the node's labels.
+        every_s: the heartbeat.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        replies: Replies,
+        clock: Clock,
+        *,
+        namespace: str,
+        region: str,
+        identity: str,
+        instance: str,
+        labels: Mapping[str, str],
+        every_s: float,
+    ) -> None:
+        self._link = link
+        self._replies = replies
+        self._clock = clock
+        self._namespace = namespace
+        self._region = region
+        self._identity = identity
+        self._instance = instance
+        self._labels = dict(labels)
+        self._every_s = every_s
+        self._bundles: dict[str, tuple[Server, Bundle]] = {}
+        self._blobs: dict[str, bytes] = {}
+        self._seq = 0
+        self.blobs_served: dict[str, int] = {}
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digest of each server that is announced."""
+        return {name: bundle.digest for name, (_, bundle) in self._bundles.items()}
+
+    def offer(self, server: Server) -> None:
+        """Announce `server` as it is now; the same again is no change, but is sent."""
+        bundle = build_bundle(
+            server.name,
+            server.version,
+            title=server.title,
+            instructions=server.instructions,
+            tools=[spec.definition for spec in server.tools.values()],
+        )
+        self._bundles[server.name] = (server, bundle)
+        self._blobs = {}
+        for _, known in self._bundles.values():
+            self._blobs[known.digest] = known.manifest
+            self._blobs.update(known.blobs)
+        self._publish(server.name, "up")
+
+    def withdraw(self) -> None:
+        """Announce that every server of this node is gone."""
+        for name in self._bundles:
+            self._publish(name, "down")
+        self._bundles.clear()
+
+    def announce(self) -> None:
+        """Announce every server now."""
+        for name in self._bundles:
+            self._publish(name, "up")
+
+    async def beat(self) -> None:
+        """Repeat the announcements as a heartbeat, until cancelled."""
+        while True:
+            await asyncio.sleep(self._every_s * random.uniform(0.9, 1.0))  # noqa: S311 - jitter, no secret
+            self.announce()
+
+    async def answer_who(self, route: ReplyRoute) -> None:
+        """Tell one asker everything, after a jitter that keeps many nodes from answering as one."""
+        await asyncio.sleep(random.uniform(0, _JITTER_S))  # noqa: S311 - jitter, no secret
+        announcements = [self._announcement(name, "up") for name in self._bundles]
+        self._replies.send(route, msgspec.json.encode(frames.WhoReply(announcements=announcements)))
+
+    def answer_blobs(self, route: ReplyRoute, wanted: list[str]) -> None:
+        """Send as many whole blobs of those wanted as fit into one message; the asker asks again."""
+        limit = max(_MIN_REPLY_BYTES, int(self._link.max_payload * _REPLY_SHARE))
+        reply, sent = frames.pack_blobs(self._blobs, wanted, min(limit, self._link.max_payload))
+        for digest in sent:
+            self.blobs_served[digest] = self.blobs_served.get(digest, 0) + 1
+        self._replies.send(route, reply)
+
+    def _announcement(self, name: str, state: Literal["up", "down"]) -> frames.Announcement:
+        server, bundle = self._bundles[name]
+        self._seq += 1
+        return frames.Announcement(
+            server=name,
+            version=server.version,
+            digest=bundle.digest,
+            region=self._region,
+            identity=self._identity,
+            instance=self._instance,
+            state=state,
+            seq=self._seq,
+            clock_ms=self._clock.wall_ms(),
+            labels=self._labels,
+        )
+
+    def _publish(self, name: str, state: Literal["up", "down"]) -> None:
+        subject = Adv.of(self._namespace, self._region, name, self._identity, self._instance).subject()
+        try:
+            self._link.send(subject, msgspec.json.encode(self._announcement(name, state)))
+        except LongreachError as error:  # the link's return announces everything again
+            event(_log, "announcement.skipped", logging.DEBUG, server=name, reason=str(error))

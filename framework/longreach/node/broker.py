@@ -1,0 +1,96 @@
+"""Which broker a node uses: the one it is told of, or this user's embedded one.
+
+A node on the embedded broker also keeps it alive: if its owner is gone, the first node that notices
+starts it again, on the same port and with the same token, so that everybody else just reconnects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from longreach.errors import LongreachError
+from longreach.observe import event
+from longreach.transport.embedded import EmbeddedBroker, Found
+from longreach.transport.natslink import NatsLink
+
+if TYPE_CHECKING:
+    from longreach.tasks import TaskSet
+    from longreach.transport.link import Link, LinkState
+    from longreach.transport.options import NatsOptions
+
+_log = logging.getLogger("longreach.node.broker")
+_TAKE_OVER_EVERY_S = 0.5
+
+
+async def open_link(options: NatsOptions, tasks: TaskSet) -> tuple[Link, BrokerWatch | None]:
+    """Connect as `options` say; without URLs, to the embedded broker, which is started if need be.
+
+    Waits for a broker that is not up yet.
+
+    Raises:
+        CredentialsRejected: the broker does not accept the credentials.
+        ConfigError: there is no URL and no nats-server to embed.
+    """
+    if options.urls:
+        return await NatsLink.open(options, wait=True, timeout_s=None), None
+    found = await asyncio.to_thread(EmbeddedBroker.find_or_start)
+    options = msgspec.structs.replace(options, urls=(found.url,), token=found.token)
+    link = await NatsLink.open(options, wait=True, timeout_s=None)
+    watch = BrokerWatch(found, tasks)
+    link.on_change(watch.link_changed)
+    return link, watch
+
+
+class BrokerWatch:
+    """Takes the embedded broker over when its owner is gone.
+
+    Args:
+        found: the broker, and the handle if this process owns it.
+        tasks: owns the attempts.
+    """
+
+    def __init__(self, found: Found, tasks: TaskSet) -> None:
+        self._found = found
+        self._handle = found.handle
+        self._tasks = tasks
+        self._attempts: asyncio.Task[None] | None = None
+        self._up = True
+
+    def link_changed(self, state: LinkState) -> None:
+        """The link went up or down."""
+        self._up = state.status == "up"
+        idle = self._attempts is None or self._attempts.done()
+        if not self._up and state.status != "closed" and idle:
+            self._attempts = self._tasks.spawn(self._take_over(), name="broker take-over")
+
+    async def close(self, link: Link | None) -> None:
+        """The node ends: close the link, and stop the broker if this process owns it."""
+        if self._attempts is not None:
+            self._attempts.cancel()
+        if link is not None:
+            await link.close()
+        if self._handle is not None:
+            await asyncio.to_thread(self._handle.stop)
+            self._handle = None
+
+    async def _take_over(self) -> None:
+        while not self._up:
+            await asyncio.sleep(_TAKE_OVER_EVERY_S * random.random())  # noqa: S311 - jitter, no secret
+            if self._up:
+                return
+            try:
+                handle = await asyncio.to_thread(
+                    EmbeddedBroker.take_over, self._found.url, self._found.token
+                )
+            except (LongreachError, OSError) as error:
+                event(_log, "broker.take_over_failed", logging.WARNING, reason=str(error))
+                continue
+            if handle is not None:
+                self._handle = handle
+                event(_log, "broker.taken_over", url=self._found.url)
+            await asyncio.sleep(_TAKE_OVER_EVERY_S)

@@ -1,0 +1,215 @@
+"""From a message to a call, and from its ending to the one response.
+
+The node's hot path. A tool's subscription leads to one `Door`, which decodes the message, checks that
+the subject says what the body says, writes the call into the book and offers it to the actor; nothing
+here waits. Each call that got past the door ends exactly once, in `ended`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, Failed, NotStarted
+from longreach.errors import TooLarge
+from longreach.observe import event
+from longreach.wire import codes, jsonrpc
+from longreach.wire.frames import HEADER
+from longreach.wire.mcp import CallToolResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longreach.actor.cell import ActorCell
+    from longreach.clock import Clock
+    from longreach.node.replies import Replies, ReplyRoute
+    from longreach.policy.calls import CallBook
+    from longreach.transport.link import Headers
+
+_log = logging.getLogger("longreach.node.intake")
+_NOTE = {HEADER: "note"}
+_BARE_TIMEOUT_S = 60.0
+"""How long a call may take whose asker states no deadline and whose tool has no timeout."""
+
+_TIMED_OUT = "deadline"
+
+
+class RoutedCall(Call):
+    """A call that knows where its answer goes."""
+
+    __slots__ = ("route",)
+
+    route: ReplyRoute
+
+
+class Intake:
+    """Takes requests in for one node and sends what they end in.
+
+    Args:
+        replies: builds reply subjects and sends.
+        book: the node's memory of calls.
+        clock: the time.
+        result_meta: the `_meta` of each result, encoded: where it ran.
+        on_call: called when a call is taken, so that the watch over slow calls wakes up.
+    """
+
+    def __init__(
+        self,
+        replies: Replies,
+        book: CallBook,
+        clock: Clock,
+        result_meta: msgspec.Raw,
+        on_call: Callable[[], None],
+    ) -> None:
+        self.replies = replies
+        self.book = book
+        self.clock = clock
+        self.calls: dict[str, tuple[RoutedCall, ActorCell]] = {}
+        self._result_meta = result_meta
+        self._on_call = on_call
+
+    def door(self, tool: str, cell: ActorCell, timeout_s: float | None, *, keep_running: bool) -> Door:
+        """The sink for the subscriptions of one tool."""
+        return Door(self, tool, cell, timeout_s, keep_running=keep_running)
+
+    def refuse(self, route: ReplyRoute, data: bytes) -> None:
+        """Answer a request that never became a call."""
+        self._send(route, None, data)
+
+    def take(self, call: RoutedCall, cell: ActorCell, *, keep_running: bool) -> None:
+        """Write a call into the book and offer it to its actor."""
+        route = call.route
+        verdict = self.book.arrived(
+            route.key, route.call, route.scope, call.arrived, frames=route.frames, keep_running=keep_running
+        )
+        if verdict == "duplicate":
+            return
+        if verdict == "tombstoned":
+            self.refuse(route, jsonrpc.encode_not_started(call.id, "not_here", None))
+            return
+        self.calls[route.key] = (call, cell)
+        self._on_call()
+        reason = cell.offer(call)
+        if reason is not None:
+            self.ended(call, NotStarted(reason, None))
+
+    def note(self, call: Call, notification: bytes) -> None:
+        """Pass a notification of a running call on to its caller, as a frame."""
+        if isinstance(call, RoutedCall) and call.route.frames:
+            self.replies.frame(call.route, notification, _NOTE)
+
+    def ended(self, call: Call, ending: Ending) -> None:
+        """Answer a call; called exactly once for each call that was taken."""
+        if self.calls.pop(call.key, None) is None or not isinstance(call, RoutedCall):
+            return
+        match ending:
+            case Completed(result):
+                data = self._completed(call, result)
+            case NotStarted(reason, retry_after_ms):
+                data = jsonrpc.encode_not_started(call.id, reason, retry_after_ms)
+            case Crashed(reference):
+                text = f"this call crashed the actor that ran it; the log's reference is {reference}"
+                data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "crashed_actor"})
+            case Failed(code, message, detail):
+                error = jsonrpc.strip_reserved(jsonrpc.RpcError(code, message, detail))
+                data = jsonrpc.encode_error(call.id, error.code, error.message, error.data)
+            case Cancelled(why):
+                data = self._cancelled(call, why)
+        self.book.ended(call.key, type(ending).__name__, self.clock.monotonic())
+        self._send(call.route, call.id, data)
+
+    def _completed(self, call: RoutedCall, result: CallToolResult) -> bytes:
+        if result.meta is msgspec.UNSET:
+            result.meta = self._result_meta
+        return jsonrpc.encode_result(call.id, result)
+
+    def _cancelled(self, call: RoutedCall, why: str) -> bytes:
+        if why == "drain":
+            text = "the node drained and its time limit cut this call off; it ran in part"
+            return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "cut_off"})
+        text = "the call's deadline passed while it ran" if why == _TIMED_OUT else f"the call was ended: {why}"
+        return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": why})
+
+    def _send(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, data: bytes) -> None:
+        try:
+            self.replies.send(route, data)
+        except TooLarge as error:
+            event(_log, "result.too_large", logging.WARNING, bytes=len(data), call=route.call)
+            text = f"the tool ran, but its result cannot be sent: {error}"
+            small = jsonrpc.encode_error(
+                request_id, codes.INTERNAL_ERROR, text, {"reason": "result_too_large"}
+            )
+            self.replies.send(route, small)
+
+
+class Door:
+    """One tool's entrance: the synchronous sink of its subscriptions."""
+
+    __slots__ = ("_cell", "_intake", "_keep_running", "_timeout_s", "_tool")
+
+    def __init__(
+        self, intake: Intake, tool: str, cell: ActorCell, timeout_s: float | None, *, keep_running: bool
+    ) -> None:
+        self._intake = intake
+        self._tool = tool
+        self._cell = cell
+        self._timeout_s = timeout_s
+        self._keep_running = keep_running
+
+    def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
+        """Take one request; the subject is ``lr.v1.<ns>.<region>.req.<server>.<to>.<via>.<caller>...``."""
+        intake = self._intake
+        parts = subject.split(".", 10)
+        via, caller = parts[7], parts[8]
+        route = intake.replies.route(reply, via, caller)
+        if route is None:
+            event(_log, "request.unanswerable", logging.WARNING, subject=subject)
+            return
+        try:
+            request = jsonrpc.decode_call(data)
+        except jsonrpc.Malformed as error:
+            intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+            return
+        problem = self._check(request)
+        if problem is not None:
+            intake.refuse(
+                route, jsonrpc.encode_error(request.id, problem.code, problem.message, problem.data)
+            )
+            return
+        self._accept(request, route, via, caller)
+
+    def _check(self, request: jsonrpc.CallRequest) -> jsonrpc.RpcError | None:
+        if request.method != "tools/call" or request.params.name != self._tool:
+            text = f"the subject says tools/call of {self._tool!r}, the body says something else"
+            return jsonrpc.RpcError(codes.MISMATCH, text)
+        return jsonrpc.validate_meta(request.params.meta)
+
+    def _accept(self, request: jsonrpc.CallRequest, route: ReplyRoute, via: str, caller: str) -> None:
+        intake = self._intake
+        arrived = intake.clock.monotonic()
+        timeout_s = self._timeout_s if self._timeout_s is not None else _BARE_TIMEOUT_S
+        if route.deadline_ms:
+            left_s = (route.deadline_ms - intake.clock.wall_ms()) / 1000
+            if left_s <= 0:
+                refusal = jsonrpc.encode_not_started(request.id, "expired", None)
+                intake.refuse(route, refusal)
+                return
+            if self._timeout_s is None or left_s < timeout_s:
+                timeout_s = left_s
+        call = RoutedCall(
+            key=route.key,
+            id=request.id,
+            tool=self._tool,
+            arguments=request.params.arguments,
+            deadline=arrived + timeout_s,
+            wall_deadline_ms=route.deadline_ms,
+            meta=request.params.meta,
+            via=via,
+            caller=caller,
+            arrived=arrived,
+            sink=intake,
+        )
+        call.route = route
+        intake.take(call, self._cell, keep_running=self._keep_running)

@@ -1,0 +1,145 @@
+"""The MCP methods that a node answers for a server as a whole: server/discover and tools/list.
+
+They need no actor: what they say is known to the node. They are addressed like tools, in the server's
+queue group, with `_` as the name, so that a client of any language can list tools with one request.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from longreach.observe import event
+from longreach.wire import codes, jsonrpc
+from longreach.wire.mcp import (
+    DiscoverResult,
+    Implementation,
+    ListToolsResult,
+    ServerCapabilities,
+    ToolsCapability,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longreach.actor.server import Server
+    from longreach.node.replies import Replies
+    from longreach.transport.link import Headers, Sink
+
+_log = logging.getLogger("longreach.node.methods")
+_LIST_TTL_MS = 12_000
+_PAGE_SHARE = 0.5
+"""A page of a listing is at most this share of max_payload: its envelope and slow links want room."""
+
+
+class _ListParams(msgspec.Struct):
+    cursor: str | None = None
+    meta: jsonrpc.RequestMeta | msgspec.UnsetType = msgspec.field(name="_meta", default=msgspec.UNSET)
+
+
+class ServerMethods:
+    """Answers the methods of one server.
+
+    Args:
+        server: whose methods.
+        replies: builds reply subjects and sends.
+        result_meta: the `_meta` of results, encoded.
+        max_payload: asks the link for the broker's limit, in bytes.
+    """
+
+    def __init__(
+        self, server: Server, replies: Replies, result_meta: msgspec.Raw, max_payload: Callable[[], int]
+    ) -> None:
+        self._server = server
+        self._replies = replies
+        self._result_meta = result_meta
+        self._max_payload = max_payload
+        self._methods: dict[str, Callable[[_ListParams], msgspec.Struct]] = {
+            "server/discover": self._discover,
+            "tools/list": self._list_tools,
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The methods that are answered here."""
+        return tuple(self._methods)
+
+    def sink(self, method: str) -> Sink:
+        """The sink for the subscription of one method."""
+
+        def take(subject: str, reply: str, data: bytes, _: Headers | None) -> None:
+            parts = subject.split(".")
+            route = self._replies.route(reply, parts[7], parts[8])
+            if route is None:
+                event(_log, "request.unanswerable", logging.WARNING, subject=subject)
+                return
+            self._replies.send(route, self._answer(method, data))
+
+        return take
+
+    def unknown(self, subject: str, reply: str, data: bytes, _: Headers | None) -> None:
+        """Refuse what is addressed to this very node, but does not exist on it."""
+        parts = subject.split(".")
+        route = self._replies.route(reply, parts[7], parts[8])
+        if route is None:
+            return
+        try:
+            request = jsonrpc.decode_request(data)
+        except jsonrpc.Malformed as error:
+            self._replies.send(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+            return
+        code = codes.INVALID_PARAMS if request.method == "tools/call" else codes.METHOD_NOT_FOUND
+        text = f"{self._server.name} has nothing of that name on this node; `longreach ls` shows what there is"
+        self._replies.send(route, jsonrpc.encode_error(request.id, code, text, None))
+
+    def _answer(self, method: str, data: bytes) -> bytes:
+        try:
+            request = jsonrpc.decode_request(data)
+        except jsonrpc.Malformed as error:
+            return jsonrpc.encode_error(error.id, error.code, str(error), None)
+        if request.method != method:
+            text = f"the subject says {method}, the body {request.method}"
+            return jsonrpc.encode_error(request.id, codes.MISMATCH, text, None)
+        try:
+            params = msgspec.json.decode(request.params, type=_ListParams)
+            problem = jsonrpc.validate_meta(params.meta)
+            if problem is not None:
+                return jsonrpc.encode_error(request.id, problem.code, problem.message, problem.data)
+            return jsonrpc.encode_result(request.id, self._methods[method](params))
+        except (msgspec.DecodeError, ValueError) as error:
+            return jsonrpc.encode_error(request.id, codes.INVALID_PARAMS, str(error), None)
+
+    def _discover(self, _: _ListParams) -> DiscoverResult:
+        return DiscoverResult(
+            supported_versions=[codes.PROTOCOL_VERSION],
+            capabilities=ServerCapabilities(tools=ToolsCapability(list_changed=True)),
+            server_info=Implementation(
+                name=self._server.name, version=self._server.version, title=self._server.title
+            ),
+            instructions=self._server.instructions or msgspec.UNSET,
+            ttl_ms=_LIST_TTL_MS,
+            cache_scope="public",
+            meta=self._result_meta,
+        )
+
+    def _list_tools(self, params: _ListParams) -> ListToolsResult:
+        specs = sorted(self._server.tools.values(), key=lambda spec: spec.name)
+        if params.cursor is not None:
+            specs = [spec for spec in specs if spec.name > params.cursor]
+        room = int(self._max_payload() * _PAGE_SHARE)
+        page = []
+        for spec in specs:
+            room -= len(msgspec.json.encode(spec.definition)) + 1
+            if room < 0 and page:
+                break
+            page.append(spec.definition)
+        more = len(page) < len(specs)
+        return ListToolsResult(
+            tools=page,
+            next_cursor=page[-1].name if more else msgspec.UNSET,
+            ttl_ms=_LIST_TTL_MS,
+            cache_scope="public",
+            meta=self._result_meta,
+        )

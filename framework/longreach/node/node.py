@@ -1,0 +1,368 @@
+"""`Node`: one process's place in the mesh, from start to drain.
+
+States: starting, serving, draining, stopped (`policy.lifecycle`). A node supervises its connection as it
+supervises its actors: the link comes back by itself, and everything is announced again when it does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from longreach.clock import SYSTEM_CLOCK, Clock
+from longreach.errors import ConfigError, LongreachError
+from longreach.node.announcer import Announcer
+from longreach.node.broker import BrokerWatch, open_link
+from longreach.node.control import Control
+from longreach.node.hosting import Hosted
+from longreach.node.intake import Intake
+from longreach.node.replies import Replies
+from longreach.node.settings import NodeSettings, new_instance
+from longreach.node.watch import SlowCalls
+from longreach.observe import event
+from longreach.policy.calls import CallBook
+from longreach.policy.lifecycle import NODE, step
+from longreach.tasks import TaskSet
+from longreach.wire import frames
+from longreach.wire.subjects import ROOT
+from longreach.wire.tokens import encode_token
+
+if TYPE_CHECKING:
+    from longreach.actor.server import Server
+    from longreach.transport.link import Link, LinkState, Subscription
+
+_log = logging.getLogger("longreach.node")
+_FENCE_TIMEOUT_S = 5.0
+_NODE_VERBS = frozenset({"alive", "cancel", "blobs"})
+_ALL_VERBS = frozenset({"whose", "cancel"})
+_OPS_VERBS = frozenset({"drain", "info"})
+
+
+class Node:
+    """Hosts servers on one connection.
+
+    Args:
+        servers: what is hosted; at least one, names must differ.
+        settings: how.
+        link: a connection that is there already, for tests; the node closes it.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        *servers: Server,
+        settings: NodeSettings | None = None,
+        link: Link | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if not servers:
+            raise ConfigError("a node hosts at least one server; give it a Server")
+        names = [server.name for server in servers]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"two servers of a node cannot have one name: {sorted(names)}")
+        self.settings = settings or NodeSettings()
+        self.servers = servers
+        self.instance = new_instance()
+        self.state: str = "starting"
+        self.failed: str | None = None
+        self._given_link = link
+        self._clock = clock
+        self._started_at = clock.monotonic()
+        self._tasks = TaskSet("node", self._task_failed)
+        self._ended = asyncio.Event()
+        self._draining: asyncio.Task[None] | None = None
+        self._drain_timeout_s = self.settings.drain_timeout_s
+        self._hosted: list[Hosted] = []
+        self._subscriptions: list[Subscription] = []
+        self._link: Link | None = None
+        self._broker: BrokerWatch | None = None
+        self._intake: Intake
+        self._announcer: Announcer
+        self._slow: SlowCalls
+        self._replies: Replies
+
+    @property
+    def identity(self) -> str:
+        """What the node's credentials call it."""
+        return self.settings.identity
+
+    @property
+    def region(self) -> str:
+        """Where it is."""
+        return self.settings.region
+
+    @property
+    def name(self) -> str:
+        """``identity.instance``, unique in the mesh."""
+        return f"{self.identity}.{self.instance}"
+
+    @property
+    def url(self) -> str | None:
+        """The broker it is connected to, without credentials."""
+        return self._link.url if self._link is not None else None
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the broker is the embedded one of this user."""
+        return self._broker is not None
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are here now."""
+        return len(self._intake.calls) if self._link is not None else 0
+
+    @property
+    def blobs_served(self) -> dict[str, int]:
+        """How often each digest was sent to somebody."""
+        return dict(self._announcer.blobs_served)
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digest of each hosted server."""
+        return self._announcer.digests
+
+    async def start(self) -> None:
+        """Connect, start every server's actors, join their groups, announce.
+
+        Waits for a broker that is not up yet. When a server cannot start, `failed` says why and the
+        node drains.
+
+        Raises:
+            CredentialsRejected: the broker does not accept the credentials.
+        """
+        if self._given_link is not None:
+            self._link = self._given_link
+        else:
+            self._link, self._broker = await open_link(self.settings.connection, self._tasks)
+        self._assemble(self._link)
+        for hosted in self._hosted:
+            await hosted.start()
+            if self.failed is not None:
+                return
+        await self._fence()
+        for server in self.servers:
+            self._announcer.offer(server)
+        self._tasks.spawn(self._announcer.beat(), name="heartbeat")
+        self._move("started")
+
+    async def drain(self, reason: str = "asked to") -> None:
+        """Take no more calls, let those that run end, say good-bye, and close.
+
+        Calls that still run after the drain's time limit are cut off, and told so. Returns when the node
+        has stopped; whoever asks again waits for the same drain.
+        """
+        self._begin_drain(reason)
+        await self._ended.wait()
+
+    async def stop(self) -> None:
+        """Stop at once: running calls are cut off."""
+        self._drain_timeout_s = 0.0
+        for hosted in self._hosted:
+            await hosted.tree.drain(0.0)
+        await self.drain("stopped")
+
+    async def run(self) -> int:
+        """Start, serve until SIGTERM or SIGINT or a failure, drain; the exit code of the process.
+
+        The first signal drains, the second one stops at once.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signalled, number)
+        starting = self._tasks.spawn(self.start(), name="start")
+        ended = self._tasks.spawn(self._ended.wait(), name="ended")
+        try:
+            await asyncio.wait({starting, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if starting.done() and not starting.cancelled() and starting.exception() is None:
+                await self._ended.wait()
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            if self._link is None or self.state == "starting":
+                starting.cancel()
+            await self._close()
+        if starting.done() and not starting.cancelled():
+            starting.result()
+        return 0 if self.failed is None else 1
+
+    async def __aenter__(self) -> Node:
+        try:
+            await self.start()
+        except BaseException:
+            await self._close()
+            raise
+        if self.failed is not None:
+            await self.drain(self.failed)
+            raise LongreachError(f"the node could not start: {self.failed}")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.drain("left")
+
+    def _assemble(self, link: Link) -> None:
+        settings, clock = self.settings, self._clock
+        namespace, region = encode_token(settings.namespace), encode_token(settings.region)
+        bare = self.embedded if settings.bare_inboxes is None else settings.bare_inboxes
+        meta = msgspec.Raw(
+            msgspec.json.encode({"longreach/node": self.name, "longreach/region": settings.region})
+        )
+        book = CallBook(caller_silence_s=settings.caller_silence_s)
+        self._replies = Replies(link, namespace, region, clock, bare_inboxes=bare)
+        accepted = frames.Accepted(settings.identity, self.instance, settings.region)
+        self._slow = SlowCalls(book, self._replies, clock, msgspec.json.encode(accepted))
+        self._intake = Intake(self._replies, book, clock, meta, self._slow.wake)
+        self._slow.watch(self._intake)
+        self._announcer = Announcer(
+            link,
+            self._replies,
+            clock,
+            namespace=namespace,
+            region=settings.region,
+            identity=settings.identity,
+            instance=self.instance,
+            labels=settings.labels,
+            every_s=settings.announce_every_s,
+        )
+        control = Control(
+            self._replies,
+            book,
+            self._intake,
+            self._announcer,
+            clock,
+            self._tasks,
+            me=(settings.identity, self.instance, settings.region),
+            info=self._info,
+            drain=lambda: self._begin_drain("an operator asked for it"),
+        )
+        self._listen(link, control, f"{ROOT}.{namespace}", region)
+        for server in self.servers:
+            hosted = Hosted(
+                server,
+                link,
+                self._tasks,
+                self._intake,
+                clock,
+                namespace=namespace,
+                region=region,
+                instance=self.instance,
+                result_meta=meta,
+                place=(settings.region, self.name),
+                on_tools=self._tools_changed,
+            )
+            hosted.tree.on_failed(self._server_failed)
+            self._hosted.append(hosted)
+        link.on_change(self._link_changed)
+
+    def _listen(self, link: Link, control: Control, root: str, region: str) -> None:
+        me = f"{encode_token(self.identity)}.{self.instance}"
+        here = f"{root}.{region}"
+        control_subjects = [
+            (f"{here}.node.{me}.*.*.*", 7, _NODE_VERBS),
+            (f"{here}.ops.{me}.*.*.*", 7, _OPS_VERBS),
+            (f"{here}.who.*.*", 5, frozenset({"who"})),
+            (f"{root}._.who.*.*", 5, frozenset({"who"})),
+        ]
+        for server in self.servers:
+            subject = f"{here}.all.{encode_token(server.name)}.*.*.*"
+            control_subjects.append((subject, 6, _ALL_VERBS))
+        for subject, asker_at, verbs in control_subjects:
+            self._subscriptions.append(link.subscribe(subject, control.sink(asker_at, verbs)))
+
+    def _begin_drain(self, reason: str) -> None:
+        if self._draining is None and self.state != "stopped":
+            event(_log, "node.draining", node=self.name, reason=reason)
+            self._draining = self._tasks.spawn(self._drain(), name="drain")
+
+    async def _drain(self) -> None:
+        if self.state in ("starting", "serving"):
+            self._move("drain")
+        try:
+            for hosted in self._hosted:
+                await hosted.leave()
+            if self._hosted:
+                self._announcer.withdraw()
+            await asyncio.gather(*(hosted.drain(self._drain_timeout_s) for hosted in self._hosted))
+            await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
+            await self._fence()
+        finally:
+            await self._close()
+
+    async def _close(self) -> None:
+        if self.state != "stopped":
+            self.state = "stopped"
+            if self._hosted:
+                self._slow.close()
+            if self._broker is not None:
+                await self._broker.close(self._link)
+            if self._link is not None:
+                await self._link.close()
+            event(_log, "node.stopped", node=self.name, failed=self.failed)
+        self._ended.set()
+        await self._tasks.close()
+
+    async def _fence(self) -> None:
+        assert self._link is not None
+        try:
+            await self._link.fence(_FENCE_TIMEOUT_S)
+        except LongreachError as error:
+            event(_log, "fence.failed", logging.DEBUG, reason=str(error))
+
+    def _move(self, what: str) -> None:
+        before, self.state = self.state, step(NODE, self.state, what)
+        event(_log, f"node.{self.state}", node=self.name, region=self.region, before=before)
+
+    def _signalled(self, number: int) -> None:
+        name = signal.Signals(number).name
+        if self._draining is not None or self._link is None:
+            event(_log, "node.stopping", logging.WARNING, signal=name)
+            self._drain_timeout_s = 0.0
+            self._tasks.spawn(self._cut_off(), name="stop")
+        else:
+            self._begin_drain(name)
+
+    async def _cut_off(self) -> None:
+        await asyncio.gather(*(hosted.drain(0.0) for hosted in self._hosted))
+        if self._link is None:
+            self._ended.set()
+
+    def _link_changed(self, state: LinkState) -> None:
+        if state.status == "up" and self.state in ("serving", "draining"):
+            self._replies.release()
+            if self.state == "serving":
+                self._announcer.announce()
+
+    def _tools_changed(self, server: Server) -> None:
+        if self.state == "serving":
+            self._announcer.offer(server)
+
+    def _server_failed(self, reason: str) -> None:
+        if self.failed is None:
+            self.failed = reason
+            event(_log, "node.failed", logging.ERROR, node=self.name, reason=reason)
+        self._begin_drain(reason)
+
+    def _task_failed(self, name: str, error: BaseException) -> None:
+        if name == "start":  # `run` raises it
+            return
+        _log.error("task.failed", extra={"event_fields": {"task": name}}, exc_info=error)
+
+    def _info(self) -> frames.InfoReply:
+        return frames.InfoReply(
+            identity=self.identity,
+            instance=self.instance,
+            region=self.region,
+            state=self.state,
+            servers={server.name: server.version for server in self.servers},
+            in_flight=self.in_flight,
+            uptime_s=round(self._clock.monotonic() - self._started_at, 3),
+        )

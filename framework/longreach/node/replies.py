@@ -1,0 +1,144 @@
+"""Where an answer goes, and what becomes of it while the link is down.
+
+A node never publishes to a reply subject as it came: the broker does not check who put it there. It
+builds the subject from its own region, the `via` and `caller` of the request's subject, which the
+broker's permissions vouch for, and the last two tokens of the reply (docs/binding.md, Replies).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import NamedTuple
+
+from longreach.clock import Clock
+from longreach.errors import LongreachError, TooLarge
+from longreach.observe import event
+from longreach.transport.link import Headers, Link
+from longreach.wire.callid import parse_call, reply_tail
+from longreach.wire.subjects import ROOT
+
+_log = logging.getLogger("longreach.node.replies")
+
+BARE_INBOX = "_INBOX."
+
+
+class ReplyRoute(NamedTuple):
+    """Where one request is answered, and what its asker says about it.
+
+    `key` names the call on this node: ``via.caller.connection.call``, so that nobody can ask about,
+    or cancel, a call of somebody else's. `scope` is its first three tokens.
+    """
+
+    subject: str
+    key: str
+    scope: str
+    call: str
+    deadline_ms: int
+    frames: bool
+
+
+class _Held(NamedTuple):
+    subject: str
+    data: bytes
+    deadline_ms: int
+
+
+class Replies:
+    """Builds reply subjects and sends answers; holds results while the link is down.
+
+    Args:
+        link: the connection.
+        namespace_token: the node's namespace, encoded.
+        region_token: the node's region, encoded.
+        clock: the time.
+        bare_inboxes: whether ``_INBOX.`` replies are honoured.
+        max_held: how many results are held at the most; the oldest goes first.
+        max_held_bytes: and how many bytes.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        namespace_token: str,
+        region_token: str,
+        clock: Clock,
+        *,
+        bare_inboxes: bool = False,
+        max_held: int = 1000,
+        max_held_bytes: int = 16 * 1024 * 1024,
+    ) -> None:
+        self._link = link
+        self._clock = clock
+        self._prefix = f"{ROOT}.{namespace_token}.{region_token}.rep."
+        self._bare_inboxes = bare_inboxes
+        self._max_held = max_held
+        self._max_held_bytes = max_held_bytes
+        self._held: deque[_Held] = deque()
+        self._held_bytes = 0
+
+    @property
+    def held(self) -> int:
+        """How many results wait for the link."""
+        return len(self._held)
+
+    def route(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
+        """Where to answer a request of `via`.`caller` that named `reply`; None: nowhere."""
+        tail = reply_tail(reply)
+        if tail is None:
+            return self._bare(reply, via, caller)
+        connection, call = tail
+        token = parse_call(call)
+        if token is None:
+            return None
+        scope = f"{via}.{caller}.{connection}"
+        key = f"{scope}.{call}"
+        return ReplyRoute(self._prefix + key, key, scope, call, token.deadline_ms, token.frames)
+
+    def _bare(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
+        if not (self._bare_inboxes and reply.startswith(BARE_INBOX)) or "*" in reply or ">" in reply:
+            return None
+        scope = f"{via}.{caller}.{BARE_INBOX}"
+        return ReplyRoute(reply, scope + reply, scope, reply, 0, frames=False)
+
+    def frame(self, route: ReplyRoute, data: bytes, headers: Headers) -> None:
+        """Send a frame that may be lost: nothing is held, no error is raised."""
+        try:
+            self._link.send(route.subject, data, headers=headers)
+        except LongreachError as error:
+            event(_log, "frame.dropped", logging.DEBUG, reason=str(error))
+
+    def send(self, route: ReplyRoute, data: bytes) -> None:
+        """Send the one response of a request, or hold it until the link is back or its deadline.
+
+        Raises:
+            TooLarge: the broker does not carry so much; the caller of `send` answers with an error.
+        """
+        try:
+            self._link.send(route.subject, data)
+        except TooLarge:
+            raise
+        except LongreachError:
+            self._hold(_Held(route.subject, data, route.deadline_ms))
+
+    def _hold(self, held: _Held) -> None:
+        self._held.append(held)
+        self._held_bytes += len(held.data)
+        while len(self._held) > self._max_held or self._held_bytes > self._max_held_bytes:
+            dropped = self._held.popleft()
+            self._held_bytes -= len(dropped.data)
+            event(_log, "result.dropped", logging.WARNING, why="too many results wait for the broker")
+
+    def release(self) -> None:
+        """The link is back: send what is held and still wanted."""
+        waiting, self._held, self._held_bytes = self._held, deque(), 0
+        now_ms = self._clock.wall_ms()
+        for held in waiting:
+            if held.deadline_ms and held.deadline_ms < now_ms:
+                continue
+            try:
+                self._link.send(held.subject, held.data)
+            except TooLarge:  # the new broker allows less than the old one did
+                event(_log, "result.dropped", logging.WARNING, why="larger than the broker carries")
+            except LongreachError:
+                self._hold(held)

@@ -1,0 +1,69 @@
+"""What a node can be told, with its defaults; the CLI, a TOML file and the environment all end here."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import secrets
+import socket
+
+import msgspec
+
+from longreach.errors import ConfigError
+from longreach.transport.options import NatsOptions
+
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+def default_identity() -> str:
+    """`user-host` of this process, in the characters that need no escaping: who a node says it is."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a passwd entry
+        user = "node"
+    host = socket.gethostname().split(".")[0]
+    slug = re.sub(r"[^a-z0-9-]+", "-", f"{user}-{host}".lower()).strip("-")
+    return slug[:64] or "node"
+
+
+def new_instance() -> str:
+    """A name for one run of one node, that no other run will have: 10 lower-case hex digits."""
+    return secrets.token_hex(5)
+
+
+class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How a node runs.
+
+    Args:
+        region: the residency and failure domain, a label and a subject token.
+        namespace: the tenant; nodes and callers of other namespaces do not see each other.
+        identity: what the node's credentials call it; permissions are granted to it.
+        labels: free key-value pairs, announced with the node's servers.
+        connection: brokers and credentials; without URLs the embedded broker is used.
+        drain_timeout_s: how long running calls may go on when the node drains.
+        announce_every_s: the heartbeat; 12 s is what clients count on.
+        caller_silence_s: a caller not heard of for so long after `accepted` has its calls cancelled.
+        bare_inboxes: answer requests whose reply subject is a bare ``_INBOX.``; None: only where the
+            broker is the embedded one.
+    """
+
+    region: str = "local"
+    namespace: str = "default"
+    identity: str = msgspec.field(default_factory=default_identity)
+    labels: dict[str, str] = {}
+    connection: NatsOptions = NatsOptions()
+    drain_timeout_s: float = 30.0
+    announce_every_s: float = 12.0
+    caller_silence_s: float = 15.0
+    bare_inboxes: bool | None = None
+
+    def __post_init__(self) -> None:
+        for setting in ("region", "namespace", "identity"):
+            value = getattr(self, setting)
+            if not _NAME.fullmatch(value) or value == "_":
+                raise ConfigError(
+                    f"{setting} {value!r} cannot be a name: use 1 to 64 of letters, digits, '_', '-' and '.'"
+                )
+        for setting in ("drain_timeout_s", "announce_every_s", "caller_silence_s"):
+            if not getattr(self, setting) > 0:
+                raise ConfigError(f"{setting} must be more than 0 seconds, not {getattr(self, setting)}")

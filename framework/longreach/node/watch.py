@@ -1,0 +1,83 @@
+"""What happens to a call that takes its time: the accepted frame, and the caller that fell silent.
+
+One timer for all calls of the node; while each call is answered within 250 ms it costs one comparison
+per call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from longreach.observe import event
+from longreach.wire.frames import HEADER
+
+if TYPE_CHECKING:
+    from longreach.clock import Clock
+    from longreach.node.intake import Intake
+    from longreach.node.replies import Replies
+    from longreach.policy.calls import CallBook
+
+_log = logging.getLogger("longreach.node.watch")
+_ACCEPTED = {HEADER: "accepted"}
+
+
+class SlowCalls:
+    """Tells callers of slow calls who has them, and cancels the calls of callers that went silent.
+
+    Args:
+        book: knows what is due.
+        replies: sends the frames.
+        clock: the time.
+        accepted: the body of the accepted frame, which names this node.
+    """
+
+    def __init__(self, book: CallBook, replies: Replies, clock: Clock, accepted: bytes) -> None:
+        self._book = book
+        self._replies = replies
+        self._clock = clock
+        self._accepted = accepted
+        self._intake: Intake | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def watch(self, intake: Intake) -> None:
+        """The calls to watch over are those of `intake`."""
+        self._intake = intake
+
+    def wake(self) -> None:
+        """A call was taken: see to it that the timer runs."""
+        if self._timer is None and not self._closed:
+            self._arm()
+
+    def close(self) -> None:
+        """Stop the timer, for good."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        now = self._clock.monotonic()
+        due = self._book.next_due(now)
+        if due is not None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(max(due - now, 0.005), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        intake = self._intake
+        if intake is None or self._closed:
+            return
+        now = self._clock.monotonic()
+        for key in self._book.due_accepted(now):
+            taken = intake.calls.get(key)
+            if taken is not None:
+                self._replies.frame(taken[0].route, self._accepted, _ACCEPTED)
+        for key in self._book.silent_calls(now):
+            taken = intake.calls.get(key)
+            if taken is not None:
+                event(_log, "caller.silent", logging.WARNING, call=taken[0].route.call, tool=taken[0].tool)
+                taken[1].cancel(key, "caller_silent")
+        self._arm()
