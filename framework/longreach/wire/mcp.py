@@ -1,0 +1,210 @@
+"""MCP 2026-07-28's messages for tools and discovery.
+
+Optional members are left out when they are not set. Source: MCP 2026-07-28 schema.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from longreach.wire.jsonrpc import RequestId, encode_notification
+
+Role = Literal["user", "assistant"]
+LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
+LOG_LEVELS: tuple[LogLevel, ...] = (
+    "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
+)  # fmt: skip
+TIMEOUT_KEY = "longreach/timeoutMs"
+"""In a tool's `_meta`: how long a call of it may take by itself, in ms."""
+SERVER_INFO_KEY = "io.modelcontextprotocol/serverInfo"
+
+
+class Annotations(msgspec.Struct, rename="camel", omit_defaults=True):
+    """For whom a piece of content is, and how much it matters (0 to 1)."""
+
+    audience: list[Role] | UnsetType = UNSET
+    priority: float | UnsetType = UNSET
+    last_modified: str | UnsetType = UNSET
+
+
+class Icon(msgspec.Struct, rename="camel", omit_defaults=True):
+    """An icon: a URL, or a data URL."""
+
+    src: str
+    mime_type: str | UnsetType = UNSET
+    sizes: list[str] | UnsetType = UNSET
+    theme: Literal["light", "dark"] | UnsetType = UNSET
+
+
+class TextContent(msgspec.Struct, tag="text", tag_field="type", omit_defaults=True):
+    """Text."""
+
+    text: str
+    annotations: Annotations | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+
+
+class ImageContent(msgspec.Struct, tag="image", tag_field="type", rename="camel", omit_defaults=True):
+    """An image, base64."""
+
+    data: str
+    mime_type: str
+    annotations: Annotations | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+
+
+class AudioContent(msgspec.Struct, tag="audio", tag_field="type", rename="camel", omit_defaults=True):
+    """A sound, base64."""
+
+    data: str
+    mime_type: str
+    annotations: Annotations | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+
+
+class ResourceLink(msgspec.Struct, tag="resource_link", tag_field="type", rename="camel", omit_defaults=True):
+    """A resource that can be read by its URI; `size` in bytes."""
+
+    uri: str
+    name: str
+    title: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    mime_type: str | UnsetType = UNSET
+    size: int | UnsetType = UNSET
+    icons: list[Icon] | UnsetType = UNSET
+    annotations: Annotations | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+
+
+class ResourceContents(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What a resource holds: `text`, or `blob` in base64."""
+
+    uri: str
+    mime_type: str | UnsetType = UNSET
+    text: str | UnsetType = UNSET
+    blob: str | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+
+
+class EmbeddedResource(msgspec.Struct, tag="resource", tag_field="type", omit_defaults=True):
+    """A resource, contents and all."""
+
+    resource: ResourceContents
+    annotations: Annotations | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+
+
+ContentBlock = TextContent | ImageContent | AudioContent | ResourceLink | EmbeddedResource
+
+
+class ToolAnnotations(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Hints of a tool about itself; what is not stated is not sent."""
+
+    title: str | UnsetType = UNSET
+    read_only_hint: bool | UnsetType = UNSET
+    destructive_hint: bool | UnsetType = UNSET
+    idempotent_hint: bool | UnsetType = UNSET
+    open_world_hint: bool | UnsetType = UNSET
+
+
+class Tool(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A tool's definition; the schemas are JSON Schema 2020-12."""
+
+    name: str
+    input_schema: dict[str, Any]
+    title: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    output_schema: dict[str, Any] | UnsetType = UNSET
+    annotations: ToolAnnotations | UnsetType = UNSET
+    icons: list[Icon] | UnsetType = UNSET
+    meta: dict[str, Any] | UnsetType = msgspec.field(name="_meta", default=UNSET)
+
+
+class CallToolResult(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What a call gives back.
+
+    `structured_content` is JSON bytes; it is what `content` says, for programs.
+    """
+
+    content: list[ContentBlock]
+    structured_content: Raw | UnsetType = UNSET
+    is_error: bool = False
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+    result_type: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        # `omit_defaults` would leave a constant default out, and MCP requires it.
+        if self.result_type is UNSET:
+            self.result_type = "complete"
+
+
+class ListToolsResult(msgspec.Struct, rename="camel"):
+    """A page of tools; `ttl_ms` says how long it may be kept."""
+
+    tools: list[Tool]
+    ttl_ms: int
+    cache_scope: Literal["public", "private"]
+    next_cursor: str | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+    result_type: str = "complete"
+
+
+class Implementation(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Who speaks."""
+
+    name: str
+    version: str
+    title: str | UnsetType = UNSET
+
+
+class ToolsCapability(msgspec.Struct, rename="camel"):
+    """That there are tools, and whether changes of their list are told."""
+
+    list_changed: bool | UnsetType = UNSET
+
+
+class ServerCapabilities(msgspec.Struct, rename="camel", omit_defaults=True):
+    """What a server can do."""
+
+    tools: ToolsCapability | UnsetType = UNSET
+    logging: dict[str, Any] | UnsetType = UNSET
+
+
+class DiscoverResult(msgspec.Struct, rename="camel"):
+    """What a server is and can do."""
+
+    supported_versions: list[str]
+    capabilities: ServerCapabilities
+    ttl_ms: int
+    cache_scope: Literal["public", "private"]
+    instructions: str | UnsetType = UNSET
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+    result_type: str = "complete"
+
+
+class _Progress(msgspec.Struct, rename="camel", omit_defaults=True):
+    progress_token: RequestId
+    progress: float
+    total: float | None = None
+    message: str | None = None
+
+
+class _Log(msgspec.Struct, omit_defaults=True):
+    level: LogLevel
+    data: Any
+    logger: str | None = None
+
+
+def encode_progress(
+    token: RequestId, progress: float, total: float | None = None, message: str | None = None
+) -> bytes:
+    """notifications/progress."""
+    return encode_notification("notifications/progress", _Progress(token, progress, total, message))
+
+
+def encode_log(level: LogLevel, data: Any, logger: str | None = None) -> bytes:
+    """notifications/message."""
+    return encode_notification("notifications/message", _Log(level, data, logger))

@@ -1,0 +1,208 @@
+"""The address of everything: subjects, built and parsed.
+
+Fields of an address are tokens, as on the wire. Source: docs/binding.md 1.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+import msgspec
+
+from longreach.errors import TooLarge
+from longreach.wire.tokens import NONE, encode_token, is_token
+
+ROOT = "lr.v1"
+ANY = NONE
+"""The target that is any instance, and the region that is every region."""
+MAX_SUBJECT_BYTES = 1024
+_VERSION = re.compile(r"v?(\d{1,9})(?:\.|$|[-+])")
+_METHODS = (
+    "server/discover",
+    "tools/list",
+    "tools/call",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+    "prompts/list",
+    "prompts/get",
+    "completion/complete",
+    "subscriptions/listen",
+)
+_METHOD_TOKENS = {method: method.replace("/", "-") for method in _METHODS}
+_METHOD_NAMES = {token: method for method, token in _METHOD_TOKENS.items()}
+
+
+def method_token(method: str) -> str:
+    """The token of an MCP method: ``tools/call`` is ``tools-call``.
+
+    Raises:
+        ValueError: MCP has no such method.
+    """
+    try:
+        return _METHOD_TOKENS[method]
+    except KeyError:
+        raise ValueError(f"{method!r} is no method of MCP 2026-07-28") from None
+
+
+def method_name(token: str) -> str:
+    """The MCP method of a token; the inverse of `method_token`.
+
+    Raises:
+        ValueError: no method has that token.
+    """
+    try:
+        return _METHOD_NAMES[token]
+    except KeyError:
+        raise ValueError(f"{token!r} is no token of a method") from None
+
+
+def version_target(version: str) -> str:
+    """The target token of a version's major number: ``2.1.0`` is ``v2``, what has none is ``v0``."""
+    match = _VERSION.match(version)
+    return f"v{int(match[1])}" if match else "v0"
+
+
+def instance_target(instance: str) -> str:
+    """The target token of one node's instance."""
+    return f"n-{encode_token(instance)}"
+
+
+def check_subject(subject: str) -> str:
+    """`subject`, if the broker's protocol line can carry it.
+
+    Raises:
+        TooLarge: it is longer than 1,024 bytes.
+    """
+    if len(subject) > MAX_SUBJECT_BYTES:
+        raise TooLarge(
+            f"a subject of {len(subject)} bytes is more than the {MAX_SUBJECT_BYTES} that are allowed: "
+            "shorten the names of namespace, region, server or tool"
+        )
+    return subject
+
+
+class _Address(msgspec.Struct, frozen=True):
+    """What all addresses share: ``lr.v1.<ns>.<region>.<space>.<the rest>``."""
+
+    SPACE: ClassVar[str] = ""
+
+    ns: str
+    region: str
+
+    def subject(self) -> str:
+        """The subject, its tokens joined."""
+        ns, region, *rest = (getattr(self, name) for name in self.__struct_fields__)
+        tokens = [token for token in rest if token is not None]
+        return ".".join((ROOT, ns, region, self.SPACE, *tokens))
+
+
+class Request(_Address, frozen=True):
+    """A request to a server; the queue group is the server's token."""
+
+    SPACE: ClassVar[str] = "req"
+
+    server: str
+    to: str
+    via: str
+    caller: str
+    method: str
+    name: str
+
+
+class All(_Address, frozen=True):
+    """A question to every instance of a server."""
+
+    SPACE: ClassVar[str] = "all"
+
+    server: str
+    via: str
+    caller: str
+    verb: str
+
+
+class Node(_Address, frozen=True):
+    """A question to one node."""
+
+    SPACE: ClassVar[str] = "node"
+
+    identity: str
+    instance: str
+    via: str
+    caller: str
+    verb: str
+
+
+class Ops(_Address, frozen=True):
+    """An operator's request to one node."""
+
+    SPACE: ClassVar[str] = "ops"
+
+    identity: str
+    instance: str
+    via: str
+    caller: str
+    verb: str
+
+
+class Reply(_Address, frozen=True):
+    """Where an answer goes; the region is the answering node's."""
+
+    SPACE: ClassVar[str] = "rep"
+
+    via: str
+    caller: str
+    connection: str
+    call: str
+
+
+class Adv(_Address, frozen=True):
+    """An announcement of one server by one node."""
+
+    SPACE: ClassVar[str] = "adv"
+
+    server: str
+    identity: str
+    instance: str
+
+
+class Evt(_Address, frozen=True):
+    """An event of a server: a list or a resource has changed."""
+
+    SPACE: ClassVar[str] = "evt"
+
+    server: str
+    kind: str
+    hash: str | None = None
+
+
+class Who(_Address, frozen=True):
+    """The question who is there."""
+
+    SPACE: ClassVar[str] = "who"
+
+    via: str
+    caller: str
+
+
+Address = Request | All | Node | Ops | Reply | Adv | Evt | Who
+_SPACES: dict[str, type[Address]] = {
+    kind.SPACE: kind for kind in (Request, All, Node, Ops, Reply, Adv, Evt, Who)
+}
+
+
+def parse(subject: str) -> Address | None:
+    """The address that `subject` is; None if it is none of ours."""
+    if len(subject) > MAX_SUBJECT_BYTES:
+        return None
+    tokens = subject.split(".")
+    if tokens[:2] != ["lr", "v1"] or len(tokens) < 5 or not all(map(is_token, tokens[2:])):
+        return None
+    kind = _SPACES.get(tokens[4])
+    if kind is None:
+        return None
+    fields = [tokens[2], tokens[3], *tokens[5:]]
+    most = len(kind.__struct_fields__)
+    fewest = most - (1 if kind is Evt else 0)
+    return kind(*fields) if fewest <= len(fields) <= most else None
