@@ -1,0 +1,264 @@
+"""One connection to a broker: nats-py's handshake, our own reading, writing and ending.
+
+nats-py 2.16 does what it does well: URLs, INFO, TLS, NKeys, JWT, parsing. Overridden is what a mesh
+cannot live with (docs/adr/0002, tests/unit/transport/test_nats_pins.py):
+
+- messages go to a synchronous sink: no queue, task or object per subscription and message;
+- everything, PING too, goes through one buffer in order, so that PING and PONG are a true fence;
+- a connection ends once, at once, with a reset, and is never used again: nats-py's own ways keep and
+  send what should be forgotten, and wait for sockets that never close.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from nats.aio.client import Client
+from nats.aio.transport import TcpTransport
+
+from longreach.observe import event
+from longreach.transport._listeners import call_sink
+from longreach.transport.link import Headers, Sink
+
+_log = logging.getLogger("longreach.transport")
+
+_CRLF = b"\r\n"
+_PING = b"PING\r\n"
+_PONG = b"PONG\r\n"
+_NO_RESPONDERS = b"NATS/1.0 503\r\n"  # newer brokers add the subject as a header
+_READ_BYTES = 64 * 1024
+_RESET_ON_CLOSE = struct.pack(
+    "ii", 1, 0
+)  # SO_LINGER on, zero seconds: close sends RST, the kernel drops the rest
+_RTT_WEIGHT = 0.2
+
+OnPong = Callable[[BaseException | None], None]
+"""Called with None when a ping's pong is there, or with what ended the connection before."""
+
+
+class NatsClient(Client):
+    """A connection that is used once.
+
+    Args:
+        sinks: where the messages of each subscription id go; shared with, and filled by, the link.
+        on_lost: called once, with the reason, when the connection ends by itself.
+        on_error: called with the lower-case text of what the broker complains about and stays.
+    """
+
+    def __init__(
+        self,
+        sinks: dict[int, Sink],
+        on_lost: Callable[[NatsClient, str], None],
+        on_error: Callable[[str], None],
+    ) -> None:
+        super().__init__()
+        self._sinks = sinks
+        self._on_lost = on_lost
+        self._on_error = on_error
+        self._loop = asyncio.get_running_loop()
+        self._ended = False
+        self._complaint = ""
+        self._out: list[bytes] = []
+        self._out_bytes = 0
+        self._socket_bytes = 0  # in the transport's buffer; may be out of date, then it is too high
+        self._flush_due = False
+        self._pings: deque[tuple[float, OnPong | None]] = deque()
+        self.heard_at = self._loop.time()
+        self.rtt_s = 0.0
+        self.shown_url = ""
+
+    # Writing
+
+    def write(self, *parts: bytes) -> None:
+        """Append to the outgoing buffer; it is written once the event loop comes round."""
+        if self._ended:
+            return
+        self._out += parts
+        for part in parts:
+            self._out_bytes += len(part)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._write_out)
+
+    def unflushed_over(self, max_bytes: int) -> bool:
+        """Whether more than `max_bytes` wait for the broker to read them."""
+        if self._out_bytes + self._socket_bytes <= max_bytes:
+            return False
+        self._socket_bytes = self._buffered()
+        return self._out_bytes + self._socket_bytes > max_bytes
+
+    def _buffered(self) -> int:
+        return self._writer().transport.get_write_buffer_size()
+
+    def _write_out(self) -> None:
+        self._flush_due = False
+        if self._ended or not self._out:
+            return
+        data = b"".join(self._out)
+        self._out.clear()
+        self._out_bytes = 0
+        try:
+            self._writer().write(data)
+            self._socket_bytes = self._buffered()
+        except (OSError, RuntimeError) as error:
+            self.lose(str(error) or type(error).__name__)
+
+    def ping(self, on_pong: OnPong | None = None) -> None:
+        """Write a PING behind everything written so far."""
+        if self._ended:
+            if on_pong is not None:
+                on_pong(ConnectionError("the connection has ended"))
+            return
+        self._pings.append((time.perf_counter(), on_pong))
+        self.write(_PING)
+
+    # Reading
+
+    async def _read_loop(self) -> None:
+        transport, parse = self._tcp(), self._ps.parse
+        try:
+            while not self._ended:
+                data = await transport.read(_READ_BYTES)
+                if not data:
+                    self.lose("eof")
+                    return
+                self.heard_at = self._loop.time()
+                await parse(data)
+        except asyncio.CancelledError:
+            raise
+        except OSError as error:
+            self.lose(error.strerror or str(error) or type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - what the parser chokes on ends this connection, not the link
+            self.lose(f"protocol: {error!s}")
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
+    ) -> None:
+        sink = self._sinks.get(sid)
+        if sink is None or self._ended:
+            return
+        parsed: Headers | None = None
+        if headers:
+            parsed = (
+                {"Status": "503"}
+                if headers.startswith(_NO_RESPONDERS)
+                else await self._process_headers(headers)
+            )
+        call_sink(sink, subject.decode(), reply.decode(), data, parsed)
+
+    async def _process_ping(self) -> None:
+        self.write(_PONG)
+
+    async def _process_pong(self) -> None:
+        if not self._pings:
+            return
+        sent_at, on_pong = self._pings.popleft()
+        took_s = time.perf_counter() - sent_at
+        self.rtt_s += (took_s - self.rtt_s) * (_RTT_WEIGHT if self.rtt_s else 1.0)
+        if on_pong is not None:
+            on_pong(None)
+
+    async def _process_err(self, text: str) -> None:
+        """The broker complains. Where that ends the connection it closes it, and we see the end."""
+        self._complaint = text.strip("'")
+        self._on_error(self._complaint)
+
+    async def _process_op_err(self, error: Exception) -> None:
+        self.lose(str(error) or type(error).__name__)
+
+    # Connecting
+
+    async def _select_next_server(self) -> None:
+        """One URL, one attempt: which URL comes next, and when, is the link's decision."""
+        server = self._server_pool[0]
+        await self._connect_to_server(server)
+        self._current_server = server
+
+    async def _ping_interval(self) -> None:
+        """The link watches over the connection: nats-py's pings overtake what is buffered."""
+
+    async def _flusher(self) -> None:
+        """`_write_out` flushes."""
+
+    # Ending
+
+    def lose(self, reason: str) -> None:
+        """End because of `reason`, and say so."""
+        if not self._ended:
+            reason = self._complaint or reason
+            self.abort(reason)
+            self._on_lost(self, reason)
+
+    def abort(self, reason: str) -> None:
+        """End now: forget what is unsent, reset the socket, fail the pings that wait."""
+        if self._ended:
+            return
+        self._end(reason)
+        for writer in self._writers():
+            reset_on_close(writer.get_extra_info("socket"))
+            writer.transport.abort()
+
+    async def close_gently(self, timeout_s: float) -> None:
+        """End with a plain close, once everything written was confirmed; reset if that takes too long."""
+        self._end("closed")
+        try:
+            async with asyncio.timeout(timeout_s):
+                self._writer().close()
+                await self._writer().wait_closed()
+        except (OSError, TimeoutError) as error:
+            event(_log, "link.close_cut_short", logging.DEBUG, reason=str(error) or "timeout")
+            for writer in self._writers():
+                reset_on_close(writer.get_extra_info("socket"))
+                writer.transport.abort()
+
+    def _end(self, reason: str) -> None:
+        self._ended = True
+        self._status = Client.CLOSED
+        self._out.clear()
+        self._out_bytes = 0
+        task: asyncio.Task[None] | None = self._reading_task
+        if task is not None and task is not asyncio.current_task():
+            task.cancel()
+        waiting, self._pings = self._pings, deque()
+        for _, on_pong in waiting:
+            if on_pong is not None:
+                on_pong(ConnectionError(reason))
+
+    def _tcp(self) -> TcpTransport:
+        assert isinstance(self._transport, TcpTransport), "options allow nats:// and tls:// only"
+        return self._transport
+
+    def _writer(self) -> asyncio.StreamWriter:
+        writer = self._tcp()._io_writer
+        assert writer is not None, "connected"
+        return writer
+
+    def _writers(self) -> list[asyncio.StreamWriter]:
+        """The connection's writers, the innermost first: under TLS there are two."""
+        transport = self._transport
+        if not isinstance(transport, TcpTransport):  # not connected yet
+            return []
+        bare, outer = transport._bare_io_writer, transport._io_writer
+        return [writer for writer in dict.fromkeys((bare, outer)) if writer is not None]
+
+
+def reset_on_close(sock: Any) -> None:
+    """Let the close of `sock` send RST, so that neither kernel delivers what is still on its way.
+
+    A socket of uvloop's has no `setsockopt` of its own, hence the duplicate, which shares the option.
+    """
+    if sock is None or sock.fileno() < 0:
+        return
+    try:
+        with socket.socket(fileno=os.dup(sock.fileno())) as duplicate:
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    except OSError as error:  # the socket is gone already
+        event(_log, "link.reset_failed", logging.DEBUG, reason=str(error))
