@@ -1,0 +1,1 @@
+"""Pure decisions over values; time and chance are arguments."""

@@ -1,0 +1,183 @@
+"""What a node knows about calls: those that are here, those that have ended, those that must not begin.
+
+Pure book-keeping behind docs/binding.md 6 and 7. A call's key is ``via.caller.connection.call``; its scope
+the first three. All memories are bounded: the oldest entry goes first.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Literal
+
+REMEMBER_S = 60.0
+MAX_REMEMBERED = 10_000
+ACCEPTED_AFTER_S = 0.25
+
+Verdict = Literal["new", "duplicate", "tombstoned"]
+
+
+class _Entry:
+    __slots__ = ("accepted", "arrived", "frames", "keep_running", "scope")
+
+    def __init__(self, scope: str, arrived: float, *, frames: bool, keep_running: bool) -> None:
+        self.scope = scope
+        self.arrived = arrived
+        self.frames = frames
+        self.keep_running = keep_running
+        self.accepted = False
+
+
+class _Memory:
+    """Keys and when they were put in, bounded in number and age."""
+
+    def __init__(self, limit: int, keep_s: float) -> None:
+        self._limit = limit
+        self._keep_s = keep_s
+        self._at: OrderedDict[str, float] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def add(self, key: str, now: float) -> None:
+        at = self._at
+        at[key] = now
+        at.move_to_end(key)
+        oldest = next(iter(at))
+        while len(at) > self._limit or at[oldest] < now - self._keep_s:
+            del at[oldest]
+            if not at:
+                return
+            oldest = next(iter(at))
+
+    def holds(self, key: str, now: float) -> bool:
+        at = self._at.get(key)
+        return at is not None and at >= now - self._keep_s
+
+
+class CallBook:
+    """The calls of one node.
+
+    Args:
+        caller_silence_s: a connection not heard of for so long after `accepted` has fallen silent.
+        remember_s: how long ended calls and tombstones are remembered.
+        max_remembered: how many of each, at the most.
+    """
+
+    def __init__(
+        self,
+        caller_silence_s: float = 15.0,
+        remember_s: float = REMEMBER_S,
+        max_remembered: int = MAX_REMEMBERED,
+    ) -> None:
+        self._silence_s = caller_silence_s
+        self._here: dict[str, _Entry] = {}
+        self._young: deque[tuple[float, str]] = deque()
+        self._done = _Memory(max_remembered, remember_s)
+        self._tombstones = _Memory(max_remembered, remember_s)
+        self._accepted: dict[str, set[str]] = {}
+        self._heard: dict[str, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._here)
+
+    @property
+    def remembered(self) -> tuple[int, int]:
+        """How many ended calls and tombstones are remembered."""
+        return len(self._done), len(self._tombstones)
+
+    def arrived(
+        self, key: str, scope: str, now: float, *, frames: bool, keep_running: bool = False
+    ) -> Verdict:
+        """A call came; only a "new" one may begin."""
+        if key in self._here or self._done.holds(key, now):
+            return "duplicate"
+        if len(self._tombstones) and self._tombstones.holds(key, now):
+            return "tombstoned"
+        self._here[key] = _Entry(scope, now, frames=frames, keep_running=keep_running)
+        if frames:
+            self._young.append((now, key))
+        if scope in self._heard:
+            self._heard[scope] = now
+        return "new"
+
+    def ended(self, key: str, now: float) -> None:
+        """A call has ended here."""
+        entry = self._here.pop(key, None)
+        if entry is None:
+            return
+        self._done.add(key, now)
+        if entry.accepted:
+            calls = self._accepted[entry.scope]
+            calls.discard(key)
+            if not calls:
+                del self._accepted[entry.scope]
+                del self._heard[entry.scope]
+
+    def heard(self, scope: str, now: float) -> None:
+        """A sign of life of a connection."""
+        if scope in self._heard:
+            self._heard[scope] = now
+
+    def cancel(self, scope: str, calls: Iterable[str], now: float) -> list[str]:
+        """The keys among `calls` that are here, to be cancelled; of the others a tombstone stays."""
+        here = []
+        for call in calls:
+            key = f"{scope}.{call}"
+            if key in self._here:
+                here.append(key)
+            elif not self._done.holds(key, now):
+                self._tombstones.add(key, now)
+        return here
+
+    def alive(self, scope: str, calls: Iterable[str], now: float) -> list[str]:
+        """Those of `calls` that are not here."""
+        self.heard(scope, now)
+        return [call for call in calls if f"{scope}.{call}" not in self._here]
+
+    def whose(self, scope: str, calls: Iterable[str], now: float) -> tuple[list[str], list[str]]:
+        """(here, ended here) among `calls`; each of the others is refused if it ever comes."""
+        self.heard(scope, now)
+        have, done = [], []
+        for call in calls:
+            key = f"{scope}.{call}"
+            if key in self._here:
+                have.append(call)
+            elif self._done.holds(key, now):
+                done.append(call)
+            else:
+                self._tombstones.add(key, now)
+        return have, done
+
+    def due_accepted(self, now: float) -> list[str]:
+        """The keys of calls that have been here for 250 ms, each of them once."""
+        due = []
+        young = self._young
+        while young and young[0][0] <= now - ACCEPTED_AFTER_S:
+            _, key = young.popleft()
+            entry = self._here.get(key)
+            if entry is None or entry.accepted:
+                continue
+            entry.accepted = True
+            self._accepted.setdefault(entry.scope, set()).add(key)
+            self._heard.setdefault(entry.scope, now)
+            due.append(key)
+        return due
+
+    def silent_calls(self, now: float) -> list[str]:
+        """The keys of accepted calls whose caller has fallen silent, those left out that keep running."""
+        silent = []
+        for scope, heard in self._heard.items():
+            if heard <= now - self._silence_s:
+                silent += [key for key in self._accepted[scope] if not self._here[key].keep_running]
+        return silent
+
+    def next_due(self, now: float) -> float | None:
+        """When to look again (monotonic s); None: when the next call has come."""
+        young = self._young
+        while young and young[0][1] not in self._here:  # ended since: nothing to do about it
+            young.popleft()
+        due = [young[0][0] + ACCEPTED_AFTER_S] if young else []
+        if self._heard:
+            due.append(max(min(self._heard.values()) + self._silence_s, now + 0.5))
+        return min(due) if due else None

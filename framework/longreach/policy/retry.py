@@ -1,0 +1,166 @@
+"""Whether a failed attempt is made again, where, and when: the closed table of endings, read.
+
+Source: docs/binding.md 5. What did not begin may go elsewhere; what may have begun is run again at most
+once, and only where that is known to be harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from longreach.errors import Delivered
+from longreach.policy.backoff import Backoff, Random
+from longreach.policy.hints import Hints
+from longreach.policy.route import Candidate
+
+ABSENT_S = 5.0
+"""For how long "no responders" is taken for a passing thing where the catalog lists the tool."""
+UNLISTED_S = 1.0
+"""And where it doesn't."""
+_AGAIN = Backoff(first_s=0.01, factor=2.0, max_s=0.5, jitter=0.5)
+_LINK_REASONS = frozenset({"link"})
+
+
+class Failure(NamedTuple):
+    """How an attempt failed."""
+
+    delivered: Delivered
+    reason: str
+    region: str | None = None
+    retry_after_s: float | None = None
+
+
+class Again(NamedTuple):
+    """Try there after `delay_s`; `candidate` None: decide again then, nobody can take it now."""
+
+    candidate: Candidate | None
+    delay_s: float
+
+
+class Stop(NamedTuple):
+    """It is over; `failure` is how the call ended."""
+
+    failure: Failure
+
+
+class RetryBudget:
+    """Re-runs of what may have run already: a burst that covers the loss of a node, then a share of calls.
+
+    Args:
+        burst: so many at once.
+        per_call: how much of one re-run each new call earns.
+    """
+
+    def __init__(self, burst: float = 256.0, per_call: float = 0.1) -> None:
+        self._burst = burst
+        self._per_call = per_call
+        self._tokens = burst
+
+    @property
+    def left(self) -> float:
+        """How many re-runs there are now."""
+        return self._tokens
+
+    def began(self) -> None:
+        """A call began."""
+        if self._tokens < self._burst:
+            self._tokens = min(self._burst, self._tokens + self._per_call)
+
+    def take(self) -> bool:
+        """Take one re-run, if there is one."""
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+class RetryState:
+    """What has become of one call so far."""
+
+    __slots__ = ("_absent_since", "attempts", "denied_regions", "maybe_ran", "reruns", "tried")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.reruns = 0
+        self.maybe_ran: Failure | None = None
+        self.denied_regions: frozenset[str] = frozenset()
+        self.tried: dict[str | None, int] = {}
+        self._absent_since: float | None = None
+
+    def failed(self, failure: Failure, now: float) -> None:
+        """An attempt failed."""
+        self.attempts += 1
+        self.tried[failure.region] = self.tried.get(failure.region, 0) + 1
+        if failure.delivered == "unknown":
+            self.maybe_ran = failure
+        if failure.reason == "denied" and failure.region is not None:
+            self.denied_regions |= {failure.region}
+        if failure.reason != "no_responders":
+            self._absent_since = None
+        elif self._absent_since is None:
+            self._absent_since = now
+
+    def absent_s(self, now: float) -> float:
+        """For how long every answer has been "no responders", in seconds."""
+        return 0.0 if self._absent_since is None else now - self._absent_since
+
+
+def decide(
+    failure: Failure,
+    state: RetryState,
+    *,
+    hints: Hints,
+    caller_said: bool | None,
+    candidates: Sequence[Candidate],
+    budget: RetryBudget,
+    now: float,
+    deadline: float,
+    random: Random,
+) -> Again | Stop:
+    """What to do after `failure`, which `state` has been told of.
+
+    Args:
+        failure: how the last attempt failed.
+        state: of this call.
+        hints: the tool's own.
+        caller_said: whether the caller says that it may run again; None: the caller says nothing.
+        candidates: where it may go, in order, denied regions left out.
+        budget: of re-runs.
+        now: monotonic seconds.
+        deadline: of the whole call, monotonic seconds.
+        random: chance.
+    """
+    ending = Stop(state.maybe_ran or failure)
+    if failure.delivered == "yes" or now >= deadline:
+        return ending
+    if failure.delivered == "unknown" and not _may_rerun(failure, state, hints, caller_said, budget):
+        return ending
+    if failure.reason == "denied" and not candidates:
+        return ending
+    patience_s = ABSENT_S if candidates else UNLISTED_S
+    if failure.reason == "no_responders" and state.absent_s(now) >= patience_s:
+        return ending
+    best = min(candidates, key=lambda c: state.tried.get(c.region, 0), default=None)
+    delay_s = _delay(failure, state, best, random)
+    return ending if now + delay_s >= deadline else Again(best, delay_s)
+
+
+def _may_rerun(
+    failure: Failure, state: RetryState, hints: Hints, caller_said: bool | None, budget: RetryBudget
+) -> bool:
+    if failure.reason == "deadline" or state.reruns >= 1 or caller_said is False:
+        return False
+    if not (caller_said or hints.read_only or hints.idempotent) or not budget.take():
+        return False
+    state.reruns += 1
+    return True
+
+
+def _delay(failure: Failure, state: RetryState, best: Candidate | None, random: Random) -> float:
+    """At once where nobody has refused yet; with back-off where somebody has."""
+    refused = state.tried.get(best.region, 0) if best is not None else state.attempts
+    fresh = best is not None and refused == 0
+    if (fresh or failure.delivered == "unknown") and failure.reason not in _LINK_REASONS:
+        return 0.0
+    return max(_AGAIN.delay(refused, random), failure.retry_after_s or 0.0)
