@@ -1,0 +1,1 @@
+"""Handlers as actors: declared, given a mailbox, supervised, run."""

@@ -1,0 +1,203 @@
+"""What a handler can learn of its call, and say while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import UNSET
+
+from longreach.errors import LongreachError
+from longreach.wire.jsonrpc import RequestId, RequestMeta
+from longreach.wire.mcp import LOG_LEVELS, LogLevel, encode_log, encode_progress
+from longreach.wire.tokens import decode_optional
+
+if TYPE_CHECKING:
+    from longreach.actor.call import Call
+    from longreach.clock import Clock
+
+_current: ContextVar[Context] = ContextVar("longreach_context")
+_RANK = {level: rank for rank, level in enumerate(LOG_LEVELS)}
+
+
+class Place:
+    """Where a call runs.
+
+    Attributes:
+        server: the server's name.
+        region: the node's region.
+        node: ``identity.instance``.
+        lifespan: what the server's lifespan yielded; None without one.
+    """
+
+    __slots__ = ("clock", "lifespan", "node", "region", "server")
+
+    def __init__(self, server: str, region: str, node: str, clock: Clock) -> None:
+        self.server = server
+        self.region = region
+        self.node = node
+        self.clock = clock
+        self.lifespan: Any = None
+
+
+class Context:
+    """One call, as its handler sees it; safe to use from async and from threaded handlers.
+
+    A handler gets it through a parameter annotated `Context`. With the default `Context.injected`, callers
+    that use the function's signature need not pass it.
+    """
+
+    injected: Context
+    """The default that says: the framework passes it."""
+
+    def __init__(self, call: Call, place: Place, loop: asyncio.AbstractEventLoop) -> None:
+        self._call = call
+        self._place = place
+        self._loop = loop
+        self._ended = False
+
+    @property
+    def request_id(self) -> RequestId:
+        """The request's JSON-RPC id."""
+        return self._call.id
+
+    @property
+    def tool(self) -> str:
+        """The tool that was called."""
+        return self._call.tool
+
+    @property
+    def server(self) -> str:
+        """The server that it belongs to."""
+        return self._place.server
+
+    @property
+    def caller(self) -> str | None:
+        """Who calls, as the broker's permissions vouch for it; None where they don't name anybody."""
+        return decode_optional(self._call.caller)
+
+    @property
+    def via(self) -> str | None:
+        """The gateway that the call came through; None if none."""
+        return decode_optional(self._call.via)
+
+    @property
+    def region(self) -> str:
+        """The region this node is in."""
+        return self._place.region
+
+    @property
+    def node(self) -> str:
+        """The node that runs the call: ``identity.instance``."""
+        return self._place.node
+
+    @property
+    def lifespan(self) -> Any:
+        """What the server's lifespan yielded; None without one."""
+        return self._place.lifespan
+
+    @property
+    def deadline(self) -> float:
+        """When nobody waits for the result any more, on the clock of `time.monotonic`, in seconds."""
+        return self._call.deadline
+
+    @property
+    def remaining_s(self) -> float:
+        """How long the caller will still wait, in seconds; 0 if no longer."""
+        return max(0.0, self._call.deadline - self._place.clock.monotonic())
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the call has ended already, cancelled or past its deadline: a thread should look."""
+        return self._ended or self.remaining_s == 0.0
+
+    @property
+    def meta(self) -> RequestMeta | None:
+        """The request's `_meta`; None if it had none."""
+        meta = self._call.meta
+        return None if meta is UNSET else cast("RequestMeta", meta)
+
+    async def report_progress(
+        self, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Tell the caller how far the work has come; nothing is sent if the caller did not ask for it.
+
+        Args:
+            progress: grows with each report.
+            total: what `progress` will be at the end, if that is known.
+            message: for people.
+        """
+        self.report_progress_nowait(progress, total, message)
+
+    def report_progress_nowait(
+        self, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """`report_progress` for threaded handlers."""
+        meta = self.meta
+        if meta is not None and meta.progress_token is not UNSET:
+            token = cast("RequestId", meta.progress_token)
+            self._note(encode_progress(token, progress, total, message))
+
+    def log(self, level: LogLevel, data: Any, logger: str | None = None) -> None:
+        """Send the caller a log message, if its request asks for messages of this level."""
+        meta = self.meta
+        if meta is None or meta.log_level is UNSET:
+            return
+        wanted = _RANK.get(cast("Any", meta.log_level))
+        if wanted is not None and _RANK[level] >= wanted:
+            self._note(encode_log(level, data, logger))
+
+    def debug(self, data: Any) -> None:
+        """`log` at level debug."""
+        self.log("debug", data)
+
+    def info(self, data: Any) -> None:
+        """`log` at level info."""
+        self.log("info", data)
+
+    def warning(self, data: Any) -> None:
+        """`log` at level warning."""
+        self.log("warning", data)
+
+    def error(self, data: Any) -> None:
+        """`log` at level error."""
+        self.log("error", data)
+
+    def finish(self) -> None:
+        """The call has ended: from now on nothing is sent for it."""
+        self._ended = True
+
+    def _note(self, notification: bytes) -> None:
+        try:
+            here = asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            here = False
+        if here:
+            self._send(notification)
+        else:
+            self._loop.call_soon_threadsafe(self._send, notification)
+
+    def _send(self, notification: bytes) -> None:
+        if not self._ended:
+            self._call.sink.note(self._call, notification)
+
+
+Context.injected = cast("Context", UNSET)
+
+
+def current_context() -> Context:
+    """The context of the call that is being handled.
+
+    Raises:
+        LongreachError: no call is being handled here.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise LongreachError("no call is being handled here; current_context() is for handlers") from None
+
+
+def enter_context(context: Context) -> None:
+    """Make `context` the current one, for the rest of this task."""
+    _current.set(context)

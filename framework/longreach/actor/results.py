@@ -1,0 +1,132 @@
+"""From what a handler returns to what its caller gets."""
+
+from __future__ import annotations
+
+import base64
+import mimetypes
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from longreach.errors import ConfigError
+from longreach.wire.mcp import (
+    AudioContent,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    ResourceContents,
+    ResourceLink,
+    TextContent,
+)
+from longreach.wire.schema import HandlerSchema
+
+_BLOCKS = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
+
+
+class _Media:
+    """Bytes, or a file, and what they are."""
+
+    family = ""
+
+    def __init__(
+        self,
+        data: bytes | None = None,
+        *,
+        path: str | Path | None = None,
+        format: str | None = None,  # noqa: A002 - the SDK's name for it
+        mime_type: str | None = None,
+    ) -> None:
+        if (data is None) == (path is None):
+            raise ConfigError(f"{type(self).__name__} takes either data or path")
+        self.data = data if data is not None else Path(str(path)).read_bytes()
+        guessed = mimetypes.guess_type(str(path))[0] if path is not None else None
+        self.mime_type = mime_type or (f"{self.family}/{format}" if format else guessed)
+        if self.mime_type is None:
+            raise ConfigError(f"what kind of {self.family} is it? Say format='png', say, or mime_type=...")
+
+    def encoded(self) -> str:
+        """The data, base64."""
+        return base64.b64encode(self.data).decode()
+
+
+class Image(_Media):
+    """An image to return from a tool: `data` or `path`, and `format` (``"png"``) or `mime_type`."""
+
+    family = "image"
+
+
+class Audio(_Media):
+    """A sound to return from a tool: `data` or `path`, and `format` (``"wav"``) or `mime_type`."""
+
+    family = "audio"
+
+
+def error_result(text: str) -> CallToolResult:
+    """The result of a tool that failed."""
+    return CallToolResult([TextContent(text)], is_error=True)
+
+
+def to_result(value: Any, schema: HandlerSchema) -> CallToolResult:
+    """The result for what a handler returned.
+
+    Text is text; None is nothing; content blocks, `Image`, `Audio` and bytes are what they are, alone or in a
+    list; anything else is JSON, as text and as structured content.
+
+    Raises:
+        InvalidResult: the value does not fit the function's return annotation, or has no JSON form.
+    """
+    if isinstance(value, str) and schema.output_schema is None:
+        return CallToolResult([TextContent(value)])
+    if isinstance(value, CallToolResult):
+        return value
+    blocks = _content(value)
+    if blocks is not None:
+        return CallToolResult(blocks)
+    structured = schema.structured(value)
+    if structured is None:
+        return CallToolResult([TextContent(_json(value))])
+    shown = value if isinstance(value, str) else _unwrapped(structured, schema)
+    return CallToolResult([TextContent(shown)], structured_content=msgspec.Raw(structured))
+
+
+def _unwrapped(structured: bytes, schema: HandlerSchema) -> str:
+    """The JSON of the value itself, without the object that `structured` wraps it in."""
+    if not schema.wraps_result:
+        return structured.decode()
+    return bytes(msgspec.json.decode(structured, type=dict[str, msgspec.Raw])["result"]).decode()
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=str).decode()
+
+
+def _content(value: Any) -> list[ContentBlock] | None:
+    """`value` as content blocks, if it is content; None if it is data."""
+    if value is None:
+        return []
+    one = _block(value)
+    if one is not None:
+        return [one]
+    if isinstance(value, list | tuple) and value:
+        blocks = [_block(item, text_too=True) for item in value]
+        if any(not isinstance(item, str) for item in value) and all(block is not None for block in blocks):
+            return [block for block in blocks if block is not None]
+    return None
+
+
+def _block(value: Any, *, text_too: bool = False) -> ContentBlock | None:
+    if isinstance(value, _BLOCKS):
+        return value
+    if isinstance(value, Image):
+        return ImageContent(data=value.encoded(), mime_type=value.mime_type or "")
+    if isinstance(value, Audio):
+        return AudioContent(data=value.encoded(), mime_type=value.mime_type or "")
+    if isinstance(value, bytes | bytearray | memoryview):
+        blob = base64.b64encode(value).decode()
+        kind = "application/octet-stream"
+        return EmbeddedResource(ResourceContents(uri="data:" + kind, mime_type=kind, blob=blob))
+    if text_too and isinstance(value, str):
+        return TextContent(value)
+    return None
