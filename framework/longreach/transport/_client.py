@@ -39,6 +39,7 @@ _RESET_ON_CLOSE = struct.pack(
     "ii", 1, 0
 )  # SO_LINGER on, zero seconds: close sends RST, the kernel drops the rest
 _RTT_WEIGHT = 0.2
+_COMPLAINT_TIMEOUT_S = 0.05
 
 OnPong = Callable[[BaseException | None], None]
 """Called with None when a ping's pong is there, or with what ended the connection before."""
@@ -187,6 +188,20 @@ class NatsClient(Client):
 
     async def _flusher(self) -> None:
         """`_write_out` flushes."""
+
+    async def unread_complaint(self) -> str:
+        """What the broker said before it hung up in the middle of the handshake, if that came through.
+
+        It closes right behind its ``-ERR``; our next write may fail before that line is read.
+        """
+        reader = self._transport._io_reader if isinstance(self._transport, TcpTransport) else None
+        if reader is None:
+            return ""
+        try:
+            line = await asyncio.wait_for(reader.readline(), _COMPLAINT_TIMEOUT_S)
+        except (OSError, TimeoutError, ValueError, RuntimeError):
+            return ""
+        return line.decode(errors="replace").strip()
 
     # Ending
 

@@ -7,8 +7,6 @@ import logging
 import ssl
 from collections.abc import Callable
 
-import nats.errors
-
 from longreach.errors import BrokerUnavailable, ConfigError, CredentialsRejected, LongreachError
 from longreach.observe import event
 from longreach.transport._client import NatsClient
@@ -68,7 +66,7 @@ class Connector:
         say_at = loop.time()
         while True:
             try:
-                options = self._options()
+                options = self._ask_options()
                 client = await self._round(options)
             except LongreachError as error:
                 self._failures += 1
@@ -81,6 +79,14 @@ class Connector:
             else:
                 self._connected_at = loop.time()
                 return client, options
+
+    def _ask_options(self) -> NatsOptions:
+        try:
+            return self._options()
+        except LongreachError:
+            raise
+        except Exception as error:
+            raise ConfigError(f"the function that gives the broker's options failed: {error!r}") from error
 
     def _say(self, error: LongreachError) -> None:
         if isinstance(error, CredentialsRejected | ConfigError):
@@ -121,17 +127,19 @@ class Connector:
                 )
             connected = True
             client.shown_url = redact(url)
-        except (OSError, nats.errors.Error, ValueError) as error:
-            raise translate(error, redact(url)) from None
+        except Exception as error:
+            hung_up = isinstance(error, OSError) and not isinstance(error, TimeoutError)
+            complaint = await client.unread_complaint() if hung_up else ""
+            raise translate(error, redact(url), complaint) from error
         finally:
             if not connected:
                 client.abort("not connected")
         return client
 
 
-def translate(error: Exception, url: str) -> LongreachError:
-    """What failed at `url`, in longreach's terms."""
-    text = str(error).lower()
+def translate(error: Exception, url: str, complaint: str = "") -> LongreachError:
+    """What failed at `url`, in longreach's terms; `complaint` is what the broker said last."""
+    text = f"{error} {complaint}".strip().lower()
     if isinstance(error, LongreachError):
         return error
     if any(word in text for word in _REJECTIONS):
@@ -150,11 +158,12 @@ def translate(error: Exception, url: str) -> LongreachError:
 
 def _backoff_s(failures: int) -> float:
     """50 ms at first, doubling to 2 s, with jitter, so that a fleet does not come back in step."""
-    from tenacity import RetryCallState, wait_exponential_jitter  # here: a good start needs none of it
+    from tenacity import RetryCallState, wait_exponential, wait_random  # here: a good start needs none of it
 
-    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # the strategy reads the number alone
+    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # the strategies read the number alone
     state.attempt_number = failures
-    return wait_exponential_jitter(initial=FIRST_WAIT_S, max=MAX_WAIT_S, jitter=FIRST_WAIT_S)(state)
+    wait = wait_exponential(multiplier=FIRST_WAIT_S, max=MAX_WAIT_S) + wait_random(0, FIRST_WAIT_S)
+    return wait(state)
 
 
 async def _ignore(_: Exception) -> None:

@@ -22,9 +22,14 @@ def encode_headers(headers: Headers) -> bytes:
     for key, value in headers.items():
         if not _KEY.fullmatch(key):
             raise ValueError(f"{key!r} cannot be a header's name: it must be an HTTP token")
-        parts.append(f"{key}: {value.translate(_BREAKS).strip()}\r\n".encode())
+        parts.append(f"{key}: {clean_value(value)}\r\n".encode())
     parts.append(b"\r\n")
     return b"".join(parts)
+
+
+def clean_value(value: str) -> str:
+    """A header's value as it travels: a line break would end the header, or the message."""
+    return value.translate(_BREAKS).strip()
 
 
 def check_subject(subject: str) -> None:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from longreach.errors import BrokerUnavailable
 from longreach.transport._listeners import Listeners, call_sink
-from longreach.transport._outgoing import check_subject, encode_headers, too_large
+from longreach.transport._outgoing import check_subject, clean_value, encode_headers, too_large
 from longreach.transport.link import Denied, Headers, LinkState, Sink, Status, Subscription
 
 DEFAULT_MAX_PAYLOAD = 1024 * 1024
@@ -187,7 +187,8 @@ class MemoryLink:
         if self._publish is not None and not any(matches(allowed, subject) for allowed in self._publish):
             self._to_broker(self._come_back, self._listeners.denied, Denied("publish", subject))
             return
-        message = Message(subject, reply, bytes(data), dict(headers) if headers else None)
+        travelling = {key: clean_value(value) for key, value in headers.items()} if headers else None
+        message = Message(subject, reply, bytes(data), travelling)
         self._to_broker(self._broker.publish, self, message)
 
     def subscribe(self, subject: str, sink: Sink, queue: str = "") -> Subscription:
