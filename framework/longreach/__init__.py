@@ -1,1 +1,73 @@
-"""longreach: MCP tools as supervised actors on NATS."""
+"""longreach: MCP tools as supervised actors on NATS.
+
+Declare with `Server`, run with `Node` (or `longreach run`), call with `connect`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from longreach.actor.context import Context, current_context
+    from longreach.actor.results import Audio, Image
+    from longreach.actor.server import Actor, Server, tool
+    from longreach.client import sync
+    from longreach.client.connect import connect
+    from longreach.client.mesh import Mesh
+    from longreach.client.results import CallResult
+    from longreach.errors import LongreachError, ToolError
+    from longreach.node.node import Node
+    from longreach.node.settings import NodeSettings
+    from longreach.transport.options import NatsOptions
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Actor": "longreach.actor.server",
+    "Audio": "longreach.actor.results",
+    "CallResult": "longreach.client.results",
+    "Context": "longreach.actor.context",
+    "Image": "longreach.actor.results",
+    "LongreachError": "longreach.errors",
+    "Mesh": "longreach.client.mesh",
+    "NatsOptions": "longreach.transport.options",
+    "Node": "longreach.node.node",
+    "NodeSettings": "longreach.node.settings",
+    "Server": "longreach.actor.server",
+    "ToolError": "longreach.errors",
+    "connect": "longreach.client.connect",
+    "current_context": "longreach.actor.context",
+    "tool": "longreach.actor.server",
+}
+
+__all__ = [
+    "Actor",
+    "Audio",
+    "CallResult",
+    "Context",
+    "Image",
+    "LongreachError",
+    "Mesh",
+    "NatsOptions",
+    "Node",
+    "NodeSettings",
+    "Server",
+    "ToolError",
+    "connect",
+    "current_context",
+    "sync",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for, when it is asked for: a server module needs no client, and the reverse."""
+    if name == "sync":
+        return importlib.import_module("longreach.client.sync")
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'longreach' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value

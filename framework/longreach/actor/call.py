@@ -81,7 +81,7 @@ class Call:
     def __init__(
         self,
         key: str,
-        id: RequestId,  # noqa: A002 - JSON-RPC's word
+        id: RequestId,
         tool: str,
         arguments: Raw,
         deadline: float,

@@ -302,9 +302,7 @@ class ActorCell:
         reference = secrets.token_hex(4)
         _log.error(
             "actor.crashed",
-            extra={
-                "event_fields": {"actor": self.name, "tool": entry.call.tool, "reference": reference}
-            },
+            extra={"event_fields": {"actor": self.name, "tool": entry.call.tool, "reference": reference}},
             exc_info=error,
         )
         if self.state == "ready":

@@ -35,7 +35,7 @@ class _Media:
         data: bytes | None = None,
         *,
         path: str | Path | None = None,
-        format: str | None = None,  # noqa: A002 - the SDK's name for it
+        format: str | None = None,
         mime_type: str | None = None,
     ) -> None:
         if (data is None) == (path is None):

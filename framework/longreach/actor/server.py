@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET
 
 from longreach.actor.context import Context
+from longreach.actor.results import Audio, Image
 from longreach.actor.spec import DEFAULT_CONCURRENCY, DEFAULT_MAILBOX, TOOL_ATTRIBUTE, Kind, ToolSpec
 from longreach.errors import ConfigError, DeclarationError
 from longreach.policy.restart import Strategy
@@ -275,7 +276,9 @@ class Server:
         check_tool_name(name)
         if name in self._tools:
             raise DeclarationError(f"{self.name} has a tool called {name!r} already")
-        schema = inspect_handler(function, context_type=Context, skip_self=is_method)
+        schema = inspect_handler(
+            function, context_type=Context, content_types=(Image, Audio), skip_self=is_method
+        )
         kind = _kind(function, stated, is_method=is_method)
         if kind == "process" and schema.context_parameter is not None:
             raise DeclarationError(
@@ -346,5 +349,3 @@ def _definition(
         icons=list(stated.icons) if stated.icons else UNSET,
         meta=meta or UNSET,
     )
-
-

@@ -19,7 +19,7 @@ from longreach.client.results import RawResult, decode_result
 from longreach.errors import LongreachError, RemoteError
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
-from longreach.policy.retry import Again, Failure, RetryState, decide
+from longreach.policy.retry import Failure, RetryState, Stop, decide
 from longreach.wire import codes, frames, jsonrpc
 from longreach.wire.subjects import ROOT, check_subject
 from longreach.wire.tokens import encode_token
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from longreach.client.questions import Questions
     from longreach.client.vigil import Vigil
     from longreach.clock import Clock
-    from longreach.policy.retry import Hints, RetryBudget
+    from longreach.policy.hints import Hints
+    from longreach.policy.retry import RetryBudget
     from longreach.policy.route import Candidate
     from longreach.transport.link import Link
 
@@ -152,7 +153,7 @@ class Caller:
         now = self._clock.monotonic()
         timeout_s = options.timeout_s or plan.timeout_s or DEFAULT_TIMEOUT_S
         deadline = now + timeout_s
-        self._budget.began(now)
+        self._budget.began()
         try:
             candidates = plan.candidates(frozenset())
             if candidates:
@@ -180,9 +181,7 @@ class Caller:
         """The broker refused to publish on `subject`, which it names in lower case."""
         for attempt in tuple(self._attempts.values()):
             if attempt.subject == subject:
-                self._end(
-                    attempt, Failure(delivered="no", reason=endings.DENIED, region=attempt.region)
-                )
+                self._end(attempt, Failure(delivered="no", reason=endings.DENIED, region=attempt.region))
 
     async def _again(
         self,
@@ -213,18 +212,20 @@ class Caller:
                 deadline=deadline,
                 random=random.random,
             )
-            if not isinstance(verdict, Again):
+            if isinstance(verdict, Stop):
                 raise endings.to_error(
-                    answer, str(plan.target), timeout_s=timeout_s, residency=options.residency
+                    verdict.failure, str(plan.target), timeout_s=timeout_s, residency=options.residency
                 )
+            if verdict.delay_s > 0:
+                await asyncio.sleep(verdict.delay_s)
+            if verdict.candidate is None:
+                continue
             event(
                 _log, "call.retried", logging.DEBUG, target=str(plan.target), reason=answer.reason,
                 region=verdict.candidate.region,
             )  # fmt: skip
             retries.append(answer.reason)
             self.stats.retried += 1
-            if verdict.delay_s > 0:
-                await asyncio.sleep(verdict.delay_s)
             answer = await self._attempt(plan, verdict.candidate, arguments, options, deadline)
 
     async def _attempt(

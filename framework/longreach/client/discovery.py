@@ -38,8 +38,7 @@ _WHO_LIMIT_S = 0.5
 _FETCH_TIMEOUT_S = 1.0
 _DIGESTS_PER_ASK = 2000
 _EXPIRE_EVERY_S = 5.0
-
-Listener = "Callable[[Catalog, Catalog], None]"
+_FORGET_S = 600.0
 
 
 class Discovery:
@@ -107,7 +106,7 @@ class Discovery:
         """Liveness found a node dead: nothing is routed to it until it announces itself again."""
         self._replace(self.catalog.without_node(node.identity, node.instance))
 
-    async def refresh(self, timeout_s: float = _WHO_LIMIT_S, *, expected: int = 0) -> None:
+    async def refresh(self, timeout_s: float = _WHO_LIMIT_S) -> None:
         """Ask `who`, and return when all who answer have, at most `timeout_s` later.
 
         Several who ask at the same time share one question.
@@ -204,10 +203,10 @@ class Discovery:
             return
         if self._regions is not None and announcement.region not in self._regions:
             return
-        now = self._clock.monotonic()
-        catalog = self.catalog.apply(announcement, now, self._clock.wall_ms())
-        self.hearing.heard(announcement, now)
-        self._replace(catalog)
+        if not self.hearing.is_news(announcement):
+            return
+        self.hearing.heard(announcement, self._clock.monotonic())
+        self._replace(self.catalog.apply(announcement, self._clock.wall_ms()))
         if announcement.server in self._wanted and self._missing({announcement.server}):
             self._tasks.spawn(self._fetch({announcement.server}), name=f"fetch {announcement.server}")
 
@@ -223,7 +222,9 @@ class Discovery:
         while True:
             await asyncio.sleep(_EXPIRE_EVERY_S)
             if self._link.is_up:
-                self._replace(self.catalog.expire(self._clock.monotonic(), self.hearing))
+                now = self._clock.monotonic()
+                self._replace(self.catalog.expire(now, self.hearing))
+                self.hearing.forget_before(now - _FORGET_S)
 
     def _missing(self, servers: Iterable[str]) -> list[tuple[str, tuple[NodeId, ...]]]:
         wanted = set(servers)

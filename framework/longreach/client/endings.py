@@ -71,7 +71,9 @@ def from_refusal(error: LongreachError, region: str) -> Failure | LongreachError
     return Failure(delivered="no", reason=reason, region=region)
 
 
-def to_error(failure: Failure, target: str, *, timeout_s: float, residency: frozenset[str] | None) -> LongreachError:
+def to_error(
+    failure: Failure, target: str, *, timeout_s: float, residency: frozenset[str] | None
+) -> LongreachError:
     """The error that the caller sees after its last attempt ended in `failure`."""
     fields = {"reason": failure.reason, "region": failure.region}
     if failure.reason == DEADLINE:

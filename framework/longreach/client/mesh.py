@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from longreach.client import endings
 from longreach.client.caller import Outcome, Plan, Target
 from longreach.client.results import CallResult, error_text, to_call_result
 from longreach.client.views import diff, list_nodes, list_servers, list_tools
 from longreach.errors import BrokerUnavailable, ConfigError, NotFound, ToolError
-from longreach.policy.retry import Hints
-from longreach.policy.route import candidates
-from longreach.wire.subjects import instance_target, version_target
+from longreach.policy.route import routes
+from longreach.wire.subjects import version_target
 
 if TYPE_CHECKING:
     from longreach.client.caller import CallStats
@@ -30,7 +27,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 TOOL_ATTRIBUTE = "__longreach_tool__"
-_NO_HINTS = Hints(read_only=False, idempotent=False)
 _UNSET: Any = msgspec.UNSET
 _WATCH_QUEUE = 1000
 
@@ -133,7 +129,8 @@ class Mesh:
 
         Returns:
             By name: a `CallResult`, also where the tool failed (`is_error`). By function: what the
-            function returns, decoded to its return annotation.
+            function returns, decoded to its return annotation; a `CallResult` where that is content, or
+            where there is none.
 
         Raises:
             NotFound: no node offers the tool.
@@ -269,14 +266,14 @@ class Mesh:
         result = outcome.result
         if result.is_error:
             raise ToolError(error_text(result), result=to_call_result(result, *outcome[1:]))
+        if spec.schema.returns in ("content", "any"):
+            return to_call_result(result, *outcome[1:])
         structured = bytes(result.structured_content)
         if structured:
             return spec.schema.decode_result(structured, None)
         return spec.schema.decode_result(None, to_call_result(result, *outcome[1:]).text)
 
-    async def _plan(
-        self, server: str, tool: str, options: CallOptions, to: str | None = None
-    ) -> Plan:
+    async def _plan(self, server: str, tool: str, options: CallOptions, to: str | None = None) -> Plan:
         key = (server, tool, to)
         known = self._plans.get(key)
         if known is not None and known[0] is self._session.discovery.catalog:
@@ -289,33 +286,32 @@ class Mesh:
 
     async def _new_plan(self, target: Target, options: CallOptions, to: str | None) -> Plan:
         discovery = self._session.discovery
-        entry = discovery.catalog.find(str(target))
-        if entry.missing is not None:
-            await discovery.want(target.server)
-            entry = discovery.catalog.find(str(target))
-        if entry.missing is not None:
+        await discovery.want(target.server)
+        found = discovery.catalog.find(*target)
+        if found.missing is not None:
             self._require_link()
             await discovery.refresh()
             await discovery.want(target.server)
-            entry = discovery.catalog.find(str(target))
-        if entry.missing is not None:
-            raise NotFound(entry.message, reason=entry.missing)
+            found = discovery.catalog.find(*target)
+        if found.missing is not None:
+            raise NotFound(found.message, reason=found.missing)
 
         def allowed(denied: frozenset[str]) -> tuple[Candidate, ...]:
-            return candidates(
+            return routes(
                 discovery.catalog,
                 target.server,
                 home=options.region,
                 prefer=options.prefer,
                 residency=options.residency,
-                to=self._to(options, to),
-                avoid=denied,
+                to=to,
+                node=options.node,
+                denied=denied,
             ).candidates
 
         def hints() -> Hints:
-            return discovery.catalog.hints(target.server, target.tool) or _NO_HINTS
+            return discovery.catalog.hints(*target)
 
-        timeout_ms = discovery.catalog.timeout_ms(target.server, target.tool)
+        timeout_ms = discovery.catalog.timeout_ms(*target)
         return Plan(
             target,
             allowed,
@@ -323,11 +319,6 @@ class Mesh:
             timeout_ms / 1000 if timeout_ms else None,
             msgspec.json.encode(target.tool),
         )
-
-    def _to(self, options: CallOptions, to: str | None) -> str:
-        if options.node is not None:
-            return instance_target(options.node.rpartition(".")[2])
-        return to or options.to or "_"
 
 
 class ServerProxy:

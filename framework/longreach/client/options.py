@@ -25,7 +25,6 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         prefer: regions asked next, in order.
         residency: the only regions that may be used; None: any.
         node: ``identity.instance``, to ask one node and no other.
-        to: the target token, if it is not any instance.
         on_progress: gets the tool's progress.
     """
 
@@ -35,7 +34,6 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     prefer: tuple[str, ...] = ()
     residency: frozenset[str] | None = None
     node: str | None = None
-    to: str | None = None
     on_progress: OnProgress | None = None
 
     def __post_init__(self) -> None:

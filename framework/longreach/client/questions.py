@@ -78,7 +78,9 @@ class Questions:
             async with asyncio.timeout(timeout_s):
                 answer = await waiter.future
         except TimeoutError:
-            raise CallTimeout(f"no answer from the node within {timeout_s:g} s", delivered="unknown") from None
+            raise CallTimeout(
+                f"no answer from the node within {timeout_s:g} s", delivered="unknown"
+            ) from None
         finally:
             self.inbox.forget(token)
         if answer is None:

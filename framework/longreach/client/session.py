@@ -109,11 +109,15 @@ class Session:
     def _catalog_changed(self, before: Catalog, after: Catalog) -> None:
         placed: dict[tuple[str, str], set[NodeId]] = {}
         for instance in after.instances.values():
-            node = NodeId(instance.region, instance.identity, instance.instance)
-            placed.setdefault((instance.server, instance.region), set()).add(node)
+            placed.setdefault((instance.server, instance.region), set()).add(instance.node)
         was = {(instance.server, instance.region) for instance in before.instances.values()}
         for server, region in was | placed.keys():
             self.liveness.instances(server, region, frozenset(placed.get((server, region), ())))
+        left = {instance.node for instance in before.instances.values()} - {
+            instance.node for instance in after.instances.values()
+        }
+        for node in left:
+            self.liveness.node_left(node)
         skews = [instance.skew_ms for instance in after.instances.values()]
         self._skew_ms = min(max(0, *skews) if skews else 0, MAX_SKEW_MS)
         for key, instance in after.instances.items():

@@ -149,5 +149,5 @@ class Vigil:
                 event(_log, "answer.malformed", logging.WARNING, reason=str(error))
                 return
             node = NodeId(reply.region, reply.identity, reply.instance)
-            self.liveness.whose_reply(node, reply.have, reply.done, asked, now, probe=probe)
+            self.liveness.whose_reply(node, reply.have, reply.done, asked, now)
         self.wake_now()

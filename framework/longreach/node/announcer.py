@@ -18,6 +18,7 @@ from longreach.observe import event
 from longreach.wire import frames
 from longreach.wire.manifest import Bundle, build_bundle
 from longreach.wire.subjects import Adv
+from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,6 +76,7 @@ class Announcer:
         self._blobs: dict[str, bytes] = {}
         self._seq = 0
         self.blobs_served: dict[str, int] = {}
+        self.blob_messages = 0
 
     @property
     def digests(self) -> dict[str, str]:
@@ -124,6 +126,7 @@ class Announcer:
         """Send as many whole blobs of those wanted as fit into one message; the asker asks again."""
         limit = max(_MIN_REPLY_BYTES, int(self._link.max_payload * _REPLY_SHARE))
         reply, sent = frames.pack_blobs(self._blobs, wanted, min(limit, self._link.max_payload))
+        self.blob_messages += 1
         for digest in sent:
             self.blobs_served[digest] = self.blobs_served.get(digest, 0) + 1
         self._replies.send(route, reply)
@@ -145,7 +148,8 @@ class Announcer:
         )
 
     def _publish(self, name: str, state: Literal["up", "down"]) -> None:
-        subject = Adv.of(self._namespace, self._region, name, self._identity, self._instance).subject()
+        tokens = map(encode_token, (self._region, name, self._identity, self._instance))
+        subject = Adv(self._namespace, *tokens).subject()
         try:
             self._link.send(subject, msgspec.json.encode(self._announcement(name, state)))
         except LongreachError as error:  # the link's return announces everything again

@@ -84,9 +84,7 @@ class BrokerWatch:
             if self._up:
                 return
             try:
-                handle = await asyncio.to_thread(
-                    EmbeddedBroker.take_over, self._found.url, self._found.token
-                )
+                handle = await asyncio.to_thread(EmbeddedBroker.take_over, self._found.url, self._found.token)
             except (LongreachError, OSError) as error:
                 event(_log, "broker.take_over_failed", logging.WARNING, reason=str(error))
                 continue

@@ -5,18 +5,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from longreach.actor.supervisor import ServerTree
+import msgspec
+
+from longreach.actor.tree import ServerTree
+from longreach.node.intake import Door
 from longreach.node.membership import Membership
 from longreach.node.methods import ServerMethods
 from longreach.observe import event
 from longreach.policy.lifecycle import in_group
+from longreach.wire.mcp import SERVER_INFO_KEY
 from longreach.wire.subjects import ROOT, instance_target, method_token
 from longreach.wire.tokens import NONE, encode_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import msgspec
 
     from longreach.actor.cell import ActorCell
     from longreach.actor.server import Server
@@ -41,7 +43,7 @@ class Hosted:
         namespace: namespace token.
         region: region token.
         instance: the node's instance.
-        result_meta: `_meta` of results, encoded.
+        place: (region, node name), as configured.
         on_tools: called when the tools have changed at run time.
     """
 
@@ -56,7 +58,6 @@ class Hosted:
         namespace: str,
         region: str,
         instance: str,
-        result_meta: msgspec.Raw,
         place: tuple[str, str],
         on_tools: Callable[[Server], None],
     ) -> None:
@@ -69,7 +70,8 @@ class Hosted:
         self.membership = Membership(
             link, tasks, namespace=namespace, region=region, server=server.name, version=server.version
         )
-        self._methods = ServerMethods(server, intake.replies, result_meta, lambda: link.max_payload)
+        self._result_meta = _result_meta(server, *place)
+        self._methods = ServerMethods(server, intake.replies, self._result_meta, lambda: link.max_payload)
         name = encode_token(server.name)
         self._direct = f"{ROOT}.{namespace}.{region}.req.{name}.{instance_target(instance)}.>"
         self._doors: dict[str, Sink] = {}
@@ -80,7 +82,9 @@ class Hosted:
         """Start the actors; each joins the group when it is ready."""
         for method in self._methods.names:
             self._doors[f"{method_token(method)}.{NONE}"] = self._methods.sink(method)
-        self._direct_subscription = self._link.subscribe(self._direct, self._direct_request)
+        self._direct_subscription = self._link.subscribe(
+            self._direct, self._direct_request, encode_token(self.server.name)
+        )
         await self.tree.start()
         for method in self._methods.names:
             address = f"{method_token(method)}.{NONE}"
@@ -107,7 +111,7 @@ class Hosted:
         if in_group(new):
             for tool, address in addresses:
                 spec = cell.tools[tool]
-                door = self._intake.door(tool, cell, spec.timeout_s, keep_running=spec.keep_running)
+                door = Door(self._intake, spec, cell, self._result_meta)
                 self._doors[address] = door
                 self.membership.join(_CALL, encode_token(tool), door)
         else:
@@ -132,3 +136,9 @@ class Hosted:
         return {f"{_CALL}.{encode_token(tool)}" for tool in self.server.tools}
 
 
+def _result_meta(server: Server, region: str, node: str) -> msgspec.Raw:
+    """The `_meta` of this server's results: who it is, and where it ran."""
+    who = {"name": server.name, "version": server.version}
+    return msgspec.Raw(
+        msgspec.json.encode({SERVER_INFO_KEY: who, "longreach/node": node, "longreach/region": region})
+    )

@@ -7,6 +7,7 @@ here waits. Each call that got past the door ends exactly once, in `ended`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longreach.actor.cell import ActorCell
+    from longreach.actor.spec import ToolSpec
     from longreach.clock import Clock
     from longreach.node.replies import Replies, ReplyRoute
     from longreach.policy.calls import CallBook
@@ -34,14 +36,18 @@ _BARE_TIMEOUT_S = 60.0
 """How long a call may take whose asker states no deadline and whose tool has no timeout."""
 
 _TIMED_OUT = "deadline"
+_SHORT_S = 0.3
+"""A call with less time than this is limited at once, because the watch looks at calls of 250 ms and more."""
 
 
 class RoutedCall(Call):
     """A call that knows where its answer goes."""
 
-    __slots__ = ("route",)
+    __slots__ = ("result_meta", "route", "timer")
 
     route: ReplyRoute
+    result_meta: msgspec.Raw
+    timer: asyncio.TimerHandle | None
 
 
 class Intake:
@@ -51,7 +57,6 @@ class Intake:
         replies: builds reply subjects and sends.
         book: the node's memory of calls.
         clock: the time.
-        result_meta: the `_meta` of each result, encoded: where it ran.
         on_call: called when a call is taken, so that the watch over slow calls wakes up.
     """
 
@@ -60,19 +65,13 @@ class Intake:
         replies: Replies,
         book: CallBook,
         clock: Clock,
-        result_meta: msgspec.Raw,
         on_call: Callable[[], None],
     ) -> None:
         self.replies = replies
         self.book = book
         self.clock = clock
         self.calls: dict[str, tuple[RoutedCall, ActorCell]] = {}
-        self._result_meta = result_meta
         self._on_call = on_call
-
-    def door(self, tool: str, cell: ActorCell, timeout_s: float | None, *, keep_running: bool) -> Door:
-        """The sink for the subscriptions of one tool."""
-        return Door(self, tool, cell, timeout_s, keep_running=keep_running)
 
     def refuse(self, route: ReplyRoute, data: bytes) -> None:
         """Answer a request that never became a call."""
@@ -82,7 +81,7 @@ class Intake:
         """Write a call into the book and offer it to its actor."""
         route = call.route
         verdict = self.book.arrived(
-            route.key, route.call, route.scope, call.arrived, frames=route.frames, keep_running=keep_running
+            route.key, route.scope, call.arrived, frames=route.frames, keep_running=keep_running
         )
         if verdict == "duplicate":
             return
@@ -90,10 +89,19 @@ class Intake:
             self.refuse(route, jsonrpc.encode_not_started(call.id, "not_here", None))
             return
         self.calls[route.key] = (call, cell)
+        call.timer = None
+        if not route.frames or call.deadline - call.arrived < _SHORT_S:
+            self.limit(call, cell)  # the watch over slow calls limits all others
         self._on_call()
         reason = cell.offer(call)
         if reason is not None:
             self.ended(call, NotStarted(reason, None))
+
+    def limit(self, call: RoutedCall, cell: ActorCell) -> None:
+        """See to it that a call ends at its deadline."""
+        left_s = max(0.0, call.deadline - self.clock.monotonic())
+        loop = asyncio.get_running_loop()
+        call.timer = loop.call_later(left_s, cell.cancel, call.key, _TIMED_OUT)
 
     def note(self, call: Call, notification: bytes) -> None:
         """Pass a notification of a running call on to its caller, as a frame."""
@@ -104,6 +112,8 @@ class Intake:
         """Answer a call; called exactly once for each call that was taken."""
         if self.calls.pop(call.key, None) is None or not isinstance(call, RoutedCall):
             return
+        if call.timer is not None:
+            call.timer.cancel()
         match ending:
             case Completed(result):
                 data = self._completed(call, result)
@@ -117,19 +127,21 @@ class Intake:
                 data = jsonrpc.encode_error(call.id, error.code, error.message, error.data)
             case Cancelled(why):
                 data = self._cancelled(call, why)
-        self.book.ended(call.key, type(ending).__name__, self.clock.monotonic())
+        self.book.ended(call.key, self.clock.monotonic())
         self._send(call.route, call.id, data)
 
     def _completed(self, call: RoutedCall, result: CallToolResult) -> bytes:
         if result.meta is msgspec.UNSET:
-            result.meta = self._result_meta
+            result.meta = call.result_meta
         return jsonrpc.encode_result(call.id, result)
 
     def _cancelled(self, call: RoutedCall, why: str) -> bytes:
         if why == "drain":
             text = "the node drained and its time limit cut this call off; it ran in part"
             return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "cut_off"})
-        text = "the call's deadline passed while it ran" if why == _TIMED_OUT else f"the call was ended: {why}"
+        text = (
+            "the call's deadline passed while it ran" if why == _TIMED_OUT else f"the call was ended: {why}"
+        )
         return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": why})
 
     def _send(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, data: bytes) -> None:
@@ -147,16 +159,15 @@ class Intake:
 class Door:
     """One tool's entrance: the synchronous sink of its subscriptions."""
 
-    __slots__ = ("_cell", "_intake", "_keep_running", "_timeout_s", "_tool")
+    __slots__ = ("_cell", "_intake", "_keep_running", "_result_meta", "_timeout_s", "_tool")
 
-    def __init__(
-        self, intake: Intake, tool: str, cell: ActorCell, timeout_s: float | None, *, keep_running: bool
-    ) -> None:
+    def __init__(self, intake: Intake, spec: ToolSpec, cell: ActorCell, result_meta: msgspec.Raw) -> None:
         self._intake = intake
-        self._tool = tool
+        self._tool = spec.name
         self._cell = cell
-        self._timeout_s = timeout_s
-        self._keep_running = keep_running
+        self._timeout_s = spec.timeout_s
+        self._keep_running = spec.keep_running
+        self._result_meta = result_meta
 
     def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
         """Take one request; the subject is ``lr.v1.<ns>.<region>.req.<server>.<to>.<via>.<caller>...``."""
@@ -204,7 +215,6 @@ class Door:
             tool=self._tool,
             arguments=request.params.arguments,
             deadline=arrived + timeout_s,
-            wall_deadline_ms=route.deadline_ms,
             meta=request.params.meta,
             via=via,
             caller=caller,
@@ -212,4 +222,5 @@ class Door:
             sink=intake,
         )
         call.route = route
+        call.result_meta = self._result_meta
         intake.take(call, self._cell, keep_running=self._keep_running)

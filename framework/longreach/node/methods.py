@@ -15,7 +15,6 @@ from longreach.observe import event
 from longreach.wire import codes, jsonrpc
 from longreach.wire.mcp import (
     DiscoverResult,
-    Implementation,
     ListToolsResult,
     ServerCapabilities,
     ToolsCapability,
@@ -91,7 +90,9 @@ class ServerMethods:
             self._replies.send(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
             return
         code = codes.INVALID_PARAMS if request.method == "tools/call" else codes.METHOD_NOT_FOUND
-        text = f"{self._server.name} has nothing of that name on this node; `longreach ls` shows what there is"
+        text = (
+            f"{self._server.name} has nothing of that name on this node; `longreach ls` shows what there is"
+        )
         self._replies.send(route, jsonrpc.encode_error(request.id, code, text, None))
 
     def _answer(self, method: str, data: bytes) -> bytes:
@@ -115,9 +116,6 @@ class ServerMethods:
         return DiscoverResult(
             supported_versions=[codes.PROTOCOL_VERSION],
             capabilities=ServerCapabilities(tools=ToolsCapability(list_changed=True)),
-            server_info=Implementation(
-                name=self._server.name, version=self._server.version, title=self._server.title
-            ),
             instructions=self._server.instructions or msgspec.UNSET,
             ttl_ms=_LIST_TTL_MS,
             cache_scope="public",

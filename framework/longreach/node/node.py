@@ -213,14 +213,11 @@ class Node:
         settings, clock = self.settings, self._clock
         namespace, region = encode_token(settings.namespace), encode_token(settings.region)
         bare = self.embedded if settings.bare_inboxes is None else settings.bare_inboxes
-        meta = msgspec.Raw(
-            msgspec.json.encode({"longreach/node": self.name, "longreach/region": settings.region})
-        )
         book = CallBook(caller_silence_s=settings.caller_silence_s)
         self._replies = Replies(link, namespace, region, clock, bare_inboxes=bare)
         accepted = frames.Accepted(settings.identity, self.instance, settings.region)
         self._slow = SlowCalls(book, self._replies, clock, msgspec.json.encode(accepted))
-        self._intake = Intake(self._replies, book, clock, meta, self._slow.wake)
+        self._intake = Intake(self._replies, book, clock, self._slow.wake)
         self._slow.watch(self._intake)
         self._announcer = Announcer(
             link,
@@ -255,7 +252,6 @@ class Node:
                 namespace=namespace,
                 region=region,
                 instance=self.instance,
-                result_meta=meta,
                 place=(settings.region, self.name),
                 on_tools=self._tools_changed,
             )

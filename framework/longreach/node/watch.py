@@ -75,6 +75,8 @@ class SlowCalls:
             taken = intake.calls.get(key)
             if taken is not None:
                 self._replies.frame(taken[0].route, self._accepted, _ACCEPTED)
+                if taken[0].timer is None:
+                    intake.limit(*taken)
         for key in self._book.silent_calls(now):
             taken = intake.calls.get(key)
             if taken is not None:

@@ -13,8 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from longreach.policy.liveness import NodeId
 from longreach.policy.hints import Hints
+from longreach.policy.liveness import NodeId
 from longreach.wire.digest import digest as digest_of
 from longreach.wire.frames import Announcement
 from longreach.wire.manifest import Manifest, decode_manifest, decode_tool
@@ -143,16 +143,14 @@ class Catalog(msgspec.Struct, frozen=True):
             skew_ms=skew_ms,
         )
         if before is not None and before._replace(skew_ms=skew_ms) == after:
-            if abs(before.skew_ms - skew_ms) < 100:  # noqa: PLR2004 - jitter of the network is no news
+            if abs(before.skew_ms - skew_ms) < 100:
                 return self
         return self._but(instances=MappingProxyType({**self.instances, key: after}))
 
     def expire(self, now: float, hearing: Hearing) -> Catalog:
         """The catalog without those that have been silent for too long."""
         silent = {
-            key
-            for key, instance in self.instances.items()
-            if hearing.last_heard(instance) < now - SILENT_S
+            key for key, instance in self.instances.items() if hearing.last_heard(instance) < now - SILENT_S
         }
         return self._without(silent) if silent else self
 
@@ -194,7 +192,9 @@ class Catalog(msgspec.Struct, frozen=True):
             if digest not in names and all(tool in tools for tool in manifest.tools):
                 names[digest] = {tools[tool].name: tool for tool in manifest.tools}
         return self._but(
-            manifests=MappingProxyType(manifests), tools=MappingProxyType(tools), names=MappingProxyType(names)
+            manifests=MappingProxyType(manifests),
+            tools=MappingProxyType(tools),
+            names=MappingProxyType(names),
         )
 
     def of_server(self, server: str) -> Iterator[Instance]:

@@ -7,9 +7,7 @@ from typing import Literal
 
 from longreach.errors import LongreachError
 
-ActorState = Literal[
-    "starting", "ready", "crashed", "restarting", "quarantined", "draining", "stopped"
-]
+ActorState = Literal["starting", "ready", "crashed", "restarting", "quarantined", "draining", "stopped"]
 ActorEvent = Literal["started", "start_failed", "crash", "restart", "quarantine", "retry", "drain", "stop"]
 NodeState = Literal["starting", "serving", "draining", "stopped"]
 NodeEvent = Literal["started", "drain", "stop"]

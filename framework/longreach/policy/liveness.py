@@ -254,7 +254,7 @@ class Liveness:
         """How long a round trip to the broker takes."""
         self._rtt_s = seconds
 
-    def link_lost(self, now: float) -> None:  # noqa: ARG002 - symmetric with link_back
+    def link_lost(self, now: float) -> None:
         """Our own link is down: the silence is ours, and no window runs."""
         self._paused = True
 

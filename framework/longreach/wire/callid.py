@@ -29,7 +29,7 @@ class CallToken(NamedTuple):
     frames: bool
 
 
-def build_call(id: str, deadline_ms: int, *, frames: bool) -> str:  # noqa: A002 - the binding's word
+def build_call(id: str, deadline_ms: int, *, frames: bool) -> str:
     """The token; `id` holds ``[a-z0-9]`` only."""
     return f"{id}-{deadline_ms:x}-{'f' if frames else 'n'}"
 

@@ -141,9 +141,7 @@ def decode(data: bytes, kind: type[_Body]) -> _Body:
         raise msgspec.DecodeError(str(error)) from None
 
 
-def pack_blobs(
-    blobs: Mapping[str, bytes], wanted: Sequence[str], max_bytes: int
-) -> tuple[bytes, list[str]]:
+def pack_blobs(blobs: Mapping[str, bytes], wanted: Sequence[str], max_bytes: int) -> tuple[bytes, list[str]]:
     """A `BlobsReply` of as many of those wanted as fit, the first one in any case; and their digests."""
     parts: list[bytes] = []
     sent: list[str] = []
