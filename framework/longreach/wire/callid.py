@@ -8,11 +8,16 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-_CALL = re.compile(r"([a-z0-9]{1,48})-([0-9a-f]{1,15})-([fn])")
+from longreach.wire.tokens import MAX_TOKEN_BYTES
+
+_CALL = re.compile(r"([a-z0-9]+)-([0-9a-f]{1,16})-([fn])")
+_ID = re.compile(r"[a-z0-9]+")
 _REPLY = re.compile(
     r"lr\.v1\.[a-z0-9_=-]{1,96}\.[a-z0-9_=-]{1,96}\.rep\.[a-z0-9_=-]{1,96}\.[a-z0-9_=-]{1,96}"
     r"\.([a-z0-9_=-]{1,96})\.([a-z0-9_=-]{1,96})"
 )
+# What "-", 16 digits of a deadline, "-" and the flag leave of a token.
+_MAX_ID_CHARS = MAX_TOKEN_BYTES - 19
 
 
 class CallToken(NamedTuple):
@@ -29,14 +34,26 @@ class CallToken(NamedTuple):
     frames: bool
 
 
-def build_call(id: str, deadline_ms: int, *, frames: bool) -> str:
-    """The token; `id` holds ``[a-z0-9]`` only."""
+def build_call(id: str, deadline_ms: int, frames: bool) -> str:
+    """The token of one attempt.
+
+    Args:
+        id: ``[a-z0-9]+``, unique in its connection; at most 77 characters, so that the token stays one.
+        deadline_ms: when nobody waits any more, in ms since the Unix epoch, >= 0; 0: not stated.
+        frames: whether the asker understands frames.
+
+    Raises:
+        ValueError: `id` or `deadline_ms` is not like that.
+    """
+    # A wrong token would not fail here but as a request that no node can answer.
+    if deadline_ms < 0 or len(id) > _MAX_ID_CHARS or _ID.fullmatch(id) is None:
+        raise ValueError(f"no call token can be made of id {id!r} and deadline {deadline_ms} ms")
     return f"{id}-{deadline_ms:x}-{'f' if frames else 'n'}"
 
 
 def parse_call(token: str) -> CallToken | None:
     """What `token` says; None if it is none."""
-    match = _CALL.fullmatch(token)
+    match = _CALL.fullmatch(token) if len(token) <= MAX_TOKEN_BYTES else None
     return CallToken(match[1], int(match[2], 16), match[3] == "f") if match else None
 
 

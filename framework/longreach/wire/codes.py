@@ -5,7 +5,7 @@ Source: JSON-RPC 2.0; MCP 2026-07-28 basic; docs/binding.md 5.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 PROTOCOL_VERSION: Final = "2026-07-28"
 
@@ -23,3 +23,5 @@ NOT_STARTED: Final = -31900
 
 NotStartedReason = Literal["busy", "expired", "draining", "not_here", "crashed"]
 """Why it did not begin."""
+NOT_STARTED_REASONS: Final[frozenset[NotStartedReason]] = frozenset(get_args(NotStartedReason))
+"""The closed list of them."""

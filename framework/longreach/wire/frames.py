@@ -6,63 +6,73 @@ Decoding is strict about types and lenient about unknown members. Source: docs/b
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Raw
+from msgspec import Meta, Raw
 
 from longreach.wire.digest import digest
 
 HEADER = "Lr"
 """The NATS header that makes a message a frame; its value is the frame's kind."""
+ACCEPTED = "accepted"
+NOTE = "note"
 MAX_CALLS_PER_ASK = 512
+"""A message that asks about more calls is malformed: it bounds what one message makes a node remember."""
 BINDING = 1
+
+Name = Annotated[str, Meta(min_length=1)]
+"""A name that becomes a subject token, which cannot be empty."""
+Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+"""An integer that every JSON reader holds exactly."""
+Calls = Annotated[list[str], Meta(max_length=MAX_CALLS_PER_ASK)]
+"""`<call>` tokens; their connection is that of the asking message's own reply subject."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
     """A node has the call."""
 
-    identity: str
-    instance: str
-    region: str
+    identity: Name
+    instance: Name
+    region: Name
 
 
 class AliveRequest(msgspec.Struct, frozen=True):
     """Which of these calls do you still have?"""
 
-    calls: list[str]
+    calls: Calls
 
 
 class AliveReply(msgspec.Struct, frozen=True, rename="camel"):
     """Those that are gone."""
 
-    identity: str
-    instance: str
+    identity: Name
+    instance: Name
     gone: list[str]
-    clock_ms: int
+    clock_ms: Count
 
 
 class WhoseRequest(msgspec.Struct, frozen=True):
     """Who has these calls?"""
 
-    calls: list[str]
+    calls: Calls
 
 
 class WhoseReply(msgspec.Struct, frozen=True, rename="camel"):
     """Those that are here, and those that have ended here; of all others, never."""
 
-    identity: str
-    instance: str
-    region: str
+    identity: Name
+    instance: Name
+    region: Name
     have: list[str]
     done: list[str]
-    clock_ms: int
+    clock_ms: Count
 
 
-class CancelRequest(msgspec.Struct, frozen=True):
+class CancelRequest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Nobody waits for these calls any more."""
 
-    calls: list[str]
+    calls: Calls
     reason: str | None = None
 
 
@@ -82,15 +92,15 @@ class BlobsReply(msgspec.Struct, frozen=True):
 class Announcement(msgspec.Struct, frozen=True, rename="camel"):
     """One server on one node."""
 
-    server: str
+    server: Name
     version: str
     digest: str
-    region: str
-    identity: str
-    instance: str
+    region: Name
+    identity: Name
+    instance: Name
     state: Literal["up", "down"]
-    seq: int
-    clock_ms: int
+    seq: Count
+    clock_ms: Count
     labels: dict[str, str] = {}
     binding: int = BINDING
 
@@ -104,12 +114,12 @@ class WhoReply(msgspec.Struct, frozen=True):
 class InfoReply(msgspec.Struct, frozen=True, rename="camel"):
     """How a node is."""
 
-    identity: str
-    instance: str
-    region: str
+    identity: Name
+    instance: Name
+    region: Name
     state: str
     servers: dict[str, str]
-    in_flight: int
+    in_flight: Count
     uptime_s: float
 
 
@@ -142,7 +152,14 @@ def decode(data: bytes, kind: type[_Body]) -> _Body:
 
 
 def pack_blobs(blobs: Mapping[str, bytes], wanted: Sequence[str], max_bytes: int) -> tuple[bytes, list[str]]:
-    """A `BlobsReply` of as many of those wanted as fit, the first one in any case; and their digests."""
+    """A `BlobsReply` of as many of those wanted as fit, each once; and the digests of those in it.
+
+    Args:
+        blobs: what there is, by digest; each one JSON value.
+        wanted: digests, in the order in which they are sent; the asker asks again for the rest.
+        max_bytes: of the whole reply. The first blob goes in any case: without it, nobody would get on.
+    """
+    wanted = list(dict.fromkeys(wanted))
     parts: list[bytes] = []
     sent: list[str] = []
     missing = [name for name in wanted if name not in blobs]

@@ -6,7 +6,8 @@ Source: docs/binding.md M2.1, 5; MCP 2026-07-28 basic.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar, cast
+import re
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -15,7 +16,8 @@ from longreach.wire import codes
 
 RequestId = int | str
 _VENDOR = "io.modelcontextprotocol/"
-_REASONS = frozenset({"busy", "expired", "draining", "not_here", "crashed"})
+_IN_PARAMS = re.compile(r" - at (?:key in )?`\$\.params[^`]*`$|^Object missing required field `params`$")
+_MAX_RETRY_AFTER_MS = 86_400_000
 _T = TypeVar("_T")
 
 
@@ -33,17 +35,24 @@ class Malformed(ValueError):
         self.id = request_id
 
 
-class RequestMeta(msgspec.Struct, rename={
+_META_NAMES = {
     "protocol_version": _VENDOR + "protocolVersion",
     "client_capabilities": _VENDOR + "clientCapabilities",
     "client_info": _VENDOR + "clientInfo",
     "log_level": _VENDOR + "logLevel",
     "progress_token": "progressToken",
-}):  # fmt: skip
-    """`_meta` of a request."""
+}
+
+
+class RequestMeta(msgspec.Struct, rename=_META_NAMES, gc=False):
+    """`_meta` of a request.
+
+    Decoding asks for no member, so that `validate_meta` can say what is missing; unknown ones are skipped.
+    `client_info` is what a client says of itself, JSON bytes, believed by nobody.
+    """
 
     protocol_version: str | UnsetType = UNSET
-    client_capabilities: Raw | UnsetType = UNSET
+    client_capabilities: dict[str, Any] | UnsetType = UNSET
     client_info: Raw | UnsetType = UNSET
     log_level: str | UnsetType = UNSET
     progress_token: RequestId | UnsetType = UNSET
@@ -52,15 +61,15 @@ class RequestMeta(msgspec.Struct, rename={
     baggage: str | UnsetType = UNSET
 
 
-class CallParams(msgspec.Struct):
-    """`params` of tools/call."""
+class CallParams(msgspec.Struct, gc=False):
+    """`params` of tools/call; `arguments` are JSON bytes, for the handler's own decoder."""
 
     name: str
     arguments: Raw = Raw(b"{}")
     meta: RequestMeta | UnsetType = msgspec.field(name="_meta", default=UNSET)
 
 
-class CallRequest(msgspec.Struct):
+class CallRequest(msgspec.Struct, gc=False):
     """A tools/call request: what the hot path decodes."""
 
     jsonrpc: Literal["2.0"]
@@ -69,7 +78,7 @@ class CallRequest(msgspec.Struct):
     params: CallParams
 
 
-class Request(msgspec.Struct):
+class Request(msgspec.Struct, gc=False):
     """Any request."""
 
     jsonrpc: Literal["2.0"]
@@ -78,7 +87,7 @@ class Request(msgspec.Struct):
     params: Raw = Raw(b"{}")
 
 
-class Notification(msgspec.Struct):
+class Notification(msgspec.Struct, gc=False):
     """Any notification."""
 
     jsonrpc: Literal["2.0"]
@@ -121,6 +130,13 @@ class _OutNotification(msgspec.Struct):
     jsonrpc: str = "2.0"
 
 
+class _OutRequest(msgspec.Struct):
+    id: RequestId
+    method: str
+    params: Any
+    jsonrpc: str = "2.0"
+
+
 class _Id(msgspec.Struct):
     id: RequestId | None = None
 
@@ -134,15 +150,12 @@ _id_decoder = msgspec.json.Decoder(_Id)
 
 
 def decode_call(data: bytes) -> CallRequest:
-    """A tools/call request.
+    """A tools/call request; its `method` is for the caller to check.
 
     Raises:
         Malformed: it is none.
     """
-    try:
-        return _call_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(data, error) from None
+    return _decode(_call_decoder, data)
 
 
 def decode_request(data: bytes) -> Request:
@@ -184,29 +197,57 @@ def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
 
 def _malformed(data: bytes, error: Exception) -> Malformed:
     """Which code it is: not JSON, not a request, or a request with wrong params."""
+    if not isinstance(error, msgspec.ValidationError):
+        return Malformed("this is not JSON", codes.PARSE_ERROR)
     try:
         known: RequestId | None = _id_decoder.decode(data).id
     except msgspec.ValidationError:
         known = None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Malformed("this is not JSON", codes.PARSE_ERROR)
-    code = codes.INVALID_PARAMS if "$.params" in str(error) else codes.INVALID_REQUEST
+    # Anchored, because the text can quote what the sender wrote.
+    code = codes.INVALID_PARAMS if _IN_PARAMS.search(str(error)) else codes.INVALID_REQUEST
     return Malformed(str(error), code, known)
 
 
+def encode_request(request_id: RequestId, method: str, params: Any) -> bytes:
+    """A request; `params`: a Struct, a dict, or JSON bytes."""
+    return _encode(_OutRequest(request_id, method, _json(params)))
+
+
 def encode_result(request_id: RequestId, result: Any) -> bytes:
-    """A response with `result`: a Struct, or JSON bytes as `Raw`."""
-    return _encode(_Result(request_id, result))
+    """A response with a result.
+
+    Args:
+        request_id: of the request.
+        result: a Struct, a dict, or JSON bytes, which go out as they are.
+
+    Raises:
+        TypeError: a value in `result` has no JSON form.
+        ValueError: a text in it has no UTF-8 form.
+    """
+    return _encode(_Result(request_id, _json(result)))
 
 
 def encode_error(request_id: RequestId | None, code: int, message: str, data: Any = None) -> bytes:
-    """A response with an error; `data` None or UNSET is left out."""
+    """A response with an error; `data` None or UNSET is left out.
+
+    A message of any text can be sent: what has no UTF-8 form in it becomes ``?``, since an error that
+    cannot be told would leave its call without an ending.
+    """
+    if not message.isascii():
+        message = message.encode(errors="replace").decode()
     return _encode(_Error(request_id, RpcError(code, message, UNSET if data is None else data)))
 
 
 def encode_notification(method: str, params: Any) -> bytes:
-    """A notification."""
-    return _encode(_OutNotification(method, params))
+    """A notification; `params`: a Struct, a dict, or JSON bytes."""
+    return _encode(_OutNotification(method, _json(params)))
+
+
+def _json(value: Any) -> Any:
+    """`value`, but bytes as the JSON that they are: msgspec would write them as base64."""
+    return Raw(value) if type(value) is bytes else value
 
 
 def encode_not_started(
@@ -219,18 +260,24 @@ def encode_not_started(
     return encode_error(request_id, codes.NOT_STARTED, f"not started: {reason}", data)
 
 
-def not_started(error: RpcError) -> tuple[str, float | None] | None:
+def not_started(error: RpcError) -> tuple[codes.NotStartedReason, float | None] | None:
     """(reason, retry after how many seconds) if `error` is a not-started reply, else None.
 
     A reason that is not in the closed list is taken as ``"busy"``: a newer node's word for a refusal.
+    More than a day to wait is taken as a day.
     """
     if error.code != codes.NOT_STARTED:
         return None
     data = error.data if isinstance(error.data, dict) else {}
+    given = data.get("reason")
+    reason: codes.NotStartedReason = "busy"
+    for known in codes.NOT_STARTED_REASONS:
+        if known == given:
+            reason = known
     after = data.get("retryAfterMs")
-    seconds = after / 1000 if isinstance(after, int | float) and after >= 0 else None
-    reason = data.get("reason")
-    return (reason if reason in _REASONS else "busy", seconds)
+    if isinstance(after, bool) or not isinstance(after, int | float) or after < 0:
+        return reason, None
+    return reason, min(after, _MAX_RETRY_AFTER_MS) / 1000
 
 
 def strip_reserved(error: RpcError) -> RpcError:
@@ -243,8 +290,7 @@ def strip_reserved(error: RpcError) -> RpcError:
 def validate_meta(meta: RequestMeta | UnsetType) -> RpcError | None:
     """What is wrong with a request's `_meta`; None if nothing is."""
     if meta is UNSET:
-        return _lacks("protocolVersion and clientCapabilities")
-    meta = cast("RequestMeta", meta)
+        return _lacks("protocolVersion", "clientCapabilities")
     if meta.protocol_version is UNSET:
         return _lacks("protocolVersion")
     if meta.client_capabilities is UNSET:
@@ -256,5 +302,6 @@ def validate_meta(meta: RequestMeta | UnsetType) -> RpcError | None:
     return None
 
 
-def _lacks(what: str) -> RpcError:
-    return RpcError(codes.INVALID_PARAMS, f"params._meta lacks {_VENDOR}{what}")
+def _lacks(*names: str) -> RpcError:
+    listed = " and ".join(_VENDOR + name for name in names)
+    return RpcError(codes.INVALID_PARAMS, f"params._meta lacks {listed}")

@@ -6,7 +6,7 @@ One changed tool changes its blob and the manifest, and nothing else. Source: do
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -24,6 +24,11 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str | None = None
     instructions: str | None = None
     binding: int = 0
+
+
+_T = TypeVar("_T")
+_manifest_decoder = msgspec.json.Decoder(Manifest)
+_tool_decoder = msgspec.json.Decoder(Tool)
 
 
 class Bundle(NamedTuple):
@@ -69,7 +74,7 @@ def decode_manifest(data: bytes) -> Manifest:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    return msgspec.json.decode(data, type=Manifest)
+    return _decode(_manifest_decoder, data)
 
 
 def decode_tool(data: bytes) -> Tool:
@@ -78,4 +83,12 @@ def decode_tool(data: bytes) -> Tool:
     Raises:
         msgspec.DecodeError: it is none.
     """
-    return msgspec.json.decode(data, type=Tool)
+    return _decode(_tool_decoder, data)
+
+
+def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    # Blobs come from strangers, and for wrong UTF-8 and deep nesting msgspec raises other errors.
+    try:
+        return decoder.decode(data)
+    except (UnicodeDecodeError, RecursionError) as error:
+        raise msgspec.DecodeError(str(error)) from None

@@ -5,6 +5,7 @@ Optional members are left out when they are not set. Source: MCP 2026-07-28 sche
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -80,13 +81,21 @@ class ResourceLink(msgspec.Struct, tag="resource_link", tag_field="type", rename
 
 
 class ResourceContents(msgspec.Struct, rename="camel", omit_defaults=True):
-    """What a resource holds: `text`, or `blob` in base64."""
+    """What a resource holds: `text`, or `blob` in base64.
+
+    Raises:
+        ValueError: it has both, or neither.
+    """
 
     uri: str
     mime_type: str | UnsetType = UNSET
     text: str | UnsetType = UNSET
     blob: str | UnsetType = UNSET
     meta: Any = msgspec.field(name="_meta", default=UNSET)
+
+    def __post_init__(self) -> None:
+        if (self.text is UNSET) == (self.blob is UNSET):
+            raise ValueError("a resource's contents are either text or blob")
 
 
 class EmbeddedResource(msgspec.Struct, tag="resource", tag_field="type", omit_defaults=True):
@@ -158,6 +167,9 @@ class Implementation(msgspec.Struct, rename="camel", omit_defaults=True):
     name: str
     version: str
     title: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    icons: list[Icon] | UnsetType = UNSET
+    website_url: str | UnsetType = UNSET
 
 
 class ToolsCapability(msgspec.Struct, rename="camel"):
@@ -171,6 +183,8 @@ class ServerCapabilities(msgspec.Struct, rename="camel", omit_defaults=True):
 
     tools: ToolsCapability | UnsetType = UNSET
     logging: dict[str, Any] | UnsetType = UNSET
+    experimental: dict[str, dict[str, Any]] | UnsetType = UNSET
+    extensions: dict[str, dict[str, Any]] | UnsetType = UNSET
 
 
 class DiscoverResult(msgspec.Struct, rename="camel"):
@@ -185,14 +199,18 @@ class DiscoverResult(msgspec.Struct, rename="camel"):
     result_type: str = "complete"
 
 
-class _Progress(msgspec.Struct, rename="camel", omit_defaults=True):
+class ProgressParams(msgspec.Struct, rename="camel", omit_defaults=True):
+    """`params` of notifications/progress; `progress` grows, towards `total` if that is known."""
+
     progress_token: RequestId
     progress: float
     total: float | None = None
     message: str | None = None
 
 
-class _Log(msgspec.Struct, omit_defaults=True):
+class LogParams(msgspec.Struct, omit_defaults=True):
+    """`params` of notifications/message; `data` is any JSON value."""
+
     level: LogLevel
     data: Any
     logger: str | None = None
@@ -201,10 +219,21 @@ class _Log(msgspec.Struct, omit_defaults=True):
 def encode_progress(
     token: RequestId, progress: float, total: float | None = None, message: str | None = None
 ) -> bytes:
-    """notifications/progress."""
-    return encode_notification("notifications/progress", _Progress(token, progress, total, message))
+    """notifications/progress.
+
+    Raises:
+        ValueError: `progress` or `total` is no finite number, or a text has no UTF-8 form.
+    """
+    if not (math.isfinite(progress) and (total is None or math.isfinite(total))):
+        raise ValueError(f"progress is a finite number, not {progress} of {total}")
+    return encode_notification("notifications/progress", ProgressParams(token, progress, total, message))
 
 
 def encode_log(level: LogLevel, data: Any, logger: str | None = None) -> bytes:
-    """notifications/message."""
-    return encode_notification("notifications/message", _Log(level, data, logger))
+    """notifications/message.
+
+    Raises:
+        TypeError: `data` has no JSON form.
+        ValueError: a text in it has no UTF-8 form.
+    """
+    return encode_notification("notifications/message", LogParams(level, data, logger))

@@ -17,7 +17,7 @@ ROOT = "lr.v1"
 ANY = NONE
 """The target that is any instance, and the region that is every region."""
 MAX_SUBJECT_BYTES = 1024
-_VERSION = re.compile(r"v?(\d{1,9})(?:\.|$|[-+])")
+_VERSION = re.compile(r"v?([0-9]{1,9})(?:[.+-].*)?", re.DOTALL)
 _METHODS = (
     "server/discover",
     "tools/list",
@@ -60,13 +60,19 @@ def method_name(token: str) -> str:
 
 def version_target(version: str) -> str:
     """The target token of a version's major number: ``2.1.0`` is ``v2``, what has none is ``v0``."""
-    match = _VERSION.match(version)
+    match = _VERSION.fullmatch(version)
     return f"v{int(match[1])}" if match else "v0"
 
 
 def instance_target(instance: str) -> str:
-    """The target token of one node's instance."""
-    return f"n-{encode_token(instance)}"
+    """The target token of one node's instance: the token of the text ``n-<instance>``.
+
+    Raises:
+        ValueError: `instance` is empty, or has no UTF-8 form.
+    """
+    if not instance:
+        raise ValueError("an instance cannot be empty")
+    return encode_token(f"n-{instance}")
 
 
 def check_subject(subject: str) -> str:
@@ -75,9 +81,10 @@ def check_subject(subject: str) -> str:
     Raises:
         TooLarge: it is longer than 1,024 bytes.
     """
-    if len(subject) > MAX_SUBJECT_BYTES:
+    size = len(subject) if subject.isascii() else len(subject.encode(errors="replace"))
+    if size > MAX_SUBJECT_BYTES:
         raise TooLarge(
-            f"a subject of {len(subject)} bytes is more than the {MAX_SUBJECT_BYTES} that are allowed: "
+            f"a subject of {size} bytes is more than the {MAX_SUBJECT_BYTES} that are allowed: "
             "shorten the names of namespace, region, server or tool"
         )
     return subject
@@ -92,10 +99,15 @@ class _Address(msgspec.Struct, frozen=True):
     region: str
 
     def subject(self) -> str:
-        """The subject, its tokens joined."""
-        ns, region, *rest = (getattr(self, name) for name in self.__struct_fields__)
-        tokens = [token for token in rest if token is not None]
-        return ".".join((ROOT, ns, region, self.SPACE, *tokens))
+        """The subject, its tokens joined.
+
+        Raises:
+            ValueError: a field is no token; joined, it would be another address or a wildcard.
+        """
+        tokens = [token for token in msgspec.structs.astuple(self) if token is not None]
+        if not all(map(is_token, tokens)):
+            raise ValueError(f"each field of an address is a token (see encode_token): {self}")
+        return ".".join((ROOT, tokens[0], tokens[1], self.SPACE, *tokens[2:]))
 
 
 class Request(_Address, frozen=True):
@@ -186,9 +198,18 @@ class Who(_Address, frozen=True):
     caller: str
 
 
-Address = Request | All | Node | Ops | Reply | Adv | Evt | Who
+class Gw(_Address, frozen=True):
+    """A message between gateways."""
+
+    SPACE: ClassVar[str] = "gw"
+
+    gateway: str
+    verb: str
+
+
+Address = Request | All | Node | Ops | Reply | Adv | Evt | Who | Gw
 _SPACES: dict[str, type[Address]] = {
-    kind.SPACE: kind for kind in (Request, All, Node, Ops, Reply, Adv, Evt, Who)
+    kind.SPACE: kind for kind in (Request, All, Node, Ops, Reply, Adv, Evt, Who, Gw)
 }
 
 

@@ -71,7 +71,11 @@ def encode_optional(text: str | None) -> str:
 
 
 def decode_optional(token: str) -> str | None:
-    """The text of a token, None for "none"; a hashed token stays as it is."""
+    """The text of a token, None for "none"; a hashed token stays as it is.
+
+    Raises:
+        ValueError: `token` is malformed or not the canonical form.
+    """
     if token == NONE:
         return None
     return token if token.startswith(_HASH_MARK) else decode_token(token)
