@@ -247,8 +247,9 @@ class Caller:
             return endings.from_refusal(error, candidate.region)
         self.stats.attempts += 1
         self._attempts[token] = attempt
-        self._vigil.liveness.sent(token, plan.target.server, candidate.region, self._clock.monotonic())
-        self._vigil.wake()
+        sent_at = self._clock.monotonic()
+        self._vigil.liveness.sent(token, plan.target.server, candidate.region, sent_at)
+        self._vigil.wake(sent_at)
         timer = asyncio.get_running_loop().call_later(left_s, self._expire, attempt)
         try:
             answer: Any = await waiter.future
@@ -331,8 +332,9 @@ class Caller:
             event(_log, "frame.malformed", logging.WARNING, call=attempt.token, reason=str(error))
             return
         attempt.node = NodeId(who.region, who.identity, who.instance)
-        self._vigil.liveness.accepted(attempt.token, attempt.node, self._clock.monotonic())
-        self._vigil.wake()
+        now = self._clock.monotonic()
+        self._vigil.liveness.accepted(attempt.token, attempt.node, now)
+        self._vigil.wake(now)
 
 
 def attempt_frames(caller: Caller, attempt: _Attempt) -> Callable[[str, bytes], None]:

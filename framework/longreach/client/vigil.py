@@ -37,7 +37,6 @@ class Vigil:
         questions: asks.
         clock: the time.
         on_lost: ends a lost call.
-        on_dead: told of a node that died.
     """
 
     def __init__(
@@ -52,21 +51,20 @@ class Vigil:
         self._clock = clock
         self._on_lost = on_lost
         self._timer: asyncio.TimerHandle | None = None
-        self._due = 0.0
+        self._due = float("inf")
+        self._soonest_s = liveness.soonest_s
         self._asked: list[tuple[float, str]] = []
         self._closed = False
 
-    def wake(self) -> None:
-        """Something may be due that was not before: see to it that the timer runs."""
-        if self._timer is None and not self._closed:
+    def wake(self, now: float) -> None:
+        """A call was sent, or accepted, at `now`: see to it that the timer fires by the time it is due."""
+        if self._due > now + self._soonest_s and not self._closed:
             self._arm()
 
     def wake_now(self) -> None:
         """Something is due at once."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self.wake()
+        if not self._closed:
+            self._arm()
 
     def close(self) -> None:
         """Stop, for good."""
@@ -76,8 +74,12 @@ class Vigil:
             self._timer = None
 
     def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         now = self._clock.monotonic()
         due = self.liveness.next_tick(now)
+        self._due = float("inf") if due is None else due
         if due is not None:
             self._timer = asyncio.get_running_loop().call_later(max(due - now, 0.002), self._tick)
 

@@ -57,7 +57,7 @@ class Intake:
         replies: builds reply subjects and sends.
         book: the node's memory of calls.
         clock: the time.
-        on_call: called when a call is taken, so that the watch over slow calls wakes up.
+        on_call: called with the time when a call is taken, so that the watch over slow calls wakes up.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Intake:
         replies: Replies,
         book: CallBook,
         clock: Clock,
-        on_call: Callable[[], None],
+        on_call: Callable[[float], None],
     ) -> None:
         self.replies = replies
         self.book = book
@@ -92,7 +92,7 @@ class Intake:
         call.timer = None
         if not route.frames or call.deadline - call.arrived < _SHORT_S:
             self.limit(call, cell)  # the watch over slow calls limits all others
-        self._on_call()
+        self._on_call(call.arrived)
         reason = cell.offer(call)
         if reason is not None:
             self.ended(call, NotStarted(reason, None))

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from longreach.observe import event
+from longreach.policy.calls import ACCEPTED_AFTER_S
 from longreach.wire.frames import HEADER
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node.watch")
 _ACCEPTED = {HEADER: "accepted"}
+_MIN_WAIT_S = 0.005
 
 
 class SlowCalls:
@@ -40,15 +42,16 @@ class SlowCalls:
         self._accepted = accepted
         self._intake: Intake | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._due = float("inf")
         self._closed = False
 
     def watch(self, intake: Intake) -> None:
         """The calls to watch over are those of `intake`."""
         self._intake = intake
 
-    def wake(self) -> None:
-        """A call was taken: see to it that the timer runs."""
-        if self._timer is None and not self._closed:
+    def wake(self, now: float) -> None:
+        """A call was taken at `now`: see to it that the timer fires by the time it is due."""
+        if self._due > now + ACCEPTED_AFTER_S and not self._closed:
             self._arm()
 
     def close(self) -> None:
@@ -59,11 +62,15 @@ class SlowCalls:
             self._timer = None
 
     def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         now = self._clock.monotonic()
         due = self._book.next_due(now)
+        self._due = float("inf") if due is None else due
         if due is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(max(due - now, 0.005), self._tick)
+            self._timer = loop.call_later(max(due - now, _MIN_WAIT_S), self._tick)
 
     def _tick(self) -> None:
         self._timer = None

@@ -73,6 +73,7 @@ class Config(msgspec.Struct, frozen=True):
         twice_apart_s: how far apart two "no responders" mean death.
         stuck_s: how long a silent node is waited for.
         whose_every_s: how often all instances are asked about calls that nobody accepted.
+        fresh_every_s: how soon after that they are asked about calls that have joined those.
     """
 
     accepted_after_s: float = 0.25
@@ -81,6 +82,7 @@ class Config(msgspec.Struct, frozen=True):
     twice_apart_s: float = 0.3
     stuck_s: float = 5.0
     whose_every_s: float = 0.5
+    fresh_every_s: float = 0.1
 
 
 class _Watch:
@@ -119,12 +121,28 @@ class _Node:
 class _Group:
     """The calls to one server in one region that nobody has accepted."""
 
-    __slots__ = ("calls", "next_ask", "rounds")
+    __slots__ = ("asked_at", "calls", "changed", "fresh", "next_ask", "rounds")
 
     def __init__(self, now: float) -> None:
         self.calls: dict[str, None] = {}
+        self.fresh: list[str] = []
+        self.asked_at = float("-inf")
         self.next_ask = now
         self.rounds = 0
+        self.changed = False
+
+    def due(self, config: Config) -> float:
+        """When it is to be asked about next: soon if calls have joined, else at its turn."""
+        if not self.fresh:
+            return self.next_ask
+        return min(self.next_ask, self.asked_at + config.fresh_every_s)
+
+    def take(self, now: float) -> list[str]:
+        """The calls to ask about now: all at the group's turn, else those that have joined."""
+        fresh, self.fresh = self.fresh, []
+        if now >= self.next_ask:
+            return list(self.calls)
+        return [call for call in fresh if call in self.calls]
 
 
 class Liveness:
@@ -146,6 +164,11 @@ class Liveness:
 
     def __len__(self) -> int:
         return len(self._calls)
+
+    @property
+    def soonest_s(self) -> float:
+        """A call that is sent, or accepted, now needs no look before so many seconds have passed."""
+        return self._config.accepted_after_s
 
     # What happens to calls
 
@@ -190,10 +213,13 @@ class Liveness:
 
     def instances(self, server: str, region: str, nodes: frozenset[NodeId]) -> None:
         """The nodes that offer a server in a region, by the catalog."""
+        key = (server, region)
         if nodes:
-            self._instances[server, region] = nodes
+            self._instances[key] = nodes
         else:
-            self._instances.pop((server, region), None)
+            self._instances.pop(key, None)
+        if key in self._groups:
+            self._groups[key].changed = True
 
     def node_left(self, node: NodeId) -> None:
         """A node said good-bye. It has answered everything, so what is still open there is lost."""
@@ -231,6 +257,8 @@ class Liveness:
             else:
                 watch.refused_by = watch.refused_by or set()
                 watch.refused_by.add(node)
+                if watch.group is not None:
+                    watch.group.changed = True
 
     def no_responders(self, probe: int, now: float) -> None:
         """The broker says that nobody hears a question. Once may be a reconnect; twice is death."""
@@ -280,7 +308,9 @@ class Liveness:
             young.popleft()
         due = [young[0][0] + self._patience_s()] if young else []
         due += [entry.next_ask for node, entry in self._nodes.items() if self._wanted(node, entry)]
-        due += [group.next_ask for group in self._groups.values() if group.calls]
+        for group in self._groups.values():
+            if group.calls:
+                due.append(now if group.changed else group.due(self._config))
         return min(due) if due else None
 
     def tick(self, now: float) -> list[Action]:
@@ -337,16 +367,21 @@ class Liveness:
             if group is None:
                 group = self._groups[key] = _Group(now)
             group.calls[call] = None
+            group.fresh.append(call)
             watch.group = group
 
     def _ask_groups(self, now: float) -> Iterator[Action]:
         for (server, region), group in self._groups.items():
-            if not group.calls or now < group.next_ask:
+            if not group.calls or now < group.due(self._config):
                 continue
-            group.next_ask = now + self._config.whose_every_s
-            group.rounds += 1
-            for calls in _batches(group.calls):
-                yield AskWhose(self._new_probe(None, now), server, region, calls)
+            calls_to_ask = group.take(now)
+            group.asked_at = now
+            if now >= group.next_ask:
+                group.next_ask = now + self._config.whose_every_s
+                group.rounds += 1
+            for calls in _batches(calls_to_ask):
+                if calls:
+                    yield AskWhose(self._new_probe(None, now), server, region, calls)
             for node in self._instances.get((server, region), ()):
                 if node not in self._nodes:  # it is asked whether it is there, in the same tick
                     self._nodes[node] = _Node(now, now)
@@ -368,6 +403,7 @@ class Liveness:
 
     def _judge(self, key: tuple[str, str], group: _Group, now: float) -> None:
         """End the calls of a group about which everybody has answered, or that nobody answers for."""
+        group.changed = False
         instances = self._instances.get(key, frozenset())
         for call in list(group.calls):
             watch = self._calls[call]
@@ -408,6 +444,8 @@ class Liveness:
         for key, nodes in self._instances.items():
             if node in nodes:
                 self._deaths.setdefault(key, deque(maxlen=_DEATHS_KEPT)).append((now, node))
+                if key in self._groups:
+                    self._groups[key].changed = True
         for key, nodes in list(self._instances.items()):
             self.instances(*key, nodes - {node})
         self._give_up(node, "node_died")
