@@ -87,7 +87,7 @@ class NotFound(LongreachError, LookupError):
 
 
 class NotStarted(LongreachError, RuntimeError):
-    """Each node that was asked refused before the tool began; `reason` and `retry_after_s` say why and when."""
+    """Whoever was asked refused before the tool began; `reason` and `retry_after_s` say why and when."""
 
     retryable = True
 

@@ -48,6 +48,10 @@ class TaskSet:
         task.add_done_callback(self._finished)
         return task
 
+    def start(self, coro: Coroutine[Any, Any, Any], name: str | None = None) -> None:
+        """`spawn`, where nobody wants the task itself: this set waits for it."""
+        _ = self.spawn(coro, name)
+
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:

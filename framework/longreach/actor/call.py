@@ -40,7 +40,7 @@ class Failed(NamedTuple):
 
 
 class Cancelled(NamedTuple):
-    """The handler began, and was stopped: ``"cancelled"``, ``"deadline"``, ``"caller_silent"``, ``"drain"``."""
+    """The handler began, and was stopped: cancelled, deadline, caller_silent or drain."""
 
     why: str
 

@@ -1,7 +1,7 @@
 """`ActorCell`: one actor with its mailbox, its running calls and its state.
 
-A function is an actor with one tool; a class of actors one with several. `offer` never waits: a call begins at
-once, waits in the mailbox, or is refused. Every call that was taken ends exactly once, through its sink.
+A function is an actor with one tool; a class of actors one with several. `offer` never waits: a call
+begins at once, waits in the mailbox, or is refused. Every call that was taken ends exactly once, through its sink.
 """
 
 from __future__ import annotations
@@ -313,7 +313,7 @@ class ActorCell:
                     self._abort(other, Crashed(reference))
             verdict = self._quarantine.crashed(self._clock.monotonic(), random.random)
             self._move("quarantine" if verdict.state == "quarantined" else "restart")
-            self._tasks.spawn(self._come_back(verdict.delay_s), name=f"restart {self.name}")
+            self._tasks.start(self._come_back(verdict.delay_s), name=f"restart {self.name}")
         return Crashed(reference)
 
     async def _come_back(self, delay_s: float) -> None:
@@ -348,7 +348,7 @@ class ActorCell:
         try:
             async with asyncio.timeout(_STOP_HOOK_TIMEOUT_S):
                 await instance.stopped()
-        except Exception:
+        except Exception:  # noqa: BLE001 - a hook's mistake must not keep the actor from coming back
             _log.exception("actor.stopped_hook_failed", extra={"event_fields": {"actor": self.name}})
 
     def _exit(self, kind: ExitKind) -> None:

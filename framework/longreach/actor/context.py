@@ -116,7 +116,7 @@ class Context:
     def meta(self) -> RequestMeta | None:
         """The request's `_meta`; None if it had none."""
         meta = self._call.meta
-        return None if meta is UNSET else cast("RequestMeta", meta)
+        return None if meta is UNSET else meta
 
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
@@ -136,15 +136,14 @@ class Context:
         """`report_progress` for threaded handlers."""
         meta = self.meta
         if meta is not None and meta.progress_token is not UNSET:
-            token = cast("RequestId", meta.progress_token)
-            self._note(encode_progress(token, progress, total, message))
+            self._note(encode_progress(meta.progress_token, progress, total, message))
 
     def log(self, level: LogLevel, data: Any, logger: str | None = None) -> None:
         """Send the caller a log message, if its request asks for messages of this level."""
         meta = self.meta
         if meta is None or meta.log_level is UNSET:
             return
-        wanted = _RANK.get(cast("Any", meta.log_level))
+        wanted = _RANK.get(cast("LogLevel", meta.log_level))
         if wanted is not None and _RANK[level] >= wanted:
             self._note(encode_log(level, data, logger))
 

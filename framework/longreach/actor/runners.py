@@ -7,6 +7,7 @@ only abandon a thread, which then keeps its slot until it has really ended.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import os
 import threading
@@ -43,10 +44,8 @@ class ThreadSlots:
             try:
                 return function(**kwargs)
             finally:
-                try:
+                with contextlib.suppress(RuntimeError):  # the loop has ended before the thread
                     loop.call_soon_threadsafe(on_end)
-                except RuntimeError:  # the loop has ended before the thread
-                    pass
 
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._limiter)
 

@@ -59,8 +59,8 @@ class Actor:
     """The base of actors with state: the decorated methods are tools, and share one mailbox.
 
     One call runs at a time, unless the class is added with a higher `concurrency`. The state belongs to one
-    replica on one node and is lost when the actor crashes: an exception that is no `ToolError` crashes it, and
-    a new instance takes its place.
+    replica on one node and is lost when the actor crashes: an exception that is no `ToolError` crashes it,
+    and a new instance takes its place.
     """
 
     async def started(self) -> None:
@@ -164,7 +164,7 @@ class Server:
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]: ...
-    def tool(self, function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
+    def tool(self, function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:  # noqa: D417
         """Make a function a tool: ``@server.tool`` or ``@server.tool(read_only=True)``.
 
         The function stays what it is, and can be called, and passed to `Mesh.call`. `async def` runs in the
@@ -242,7 +242,7 @@ class Server:
         Raises:
             DeclarationError: it is no `Actor`, has no tools, or one of them cannot be a tool.
         """
-        if not (isinstance(cls, type) and issubclass(cls, Actor)):
+        if not inspect.isclass(cls) or not issubclass(cls, Actor):  # type: ignore[redundant-expr]
             raise DeclarationError(f"{cls!r} is no class of actors: derive it from longreach.Actor")
         if cls.__name__ in self._actors:
             raise DeclarationError(f"{self.name} has an actor called {cls.__name__} already")
@@ -272,8 +272,7 @@ class Server:
         return spec
 
     def _spec(self, function: Callable[..., Any], stated: ToolOptions, *, is_method: bool) -> ToolSpec:
-        name = stated.name or getattr(function, "__name__", "")
-        check_tool_name(name)
+        name = check_tool_name(str(stated.name or getattr(function, "__name__", "")))
         if name in self._tools:
             raise DeclarationError(f"{self.name} has a tool called {name!r} already")
         schema = inspect_handler(
@@ -335,7 +334,7 @@ def _definition(
         "idempotent_hint": stated.idempotent,
         "open_world_hint": stated.open_world,
     }
-    said = {hint: value for hint, value in hints.items() if value is not None}
+    said: dict[str, Any] = {hint: value for hint, value in hints.items() if value is not None}
     meta = dict(stated.meta or {})
     if stated.timeout_s is not None:
         meta[TIMEOUT_KEY] = round(stated.timeout_s * 1000)

@@ -127,7 +127,7 @@ class Supervisor:
                 await self._handle(self._exits.get_nowait())
             if self.failed is not None:
                 return
-        self._tasks.spawn(self._supervise(), name=f"supervise {self.name}")
+        self._tasks.start(self._supervise(), name=f"supervise {self.name}")
 
     async def add(self, spec: ChildSpec) -> None:
         """Start one more child, after those that are there."""
@@ -199,7 +199,7 @@ class Supervisor:
             return
         self._children[name] = child
         event(_log, "child.started", logging.DEBUG, supervisor=self.name, child=name)
-        self._tasks.spawn(self._watch(name, child), name=f"watch {name}")
+        self._tasks.start(self._watch(name, child), name=f"watch {name}")
 
     async def _watch(self, name: str, child: Child) -> None:
         kind = await child.wait()
@@ -214,5 +214,5 @@ class Supervisor:
                 await child.stop(spec.shutdown_s)
         except TimeoutError:
             event(_log, "child.abandoned", logging.ERROR, supervisor=self.name, child=spec.name)
-        except Exception:
+        except Exception:  # noqa: BLE001 - the other children must be stopped all the same
             _log.exception("child.stop_failed", extra={"event_fields": {"child": spec.name}})

@@ -1,4 +1,4 @@
-"""The supervision tree of one server on one node: its lifespan first, then an actor for each tool or class."""
+"""The supervision tree of a server on a node: its lifespan first, then an actor for each tool or class."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ class ServerTree:
         return cell
 
     def _changed(self, server: Server) -> None:
-        self._tasks.spawn(self._follow(), name=f"tools of {server.name}")
+        self._tasks.start(self._follow(), name=f"tools of {server.name}")
 
     async def _follow(self) -> None:
         """Tools were added or removed at run time: start and stop actors accordingly."""

@@ -298,6 +298,7 @@ class Caller:
             return RemoteError(f"the node's answer is no JSON-RPC response: {error}", region=region)
         if response.error is not msgspec.UNSET:
             return endings.from_error(response.error, region)
+        assert response.result is not msgspec.UNSET, "decode_response lets nothing else through"
         try:
             return decode_result(response.result)
         except RemoteError as error:
@@ -362,5 +363,5 @@ def pass_progress(on_progress: OnProgress, body: bytes) -> None:
         return
     try:
         on_progress(progress, total, message)
-    except Exception:
+    except Exception:  # noqa: BLE001 - the user's function, called from within the read loop
         _log.exception("progress.failed")

@@ -40,7 +40,7 @@ def connect(
     connection: NatsOptions | None = None,
     link: Link | None = None,
 ) -> Connecting:
-    """Connect to the mesh: ``async with connect() as mesh`` or ``mesh = await connect()``.
+    """Connect to the mesh; what is returned can be awaited, or entered with ``async with``.
 
     Args:
         nats: the broker's URL, or several, home first; without any, the embedded broker of a node that

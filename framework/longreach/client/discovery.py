@@ -89,7 +89,7 @@ class Discovery:
                 name = server if server == "*" else encode_token(server)
                 subject = f"{ROOT}.{self._namespace}.{token}.adv.{name}.*.*"
                 self._subscriptions.append(self._link.subscribe(subject, self._announced))
-        self._tasks.spawn(self._expire(), name="expire")
+        self._tasks.start(self._expire(), name="expire")
 
     def close(self) -> None:
         """Hear no more."""
@@ -208,7 +208,7 @@ class Discovery:
         self.hearing.heard(announcement, self._clock.monotonic())
         self._replace(self.catalog.apply(announcement, self._clock.wall_ms()))
         if announcement.server in self._wanted and self._missing({announcement.server}):
-            self._tasks.spawn(self._fetch({announcement.server}), name=f"fetch {announcement.server}")
+            self._tasks.start(self._fetch({announcement.server}), name=f"fetch {announcement.server}")
 
     def _replace(self, catalog: Catalog) -> None:
         before = self.catalog

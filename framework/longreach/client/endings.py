@@ -5,7 +5,7 @@ The one place that reads the closed table of docs/binding.md (Endings) on the cl
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from longreach.errors import (
     BrokerUnavailable,
@@ -45,19 +45,16 @@ def from_error(error: RpcError, region: str) -> Failure | RemoteError:
     """What a JSON-RPC error means: not started, cut off, or a terminal reply."""
     refused = jsonrpc.not_started(error)
     if refused is not None:
-        reason, retry_after_s = refused
-        return Failure(delivered="no", reason=reason, region=region, retry_after_s=retry_after_s)
-    reason = error.data.get("reason") if isinstance(error.data, dict) else None
-    if reason == CUT_OFF:
-        return Failure(delivered="unknown", reason=CUT_OFF, region=region)
-    if reason == DEADLINE:
-        return Failure(delivered="unknown", reason=DEADLINE, region=region)
+        return Failure(delivered="no", reason=refused[0], region=region, retry_after_s=refused[1])
+    said = error.data.get("reason") if isinstance(error.data, dict) else None
+    if said in (CUT_OFF, DEADLINE):
+        return Failure(delivered="unknown", reason=said, region=region)
     retryable = error.code not in (codes.INVALID_PARAMS, codes.INVALID_REQUEST, codes.MISMATCH)
     return RemoteError(
         f"the node answered with error {error.code}: {error.message}",
         code=error.code,
         data=error.data,
-        reason=reason if isinstance(reason, str) else None,
+        reason=said if isinstance(said, str) else None,
         retryable=retryable,
         region=region,
     )
@@ -67,7 +64,7 @@ def from_refusal(error: LongreachError, region: str) -> Failure | LongreachError
     """What it means that the link would not send: a failure to retry, or the error that ends the call."""
     if isinstance(error, TooLarge):
         return error
-    reason = LINK if isinstance(error, BrokerUnavailable) else (error.reason or LINK)
+    reason = error.reason if error.reason == "busy" else LINK
     return Failure(delivered="no", reason=reason, region=region)
 
 
@@ -75,7 +72,7 @@ def to_error(
     failure: Failure, target: str, *, timeout_s: float, residency: frozenset[str] | None
 ) -> LongreachError:
     """The error that the caller sees after its last attempt ended in `failure`."""
-    fields = {"reason": failure.reason, "region": failure.region}
+    fields: dict[str, Any] = {"reason": failure.reason, "region": failure.region}
     if failure.reason == DEADLINE:
         text = f"{target} did not answer within {timeout_s:g} s"
         if failure.delivered == "unknown":
@@ -92,7 +89,7 @@ def to_error(
 
 
 def _refused(
-    failure: Failure, target: str, residency: frozenset[str] | None, fields: dict[str, str | None]
+    failure: Failure, target: str, residency: frozenset[str] | None, fields: dict[str, Any]
 ) -> LongreachError:
     if failure.reason == DENIED:
         text = (

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from longreach.client.options import CallOptions, OnProgress
     from longreach.client.session import Session
     from longreach.policy.catalog import Catalog
+    from longreach.policy.hints import Hints
     from longreach.policy.route import Candidate
 
 P = ParamSpec("P")
@@ -85,7 +86,7 @@ class Mesh:
             residency: the only regions that may be used. It can narrow what `connect` allowed, not widen it.
             node: ``identity.instance``: ask this node and no other.
         """
-        named = {
+        named: dict[str, Any] = {
             "timeout_s": timeout_s, "idempotent": idempotent, "on_progress": on_progress, "region": region,
             "prefer": prefer, "residency": residency, "node": node,
         }  # fmt: skip

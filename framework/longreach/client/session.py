@@ -136,7 +136,7 @@ class Session:
             self.liveness.link_back(now)
             self.liveness.rtt(self.link.rtt_s)
             if not self._closed:
-                self.tasks.spawn(self.discovery.refresh(), name="who")
+                self.tasks.start(self.discovery.refresh(), name="who")
         else:
             self.liveness.link_lost(now)
         self.vigil.wake_now()

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.node.announcer")
 _JITTER_S = 0.03
 _REPLY_SHARE = 0.25
-"""A batch of blobs is at most this share of max_payload, so that thin links are not held up by one message."""
+"""A batch of blobs is at most this share of max_payload: one message must not hold up a thin link."""
 _MIN_REPLY_BYTES = 64 * 1024
 
 

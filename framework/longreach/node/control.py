@@ -131,7 +131,7 @@ class Control:
         self._announcer.answer_blobs(route, frames.decode(data, frames.BlobsRequest).digests)
 
     def _who(self, route: ReplyRoute, _: bytes) -> None:
-        self._tasks.spawn(self._announcer.answer_who(route), name="who")
+        self._tasks.start(self._announcer.answer_who(route), name="who")
 
     def _drain_verb(self, route: ReplyRoute, _: bytes) -> None:
         self._answer(route, frames.DrainReply("draining"))

@@ -114,21 +114,24 @@ class Intake:
             return
         if call.timer is not None:
             call.timer.cancel()
-        match ending:
-            case Completed(result):
-                data = self._completed(call, result)
-            case NotStarted(reason, retry_after_ms):
-                data = jsonrpc.encode_not_started(call.id, reason, retry_after_ms)
-            case Crashed(reference):
-                text = f"this call crashed the actor that ran it; the log's reference is {reference}"
-                data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "crashed_actor"})
-            case Failed(code, message, detail):
-                error = jsonrpc.strip_reserved(jsonrpc.RpcError(code, message, detail))
-                data = jsonrpc.encode_error(call.id, error.code, error.message, error.data)
-            case Cancelled(why):
-                data = self._cancelled(call, why)
+        data = self._encode(call, ending)
         self.book.ended(call.key, self.clock.monotonic())
         self._send(call.route, call.id, data)
+
+    def _encode(self, call: RoutedCall, ending: Ending) -> bytes:
+        match ending:
+            case Completed(result):
+                return self._completed(call, result)
+            case NotStarted(reason, retry_after_ms):
+                return jsonrpc.encode_not_started(call.id, reason, retry_after_ms)
+            case Crashed(reference):
+                text = f"this call crashed the actor that ran it; the log's reference is {reference}"
+                return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "crashed_actor"})
+            case Failed(code, message, detail):
+                error = jsonrpc.strip_reserved(jsonrpc.RpcError(code, message, detail))
+                return jsonrpc.encode_error(call.id, error.code, error.message, error.data)
+            case Cancelled(why):
+                return self._cancelled(call, why)
 
     def _completed(self, call: RoutedCall, result: CallToolResult) -> bytes:
         if result.meta is msgspec.UNSET:

@@ -66,7 +66,7 @@ class Membership:
         for address in addresses:
             for subscription in self._joined.pop(address, ()):
                 self._link.unsubscribe(subscription)
-                self._tasks.spawn(self._forget(subscription), name=f"leave {address}")
+                self._tasks.start(self._forget(subscription), name=f"leave {address}")
 
     async def leave_all(self) -> None:
         """Leave with every name, and return when nothing more can arrive."""

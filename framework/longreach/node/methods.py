@@ -17,6 +17,7 @@ from longreach.wire.mcp import (
     DiscoverResult,
     ListToolsResult,
     ServerCapabilities,
+    Tool,
     ToolsCapability,
 )
 
@@ -127,7 +128,7 @@ class ServerMethods:
         if params.cursor is not None:
             specs = [spec for spec in specs if spec.name > params.cursor]
         room = int(self._max_payload() * _PAGE_SHARE)
-        page = []
+        page: list[Tool] = []
         for spec in specs:
             room -= len(msgspec.json.encode(spec.definition)) + 1
             if room < 0 and page:

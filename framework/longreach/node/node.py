@@ -147,7 +147,7 @@ class Node:
         await self._fence()
         for server in self.servers:
             self._announcer.offer(server)
-        self._tasks.spawn(self._announcer.beat(), name="heartbeat")
+        self._tasks.start(self._announcer.beat(), name="heartbeat")
         self._move("started")
 
     async def drain(self, reason: str = "asked to") -> None:
@@ -322,7 +322,7 @@ class Node:
         if self._draining is not None or self._link is None:
             event(_log, "node.stopping", logging.WARNING, signal=name)
             self._drain_timeout_s = 0.0
-            self._tasks.spawn(self._cut_off(), name="stop")
+            self._tasks.start(self._cut_off(), name="stop")
         else:
             self._begin_drain(name)
 

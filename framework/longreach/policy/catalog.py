@@ -22,6 +22,8 @@ from longreach.wire.mcp import TIMEOUT_KEY, Tool
 
 SILENT_S = 40.0
 """An instance that is not heard of for so long, three heartbeats and a little, is gone."""
+_SKEW_JITTER_MS = 100
+"""A change of a node's skew below this is the network's jitter, and no news."""
 
 Key = tuple[str, str, str]
 Missing = Literal["no_such_server", "no_such_tool", "not_fetched"]
@@ -142,9 +144,9 @@ class Catalog(msgspec.Struct, frozen=True):
             labels=tuple(sorted(announcement.labels.items())),
             skew_ms=skew_ms,
         )
-        if before is not None and before._replace(skew_ms=skew_ms) == after:
-            if abs(before.skew_ms - skew_ms) < 100:
-                return self
+        same = before is not None and before._replace(skew_ms=skew_ms) == after
+        if same and before is not None and abs(before.skew_ms - skew_ms) < _SKEW_JITTER_MS:
+            return self
         return self._but(instances=MappingProxyType({**self.instances, key: after}))
 
     def expire(self, now: float, hearing: Hearing) -> Catalog:
@@ -173,7 +175,7 @@ class Catalog(msgspec.Struct, frozen=True):
         return [(digest, tuple(nodes)) for digest, nodes in holders.items()]
 
     def with_blobs(self, blobs: Mapping[str, bytes]) -> Catalog:
-        """The catalog with what was fetched; what does not match its digest, or nobody asked for, is left out."""
+        """The catalog with what was fetched; what has another digest, or nobody asked for, is left out."""
         announced = {instance.digest for instance in self.instances.values()}
         named = {digest for manifest in self.manifests.values() for digest in manifest.tools}
         manifests, tools = dict(self.manifests), dict(self.tools)

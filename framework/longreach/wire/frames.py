@@ -164,7 +164,7 @@ def pack_blobs(blobs: Mapping[str, bytes], wanted: Sequence[str], max_bytes: int
     sent: list[str] = []
     missing = [name for name in wanted if name not in blobs]
     tail = b'],"missing":%s}' % msgspec.json.encode(missing)
-    size = len(b'{"blobs":[') + len(tail)
+    size = len(b'{"blobs":[') + len(tail) - 1  # n blobs have n - 1 commas
     for name in wanted:
         blob = blobs.get(name)
         if blob is None:

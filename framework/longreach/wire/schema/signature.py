@@ -16,10 +16,10 @@ from longreach.wire.schema.handler import HandlerSchema, Parameter, Returns
 from longreach.wire.schema.hooks import decode_hook, encode_hook
 from longreach.wire.schema.types import describe, is_content, json_schema, normalise, without_none
 
-_KINDS = {
+_KINDS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*{} cannot be an argument by name; name each parameter",
     inspect.Parameter.VAR_KEYWORD: "**{} has no schema; name each parameter, or take one dict",
-    inspect.Parameter.POSITIONAL_ONLY: "parameter {!r} is positional-only, but callers pass names; drop the '/'",
+    inspect.Parameter.POSITIONAL_ONLY: "parameter {!r} is positional-only, but callers pass names; drop '/'",
 }
 
 
@@ -94,7 +94,8 @@ def _parameter(
         json_schema(kind)
     except (TypeError, ValueError) as error:
         raise DeclarationError(
-            f"{function}: parameter {parameter.name!r} of type {describe(annotation)} has no JSON form: {_first_line(error)}. "
+            f"{function}: parameter {parameter.name!r} of type {describe(annotation)} has no JSON form: "
+            f"{_first_line(error)}. "
             "Use standard types, a dataclass, TypedDict, msgspec.Struct or pydantic model"
         ) from None
     required = parameter.default is parameter.empty
