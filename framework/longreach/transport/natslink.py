@@ -52,13 +52,14 @@ class NatsLink:
         self._supervisor: asyncio.Task[None] | None = None
         self._client: NatsClient | None = None
         self._lost: asyncio.Future[None] | None = None
-        self._went_up = asyncio.Event()
+        self._news = asyncio.Event()  # up, closed, or refused while opening: who waits looks again
         self._closed = False
         self._reason = "not connected yet"
         self._sinks: dict[int, Sink] = {}
         self._subscriptions: dict[int, Subscription] = {}
         self._last_sid = 0
-        self._rejected: asyncio.Future[CredentialsRejected] | None = None
+        self._opening = False
+        self._rejected: CredentialsRejected | None = None
         self.is_up = False
         self.url: str | None = None
         self.max_payload = _DEFAULT_MAX_PAYLOAD
@@ -87,26 +88,16 @@ class NatsLink:
         link = cls(options)
         connector = Connector(link._options, link._new_client, patient=wait)
         connector.check()
-        link._rejected = asyncio.get_running_loop().create_future()
+        link._opening = True
         link._supervisor = link._tasks.spawn(link._supervise(connector), name="link supervisor")
         try:
-            await link._first_connection(link._rejected, timeout_s)
+            await link.wait_up(timeout_s)
         except BaseException:
             await link.close(0.0)
             raise
         finally:
-            link._rejected = None
+            link._opening = False
         return link
-
-    async def _first_connection(
-        self, rejected: asyncio.Future[CredentialsRejected], timeout_s: float | None
-    ) -> None:
-        up = self._tasks.spawn(self.wait_up(timeout_s), name="link first connection")
-        await asyncio.wait({up, rejected}, return_when=asyncio.FIRST_COMPLETED)
-        if rejected.done() and not self.is_up:
-            up.cancel()
-            raise rejected.result()
-        await up
 
     # The supervising loop
 
@@ -135,7 +126,7 @@ class NatsLink:
             self._write_sub(client, subscription)
         self.is_up = True
         self._reason = ""
-        self._went_up.set()
+        self._news.set()
         event(_log, "link.up", url=self.url, name=options.name)
         self._tell("up", "")
 
@@ -145,7 +136,7 @@ class NatsLink:
         if any(word in reason for word in _CREDENTIALS):
             reason = "credentials"
         event(_log, "link.down", logging.WARNING, url=self.url, reason=reason)
-        self._drop_client(reason)
+        self._drop_client(f"the connection to {self.url} was lost: {reason}")
         self._tell("down", reason)
         if self._lost is not None and not self._lost.done():
             self._lost.set_result(None)
@@ -155,15 +146,16 @@ class NatsLink:
         self.is_up = False
         self.url = None
         self._reason = reason
-        self._went_up.clear()
+        self._news.clear()
         for sid in [sid for sid in self._sinks if sid not in self._subscriptions]:
             del self._sinks[sid]  # unsubscribed, and nothing more comes through a connection that is gone
 
     def _attempt_failed(self, error: LongreachError) -> None:
         self._reason = str(error)
         if isinstance(error, CredentialsRejected):
-            if self._rejected is not None and not self._rejected.done():
-                self._rejected.set_result(error)
+            self._rejected = error
+            if self._opening:
+                self._news.set()
             self._tell("down", "credentials")
 
     def _client_error(self, text: str) -> None:
@@ -282,15 +274,16 @@ class NatsLink:
 
     async def wait_up(self, timeout_s: float | None) -> None:
         """See `Link.wait_up`."""
-        if self._closed:
-            raise BrokerUnavailable("the link is closed")
         try:
             async with asyncio.timeout(timeout_s):
-                await self._went_up.wait()
+                while not self.is_up:
+                    if self._closed:
+                        raise BrokerUnavailable("the link is closed")
+                    if self._opening and self._rejected is not None:
+                        raise self._rejected
+                    await self._news.wait()
         except TimeoutError:
             raise BrokerUnavailable(f"{self._reason} (tried for {timeout_s:g} s)") from None
-        if not self.is_up:
-            raise BrokerUnavailable("the link is closed")
 
     async def close(self, timeout_s: float = 5.0) -> None:
         """See `Link.close`."""
@@ -304,7 +297,7 @@ class NatsLink:
         self._subscriptions.clear()
         self._sinks.clear()
         self._drop_client("the link is closed")
-        self._went_up.set()  # wakes who waits for it; they see that it is closed
+        self._news.set()
         self._tell("closed", "")
 
     async def _close_client(self, client: NatsClient, timeout_s: float) -> None:

@@ -1,0 +1,200 @@
+"""The least-privilege permissions of binding.md 10 carry everything, and let nothing else through. M10.1, M3.1."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import nats
+import pytest
+from tests.support.broker import Broker
+
+from longreach import Context, NatsOptions, Node, NodeSettings, Server, connect
+from longreach.errors import PermissionDenied
+
+PREFIX = "lr.v1.acme.eu."
+
+
+def allow(publish: list[str], subscribe: list[str]) -> str:
+    pubs = ", ".join(f'"{subject}"' for subject in publish)
+    subs = ", ".join(f'"{subject}"' for subject in subscribe)
+    return f"permissions: {{ publish: {{ allow: [{pubs}] }}, subscribe: {{ allow: [{subs}] }} }}"
+
+
+def p(*subjects: str) -> list[str]:
+    return [PREFIX + subject for subject in subjects]
+
+
+ALICE = allow(
+    p("req.docs.*._.alice.>", "all.docs._.alice.*", "node.*.*._.alice.*", "who._.alice"),
+    p("rep._.alice.>", "adv.docs.*.*"),
+)
+BOB = allow(
+    p("req.docs.*._.bob.tools-call.echo", "all.docs._.bob.*", "node.*.*._.bob.*", "who._.bob"),
+    p("rep._.bob.>", "adv.docs.*.*"),
+)
+NODE = allow(
+    p("rep.>", "adv.docs.n1.*"),
+    [f"{PREFIX}req.docs.> docs", *p("all.docs.>", "node.n1.>", "ops.n1.>", "who.*.*"), "lr.v1.acme._.who.*.*"],
+)
+CONFIG = f"""
+authorization {{ users: [
+  {{ user: alice, password: pw, {ALICE} }}
+  {{ user: bob, password: pw, {BOB} }}
+  {{ user: n1, password: pw, {NODE} }}
+  {{ user: root, password: pw }}
+] }}
+"""
+docs = Server("docs", version="1.0.0")
+
+
+@docs.tool(read_only=True)
+async def echo(text: str) -> str:
+    """Echo."""
+    return text
+
+
+@docs.tool
+async def slow(seconds: float, ctx: Context = Context.injected) -> str:
+    """Takes its time, and says so."""
+    for step in range(4):
+        await asyncio.sleep(seconds / 4)
+        await ctx.report_progress(step + 1, 4)
+    return f"{ctx.caller}"
+
+
+def options(broker: Broker, user: str) -> NatsOptions:
+    return NatsOptions(urls=(broker.url,), user=user, password="pw")
+
+
+@pytest.fixture
+async def node(broker: Broker) -> AsyncIterator[Node]:
+    settings = NodeSettings(
+        region="eu", namespace="acme", identity="n1", connection=options(broker, "n1")
+    )
+    async with Node(docs, settings=settings) as running:
+        yield running
+
+
+def mesh_of(broker: Broker, user: str):  # noqa: ANN201 - a test's helper
+    return connect(
+        connection=options(broker, user), caller=user, namespace="acme", residency=["eu"], servers=["docs"]
+    )
+
+
+pytestmark = pytest.mark.parametrize("broker", [CONFIG], indirect=True)
+
+
+async def test_everything_works_within_them(broker: Broker, node: Node) -> None:
+    async with mesh_of(broker, "alice") as mesh:
+        assert [tool.qualified for tool in await mesh.tools()] == ["docs.echo", "docs.slow"]
+        assert (await mesh.call("docs.echo", {"text": "hi"})).text == "hi"
+        seen: list[float] = []
+        result = await mesh.call(
+            "docs.slow", {"seconds": 1.5}, on_progress=lambda progress, *_: seen.append(progress)
+        )
+        assert result.text == "alice"
+        assert seen == [1, 2, 3, 4]
+        pinned = await mesh.options(node=node.name).call("docs.echo", {"text": "there"})
+        assert pinned.node == node.name
+        call = asyncio.ensure_future(mesh.call("docs.slow", {"seconds": 30}))  # noqa: TID251 - awaited below
+        async with asyncio.timeout(5):
+            while node.in_flight == 0:
+                await asyncio.sleep(0.01)
+            call.cancel()
+            while node.in_flight:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_tool_that_is_not_granted_is_refused_at_once(broker: Broker, node: Node) -> None:
+    async with mesh_of(broker, "bob") as mesh:
+        assert (await mesh.call("docs.echo", {"text": "hi"})).text == "hi"
+        with pytest.raises(PermissionDenied) as refused:
+            await mesh.call("docs.slow", {"seconds": 0.1})
+        assert refused.value.delivered == "no"
+
+
+@pytest.mark.parametrize(
+    ("subject", "body"),
+    [
+        ("req.docs._._.alice.tools-call.echo", b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":'
+         b'{"name":"echo","arguments":{"text":"x"},"_meta":{"io.modelcontextprotocol/protocolVersion":'
+         b'"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}'),
+        ("req.docs._._.alice.tools-list._", b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}'),
+        ("who._.alice", b"{}"),
+        ("all.docs._.alice.whose", b'{"calls":["1-0-f"]}'),
+        ("all.docs._.alice.cancel", b'{"calls":["1-0-f"]}'),
+        ("node.n1.INSTANCE._.alice.alive", b'{"calls":["1-0-f"]}'),
+        ("node.n1.INSTANCE._.alice.cancel", b'{"calls":["1-0-f"]}'),
+        ("node.n1.INSTANCE._.alice.blobs", b'{"digests":[]}'),
+        ("ops.n1.INSTANCE._.root.info", b"{}"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "aim",
+    [
+        "lr.v1.acme.eu.req.docs._._.victim.tools-call.echo",
+        "lr.v1.acme.eu.rep._.bob.c0ffee.1-0-f",
+        "_INBOX.victim.1",
+        "anything.at.all",
+        "lr.v1.acme.eu.rep._.bob.*.>",
+    ],
+)
+async def test_a_reply_subject_aimed_at_somebody_gets_nothing(
+    broker: Broker, node: Node, subject: str, body: bytes, aim: str
+) -> None:
+    user = "root" if subject.startswith("ops") else "alice"
+    watcher = await nats.connect(broker.url, user="root", password="pw")
+    attacker = await nats.connect(broker.url, user=user, password="pw")
+    try:
+        heard: list[str] = []
+
+        async def hear(message: object) -> None:
+            heard.append(message.subject)  # type: ignore[attr-defined]
+
+        await watcher.subscribe(">", cb=hear)
+        await watcher.flush()
+        asked = PREFIX + subject.replace("INSTANCE", node.instance)
+        await attacker.publish(asked, body, reply=aim)
+        await attacker.flush()
+        # the node has handled it when it has answered a later, honest question on the same connection
+        async with mesh_of(broker, "alice") as mesh:
+            await mesh.call("docs.echo", {"text": "later"})
+            await asyncio.sleep(0.06)  # answers to `who` come after a jitter of up to 30 ms
+        await watcher.flush()
+        written = [got for got in heard if got not in (asked,) and ".adv." not in got]
+        honest = [got for got in written if f".rep._.{user}." in got or "._.alice." in got]
+        assert [got for got in written if got not in honest] == []
+        assert aim not in heard
+    finally:
+        await attacker.close()
+        await watcher.close()
+
+
+async def test_outside_them_the_broker_says_no(broker: Broker, node: Node) -> None:
+    denied: list[str] = []
+
+    async def remember(error: Exception) -> None:
+        denied.append(str(error))
+
+    bob = await nats.connect(broker.url, user="bob", password="pw", error_cb=remember)
+    try:
+        forbidden = [
+            "req.docs._._.alice.tools-call.echo",
+            "req.docs._._.bob.tools-call.slow",
+            "req.other._._.bob.tools-call.echo",
+            f"ops.n1.{node.instance}._.bob.drain",
+            "adv.docs.n1.x",
+            "rep._.alice.c.1-0-f",
+        ]
+        for subject in forbidden:
+            await bob.publish(PREFIX + subject, b"{}")
+        await bob.publish("lr.v1.acme.us.req.docs._._.bob.tools-call.echo", b"{}")
+        await bob.subscribe(PREFIX + "rep._.alice.>")
+        await bob.subscribe(PREFIX + "req.docs._.>")
+        async with asyncio.timeout(5):
+            while len(denied) < len(forbidden) + 3:
+                await asyncio.sleep(0.01)
+    finally:
+        await bob.close()
+    assert node.state == "serving"
