@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node")
 _FENCE_TIMEOUT_S = 5.0
+_COALESCE_S = 0.02
 _NODE_VERBS = frozenset({"alive", "cancel", "blobs"})
 _ALL_VERBS = frozenset({"whose", "cancel"})
 _OPS_VERBS = frozenset({"drain", "info"})
@@ -79,6 +80,7 @@ class Node:
         self._drain_timeout_s = self.settings.drain_timeout_s
         self._hosted: list[Hosted] = []
         self._subscriptions: list[Subscription] = []
+        self._unannounced: set[str] = set()
         self._link: Link | None = None
         self._broker: BrokerWatch | None = None
         self._intake: Intake
@@ -285,10 +287,11 @@ class Node:
         try:
             for hosted in self._hosted:
                 await hosted.leave()
-            if self._hosted:
-                self._announcer.withdraw()
             await asyncio.gather(*(hosted.drain(self._drain_timeout_s) for hosted in self._hosted))
             await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
+            if self._hosted:
+                # Not before: to a client, "down" means that what it still waits for here is lost (M8.3).
+                self._announcer.withdraw()
             await self._fence()
         finally:
             await self._close()
@@ -338,6 +341,13 @@ class Node:
                 self._announcer.announce()
 
     def _tools_changed(self, server: Server) -> None:
+        """Announce what has changed, once, however many tools were added and removed in a row."""
+        if server.name not in self._unannounced:
+            self._unannounced.add(server.name)
+            asyncio.get_running_loop().call_later(_COALESCE_S, self._announce_changed, server)
+
+    def _announce_changed(self, server: Server) -> None:
+        self._unannounced.discard(server.name)
         if self.state == "serving":
             self._announcer.offer(server)
 
