@@ -37,6 +37,7 @@ async def test_a_caller_that_crashes_it_on_purpose_cannot_bring_the_node_down(br
     first, second = [await NodeProcess.start(broker.url) for _ in range(2)]
     try:
         async with connect(broker.url, timeout_s=10) as mesh:
+
             async def attack() -> None:
                 for _ in range(20):
                     with pytest.raises((RemoteError, Exception)):

@@ -80,11 +80,12 @@ async def test_each_digest_is_fetched_once_and_a_changed_tool_costs_only_itself(
             server.remove_tool("tool_0007")
             server.add_tool(changed, name="tool_0007")
         await until(
-            lambda: [e.tool.description for e in mesh.catalog.list_tools("alpha") if e.tool.name == "tool_0007"]
-            == ["Quite another tool."]
+            lambda: (
+                [e.tool.description for e in mesh.catalog.list_tools("alpha") if e.tool.name == "tool_0007"]
+                == ["Quite another tool."]
+            )
         )
         after = sum(sum(node.blobs_served.values()) for node in nodes)
         assert after - before == 2  # the manifest of its server, and that tool
         result = await mesh.call("alpha.tool_0007", {"document": "d"})
         assert result.text == "d"
-

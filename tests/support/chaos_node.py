@@ -65,6 +65,13 @@ async def size_of(blob: str) -> int:
     return len(blob)
 
 
+@chaos.tool
+async def store(blob: str, ident: str) -> str:
+    """Takes a large body."""
+    effect(ident)
+    return f"{len(blob)} for {ident}"
+
+
 @chaos.actor
 class Fragile(Actor):
     """Crashes on demand."""

@@ -167,13 +167,18 @@ class ServerTree:
         """Tools were added or removed at run time: start and stop actors accordingly."""
         async with self._changes:
             wanted = self._specs()
-            for child in [child for child in self._cells if child not in wanted]:
+            for child in [child for child in self._cells if child not in wanted or self._is_stale(child)]:
                 cell = self._cells.pop(child)
                 await cell.drain(self._server.period_s)
                 await self._supervisor.remove(child)
             for child, spec in wanted.items():
                 if child not in self._cells:
                     await self._supervisor.add(spec)
+
+    def _is_stale(self, child: str) -> bool:
+        """Whether a tool was replaced by another one of the same name."""
+        tools = self._cells[child].tools
+        return any(self._server.tools.get(name) is not spec for name, spec in tools.items())
 
     def _gave_up(self, reason: str) -> None:
         for listener in self._failed:

@@ -208,7 +208,7 @@ class Discovery:
         self.hearing.heard(announcement, self._clock.monotonic())
         self._replace(self.catalog.apply(announcement, self._clock.wall_ms()))
         if announcement.server in self._wanted and self._missing({announcement.server}):
-            self._tasks.start(self._fetch({announcement.server}), name=f"fetch {announcement.server}")
+            self._tasks.start(self.want(announcement.server), name=f"fetch {announcement.server}")
 
     def _replace(self, catalog: Catalog) -> None:
         before = self.catalog
