@@ -44,7 +44,7 @@ def decode_token(token: str) -> str:
     Raises:
         ValueError: `token` is malformed, not the canonical form, ``_``, or a hash.
     """
-    if not is_token(token) or token == NONE or token.startswith(_HASH_MARK):
+    if not is_token(token) or token.startswith(_HASH_MARK):
         raise ValueError(f"{token!r} is no token of a text")
     data = bytearray()
     at = 0

@@ -72,6 +72,7 @@ def test_an_address_is_a_subject_and_back(address: Address, subject: str):
         "lr.v1.default.eu.evt.docs",
         "lr.v1.default.eu.evt.docs.tools.ab.cd",
         "lr.v1.default.eu.who._." + "a" * 97,
+        "lr.v1.default.eu.who._." + "a" * 1000,
         "_INBOX.abc.def",
         "$SRV.PING",
     ],
