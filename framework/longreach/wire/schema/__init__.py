@@ -1,7 +1,7 @@
 """From a Python signature to JSON Schema, and from JSON arguments to Python ones and back."""
 
 from longreach.wire.schema.arguments import InvalidArguments, Problem
-from longreach.wire.schema.handler import HandlerSchema
+from longreach.wire.schema.handler import HandlerSchema, Parameter
 from longreach.wire.schema.signature import inspect_handler
 
-__all__ = ["HandlerSchema", "InvalidArguments", "Problem", "inspect_handler"]
+__all__ = ["HandlerSchema", "InvalidArguments", "Parameter", "Problem", "inspect_handler"]

@@ -1,4 +1,9 @@
-"""Wrong arguments, each one named."""
+"""Wrong arguments, each one named, and arguments that are right in another JSON than ours.
+
+The fast path (`HandlerSchema.decode_arguments`) stops at the first thing that is wrong. What it refuses comes
+here and is read argument by argument: either it fits after all (``3.0`` is an integer in JSON Schema, and
+in the JSON of many languages), or each argument that is wrong, missing or unknown is named.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +13,173 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-_AT = re.compile(r"^(.*?)(?: - at (?:key in )?`(\$.*)`)?$", re.DOTALL)
+from longreach.wire.schema.words import in_words, subschema, words
+
+MAX_PROBLEMS = 16
+"""As many are listed; a caller that sends a thousand wrong names learns enough from these."""
+_MAX_TEXT = 300
+_EXACT = 2**53  # beyond it a float stands for several integers
+
+_AT = re.compile(r"^(.*?)(?: - at `(?:key in )?\$(.*)`)?$", re.DOTALL)
+_EXPECTED = re.compile(r"^Expected (.*?)(?:, got (`.*`))?$", re.DOTALL)
+_FIELD = re.compile(r"^Object (missing required|contains unknown) field `(.*)`$", re.DOTALL)
+_ENUM = re.compile(r"^Invalid enum value (.*)$", re.DOTALL)
 
 
 class Problem(NamedTuple):
-    """One wrong argument: where, and what is wrong with it."""
+    """One wrong argument.
+
+    Attributes:
+        path: which argument, and where in it: ``options.pages[0]``; empty for all of them together.
+        what: what is wrong, for people and models to read.
+        expected: what would have been right; None for an argument that there is not.
+        got: what came instead; None where nothing came.
+    """
 
     path: str
     what: str
+    expected: str | None = None
+    got: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.what}" if self.path else self.what
 
 
 class InvalidArguments(ValueError):
-    """Arguments that do not fit; the text names each wrong one, and what was expected."""
+    """Arguments that do not fit; the text names each wrong one, and what was expected.
 
-    def __init__(self, problems: list[Problem]) -> None:
+    Args:
+        problems: at least one.
+        unlisted: how many more there are.
+    """
+
+    def __init__(self, problems: list[Problem], unlisted: int = 0) -> None:
         self.problems = problems
-        listed = "; ".join(f"{p.path}: {p.what}" if p.path else p.what for p in problems)
-        super().__init__(f"wrong arguments: {listed}")
+        more = f"; and {unlisted} more" if unlisted else ""
+        super().__init__(f"wrong arguments: {'; '.join(map(str, problems))}{more}")
 
 
-def explain(
+def read_each(
     raw: bytes | msgspec.Raw,
     decoders: Mapping[str, msgspec.json.Decoder[Any]],
     required: frozenset[str],
-    whole: str,
-) -> InvalidArguments:
-    """What is wrong with `raw`, argument by argument; `whole` is what was wrong with all of it."""
-    try:
-        given = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    except msgspec.ValidationError:
-        return InvalidArguments([Problem("", "expected an object with the arguments by name")])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return InvalidArguments([Problem("", "the arguments are not JSON")])
-    problems = [Problem(name, "is missing") for name in sorted(required - given.keys())]
+    schema: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The arguments in `raw`, read one by one.
+
+    Args:
+        raw: a JSON object; nothing at all and ``null`` count as an empty one.
+        decoders: one for each parameter.
+        required: the parameters without a default.
+        schema: the input schema, which says what is expected.
+
+    Raises:
+        InvalidArguments: they do not fit.
+    """
+    given = _parts(raw)
+    values: dict[str, Any] = {}
+    problems = [_missing(name, schema) for name in decoders if name in required and name not in given]
     for name, value in given.items():
-        decoder = decoders.get(name)
-        if decoder is None:
-            known = ", ".join(decoders) or "none"
-            problems.append(Problem(name, f"there is no such argument; there are: {known}"))
+        if name not in decoders:
+            problems.append(_unknown(name, decoders))
             continue
         try:
-            decoder.decode(value)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            problems.append(_problem(name, str(error)))
-    return InvalidArguments(problems or [Problem("", whole)])
+            values[name] = _read(decoders[name], value)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - checks of the user's own types raise what they like
+            problems.append(_wrong(name, error, schema))
+    if problems:
+        raise InvalidArguments(problems[:MAX_PROBLEMS], max(0, len(problems) - MAX_PROBLEMS))
+    return values
 
 
-def _problem(name: str, message: str) -> Problem:
-    match = _AT.match(message)
-    if match is None:
-        return Problem(name, message)
-    path = name + (match[2] or "$")[1:]
-    what = match[1]
-    return Problem(path, what[:1].lower() + what[1:])
+def _parts(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    try:
+        if bytes(raw).strip() in (b"", b"null"):
+            return {}
+        return msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError as error:
+        got = in_words(str(error).rpartition(", got ")[2])
+        what = f"expected an object with the arguments by name, got {got}"
+        raise InvalidArguments([Problem("", what, "an object", got)]) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise InvalidArguments([Problem("", "the arguments are not JSON", "an object", "no JSON")]) from None
+
+
+def _read(decoder: msgspec.json.Decoder[Any], value: msgspec.Raw) -> Any:
+    try:
+        return decoder.decode(value)
+    except msgspec.ValidationError:
+        respelled = _with_integers(bytes(value))
+        if respelled is None:
+            raise
+        try:
+            return decoder.decode(respelled)
+        except msgspec.ValidationError:
+            pass
+        raise
+
+
+def _with_integers(value: bytes) -> bytes | None:
+    """`value` with each integral float, as ``3.0``, written as an integer; None if it holds none."""
+    if not any(mark in value for mark in (b".", b"e", b"E")):
+        return None
+    respelled = msgspec.json.encode(_floats.decode(value))
+    return None if respelled == value else respelled
+
+
+def _integer(text: str) -> int | msgspec.Raw:
+    value = float(text)
+    if abs(value) <= _EXACT and value.is_integer():
+        return int(value)
+    return msgspec.Raw(text.encode())  # every other number goes on as it was written
+
+
+_floats: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=_integer)
+
+
+def _missing(name: str, schema: Mapping[str, Any]) -> Problem:
+    expected = words(subschema(schema, f".{name}"), schema)
+    return Problem(name, f"missing, expected {expected}", expected)
+
+
+def _unknown(name: str, known: Mapping[str, Any]) -> Problem:
+    there_are = f"the arguments are {', '.join(known)}" if known else "it takes none"
+    return Problem(_short(name), f"no such argument; {_short(there_are)}")
+
+
+def _wrong(name: str, error: Exception, schema: Mapping[str, Any]) -> Problem:
+    if not isinstance(error, ValueError | TypeError):
+        # Its text was not written for callers; the cause is kept for whoever holds the exception.
+        message, where = "it was refused", ""
+    else:
+        match = _AT.match(str(error))
+        message, where = (match[1], match[2] or "") if match else (str(error), "")
+    path = name + where
+    expected = words(subschema(schema, f".{path}"), schema)
+    if field := _FIELD.match(message):
+        return _wrong_field(f"{path}.{field[2]}", field[1].startswith("missing"), schema)
+    if enum := _ENUM.match(message):
+        got = _short(enum[1])
+        return Problem(_short(path), f"expected {expected}, got {got}", expected, got)
+    if plain := _EXPECTED.match(message):
+        stated, got = _short(in_words(plain[1])), in_words(plain[2] or "")
+        what = f"expected {stated}, got {got}" if got else f"expected {stated}"
+        return Problem(_short(path), what, stated, got or "another value")
+    said = _short(message[:1].lower() + message[1:])
+    known = expected not in ("a value", "an object")
+    return Problem(
+        _short(path), f"{said} (expected {expected})" if known else said, expected, "another value"
+    )
+
+
+def _wrong_field(path: str, missing: bool, schema: Mapping[str, Any]) -> Problem:
+    if missing:
+        expected = words(subschema(schema, f".{path}"), schema)
+        return Problem(_short(path), f"missing, expected {expected}", expected)
+    return Problem(_short(path), "no such field")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

@@ -9,12 +9,22 @@ import inspect
 import re
 from typing import NamedTuple
 
-_SECTION = re.compile(
-    r"^(Args|Arguments|Parameters|Returns|Return|Raises|Yields|Examples?|Notes?|Source|Attributes):\s*$"
+_PARAMETERS = frozenset(
+    {"Args", "Arguments", "Parameters", "Params", "Keyword Args", "Keyword Arguments", "Other Parameters"}
 )
-_GOOGLE = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?:\s*(.*)$")
-_SPHINX = re.compile(r"^:param\s+(?:[^:]*?\s)?\*{0,2}(\w+)\s*:\s*(.*)$")
-_NUMPY = re.compile(r"^\*{0,2}(\w+)\s*(?::.*)?$")
+_OTHER = frozenset(
+    {
+        "Returns", "Return", "Raises", "Yields", "Yield", "Warns", "Example", "Examples", "Note", "Notes",
+        "Source", "See Also", "References", "Attributes", "Todo",
+    }
+)  # fmt: skip
+_FIELD = re.compile(
+    r"^:(param|parameter|arg|argument|key|keyword|type|return|returns|rtype|raise|raises|except|yield|yields)"
+    r"\b[^:]*:"
+)
+_SPHINX = re.compile(r"^:(?:param|parameter|arg|argument|key|keyword)\s+(?:[^:]*\s)?\*{0,2}(\w+)\s*:\s*(.*)$")
+_GOOGLE = re.compile(r"^\*{0,2}(\w+)\s*(?:\(.*?\))?\s*:(?:\s+(.*))?$")
+_NUMPY = re.compile(r"^\*{0,2}(\w+)((?:\s*,\s*\*{0,2}\w+)*)\s*(?::.*)?$")
 
 
 class Docstring(NamedTuple):
@@ -35,13 +45,20 @@ def parse_docstring(text: str | None) -> Docstring:
 
 
 def _begins_section(lines: list[str], at: int) -> bool:
-    line = lines[at]
-    return bool(_SECTION.match(line) or line.startswith(":") or _is_underlined(lines, at))
+    return _section(lines, at) is not None or _FIELD.match(lines[at]) is not None
+
+
+def _section(lines: list[str], at: int) -> str | None:
+    """The name of the section that line `at` opens, Google's with a colon, NumPy's underlined."""
+    name = lines[at].rstrip().removesuffix(":")
+    if name not in _PARAMETERS and name not in _OTHER:
+        return None
+    return name if lines[at].rstrip().endswith(":") or _is_underlined(lines, at) else None
 
 
 def _is_underlined(lines: list[str], at: int) -> bool:
     below = lines[at + 1].strip() if at + 1 < len(lines) else ""
-    return bool(lines[at].strip()) and len(below) > 2 and set(below) == {"-"}
+    return len(below) > 2 and set(below) <= {"-", "="}
 
 
 def _parameters(lines: list[str]) -> dict[str, str]:
@@ -50,11 +67,13 @@ def _parameters(lines: list[str]) -> dict[str, str]:
         sphinx = _SPHINX.match(line)
         if sphinx:
             found[sphinx[1]] = [sphinx[2], *_deeper(lines, at, 0)]
-        elif re.match(r"^(Args|Arguments|Parameters):\s*$", line):
-            found.update(_google(lines, at + 1))
-        elif _is_underlined(lines, at) and line.strip() in ("Parameters", "Args", "Arguments"):
-            found.update(_numpy(lines, at + 2))
-    return {name: " ".join(part for part in parts if part).strip() for name, parts in found.items()}
+        elif _section(lines, at) in _PARAMETERS:
+            if _is_underlined(lines, at):
+                found.update(_numpy(lines, at + 2))
+            else:
+                found.update(_google(lines, at + 1))
+    texts = {name: " ".join(part for part in parts if part).strip() for name, parts in found.items()}
+    return {name: text for name, text in texts.items() if text}
 
 
 def _indent(line: str) -> int:
@@ -62,10 +81,10 @@ def _indent(line: str) -> int:
 
 
 def _deeper(lines: list[str], at: int, than: int) -> list[str]:
-    """The lines after `at` that are indented more than `than`."""
+    """The lines after `at` that are indented more than `than`, over blank ones too."""
     deeper = []
     for line in lines[at + 1 :]:
-        if not line.strip() or _indent(line) <= than:
+        if line.strip() and _indent(line) <= than:
             break
         deeper.append(line.strip())
     return deeper
@@ -80,7 +99,7 @@ def _google(lines: list[str], start: int) -> dict[str, list[str]]:
             break
         match = _GOOGLE.match(line.strip())
         if match and _indent(line) == level:
-            found[match[1]] = [match[2], *_deeper(lines, at, level)]
+            found[match[1]] = [match[2] or "", *_deeper(lines, at, level)]
     return found
 
 
@@ -88,9 +107,10 @@ def _numpy(lines: list[str], start: int) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for at in range(start, len(lines)):
         line = lines[at]
-        if _is_underlined(lines, at):
+        if _begins_section(lines, at):
             break
         match = _NUMPY.match(line)
-        if match and line.strip() and _indent(line) == 0:
-            found[match[1]] = _deeper(lines, at, 0)
+        if match and _indent(line) == 0:
+            names = [match[1], *re.findall(r"\w+", match[2])]
+            found.update(dict.fromkeys(names, _deeper(lines, at, 0)))
     return found

@@ -4,30 +4,52 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import UNSET
 
 from longreach.errors import InvalidResult
-from longreach.wire.schema.arguments import InvalidArguments, explain
-from longreach.wire.schema.hooks import decode_hook, encode_hook
+from longreach.wire.schema.arguments import read_each
+from longreach.wire.schema.hooks import decode_hook, encode_hook, is_pydantic
+from longreach.wire.schema.result import ResultShape
 
-Returns = Literal["none", "text", "content", "data", "any"]
-"""What a handler gives back: nothing, text, content blocks, typed data, or what it likes."""
+_asdict = msgspec.structs.asdict
+_encoder = msgspec.json.Encoder(enc_hook=encode_hook)
+_wrapped = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ALWAYS_FIT = (str, int, bool)
+"""A value of exactly this annotated type fits; one of any other type may hold what does not."""
 
 
 class Parameter(NamedTuple):
-    """One parameter of a handler."""
+    """One parameter of a handler.
+
+    Attributes:
+        name: as in the signature, and as callers pass it.
+        kind: whether it can be passed by position, too.
+        annotation: its type, with all metadata as `msgspec.Meta`.
+        default: `inspect.Parameter.empty` without one.
+        description: from the docstring.
+    """
 
     name: str
+    kind: inspect._ParameterKind
     annotation: Any
-    required: bool
+    default: Any
     description: str | None
+
+    @property
+    def required(self) -> bool:
+        """Whether callers must pass it."""
+        return self.default is inspect.Parameter.empty
 
 
 class HandlerSchema:
     """What a handler takes and gives back.
+
+    JSON types are not coerced: ``"3"`` is no integer and ``true`` neither, but ``3`` is a number and ``3.0``
+    an integer, as JSON Schema has it. Models of pydantic follow pydantic's rules inside.
 
     Attributes:
         input_schema: JSON Schema 2020-12 of the arguments, an object.
@@ -43,55 +65,60 @@ class HandlerSchema:
         self,
         *,
         input_schema: dict[str, Any],
-        output_schema: dict[str, Any] | None,
-        wraps_result: bool,
-        returns: Returns,
+        result: ResultShape,
         description: str | None,
         parameters: tuple[Parameter, ...],
         context_parameter: str | None,
         arguments_type: type[msgspec.Struct],
-        result_type: Any,
         signature: inspect.Signature,
     ) -> None:
         self.input_schema = input_schema
-        self.output_schema = output_schema
-        self.wraps_result = wraps_result
-        self.returns: Returns = returns
+        self.output_schema = result.schema
+        self.wraps_result = result.wraps
+        self.returns = result.returns
         self.description = description
         self.parameters = parameters
         self.context_parameter = context_parameter
-        self._arguments: msgspec.json.Decoder[Any] = msgspec.json.Decoder(
-            arguments_type, dec_hook=decode_hook
-        )
-        self._names = tuple(parameter.name for parameter in parameters)
-        self._all_required = all(parameter.required for parameter in parameters)
-        self._result_type = result_type
-        self._result: msgspec.json.Decoder[Any] = msgspec.json.Decoder(result_type, dec_hook=decode_hook)
-        self._encoder = msgspec.json.Encoder(enc_hook=encode_hook)
+        self._decode = msgspec.json.Decoder(arguments_type, dec_hook=decode_hook).decode
+        self._name_set = frozenset(parameter.name for parameter in parameters)
+        self._required = frozenset(parameter.name for parameter in parameters if parameter.required)
+        self._all_required = len(self._required) == len(parameters)
+        self._result_type = result.kind
+        self._result: msgspec.json.Decoder[Any] = msgspec.json.Decoder(result.kind, dec_hook=decode_hook)
         self._signature = signature
 
     def decode_arguments(self, raw: bytes | msgspec.Raw) -> dict[str, Any]:
         """The keyword arguments that `raw`, a JSON object, stands for.
 
+        What is left out is left to the function's own defaults. Nothing at all, and ``null``, are an
+        empty object.
+
         Raises:
             InvalidArguments: they do not fit; the text names each one.
         """
         try:
-            arguments = self._arguments.decode(raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
-            raise self._explain(raw, str(error)) from None
+            arguments = self._decode(raw)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - checks of the user's own types raise what they like
+            return read_each(raw, self._decoders, self._required, self.input_schema)
+        values = _asdict(arguments)
         if self._all_required:
-            return {name: getattr(arguments, name) for name in self._names}
-        return {name: value for name in self._names if (value := getattr(arguments, name)) is not UNSET}
+            return values
+        return {name: value for name, value in values.items() if value is not UNSET}
 
     def encode_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The JSON object for a call of the function with these arguments.
 
         Raises:
-            TypeError: the function does not take them.
+            TypeError: the function does not take them, or one of them has no JSON form.
         """
-        bound = self._signature.bind(*args, **kwargs).arguments
-        return self._encoder.encode(bound)
+        if args or not self._required <= kwargs.keys() <= self._name_set:
+            kwargs = self._signature.bind(*args, **kwargs).arguments
+        try:
+            return _encoder.encode(kwargs)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise TypeError(self._unwritable(kwargs) or str(error)) from error
 
     def structured(self, value: Any) -> bytes | None:
         """The structured result for `value`, JSON; None where the handler has none.
@@ -101,37 +128,55 @@ class HandlerSchema:
         """
         if self.output_schema is None:
             return None
+        kind = type(value)
         try:
-            data = self._encoder.encode(value)
-            if type(value) is not self._result_type:
+            data = _encoder.encode(value)
+            if kind is not self._result_type or not (kind in _ALWAYS_FIT or is_pydantic(kind)):
                 self._result.decode(data)
-        except (msgspec.ValidationError, TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidResult(f"the result does not fit the return annotation: {error}") from error
         return b'{"result":%s}' % data if self.wraps_result else data
 
     def decode_result(self, structured: bytes | msgspec.Raw | None, text: str | None) -> Any:
         """The value that a result stands for, as the return annotation has it.
 
+        Where the annotation promises no data, this is the text, or the structured content as it came.
+
+        Args:
+            structured: the JSON of the structured content; None, or nothing, where there is none.
+            text: the text of the content.
+
         Raises:
             InvalidResult: it stands for none.
         """
         if self.returns == "none":
             return None
-        if self.returns == "text":
+        if self.returns == "text" or (self.returns != "data" and not structured):
             return text or ""
-        if structured is None:
+        if not structured:
             raise InvalidResult("the result has no structured content, which the return annotation promises")
         try:
             if self.wraps_result:
-                structured = msgspec.json.decode(structured, type=dict[str, msgspec.Raw])["result"]
+                structured = _wrapped.decode(structured)["result"]
             return self._result.decode(structured)
-        except (msgspec.DecodeError, KeyError, ValueError) as error:
+        except KeyError:
+            raise InvalidResult("the structured content does not hold the key 'result'") from None
+        except (ValueError, RecursionError) as error:
             raise InvalidResult(f"the result does not fit the return annotation: {error}") from error
 
-    def _explain(self, raw: bytes | msgspec.Raw, whole: str) -> InvalidArguments:
-        decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    @cached_property
+    def _decoders(self) -> dict[str, msgspec.json.Decoder[Any]]:
+        """One for each parameter: built at the first wrong arguments, which most handlers never see."""
+        return {
             parameter.name: msgspec.json.Decoder(parameter.annotation, dec_hook=decode_hook)
             for parameter in self.parameters
         }
-        required = frozenset(p.name for p in self.parameters if p.required)
-        return explain(raw, decoders, required, whole)
+
+    def _unwritable(self, arguments: Mapping[str, Any]) -> str | None:
+        """Which of `arguments` has no JSON form, and why; None if each one has."""
+        for name, value in arguments.items():
+            try:
+                _encoder.encode(value)
+            except (TypeError, ValueError, RecursionError) as error:
+                return f"argument {name!r} cannot be written as JSON: {error}"
+        return None

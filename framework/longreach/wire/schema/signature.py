@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
-from types import NoneType
 from typing import Any, Union, get_type_hints
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from longreach.errors import DeclarationError
+from longreach.wire.schema.definitions import json_schema
 from longreach.wire.schema.docstring import parse_docstring
-from longreach.wire.schema.handler import HandlerSchema, Parameter, Returns
+from longreach.wire.schema.handler import HandlerSchema, Parameter
 from longreach.wire.schema.hooks import decode_hook, encode_hook
-from longreach.wire.schema.types import describe, is_content, json_schema, normalise, without_none
+from longreach.wire.schema.result import ResultShape, typed_result, untyped_result
+from longreach.wire.schema.types import Unsupported, describe, normalise, without_none
 
 _KINDS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*{} cannot be an argument by name; name each parameter",
     inspect.Parameter.VAR_KEYWORD: "**{} has no schema; name each parameter, or take one dict",
-    inspect.Parameter.POSITIONAL_ONLY: "parameter {!r} is positional-only, but callers pass names; drop '/'",
+    inspect.Parameter.POSITIONAL_ONLY: "parameter {!r} is positional-only, but callers pass names; "
+    "drop the '/'",
 }
 
 
@@ -31,6 +34,8 @@ def inspect_handler(
     skip_self: bool = False,
 ) -> HandlerSchema:
     """What `function` takes and gives back.
+
+    A parameter without annotation takes any JSON value.
 
     Args:
         function: the handler.
@@ -45,35 +50,29 @@ def inspect_handler(
     signature, hints = _read(function, name)
     doc = parse_docstring(function.__doc__)
     declared = list(signature.parameters.values())[1 if skip_self else 0 :]
-    context_parameter = None
-    parameters: list[Parameter] = []
-    for parameter in declared:
-        annotation = hints.get(parameter.name, Any)
-        if context_type is not None and without_none(annotation) is context_type:
-            context_parameter = parameter.name
-            continue
-        parameters.append(_parameter(name, parameter, annotation, doc.parameters.get(parameter.name)))
+    context_parameter = _context_parameter(name, declared, hints, context_type)
+    passed = [parameter for parameter in declared if parameter.name != context_parameter]
+    parameters = tuple(
+        _parameter(name, one, hints.get(one.name, Any), doc.parameters.get(one.name)) for one in passed
+    )
     arguments_type = _arguments_type(name, parameters)
-    defaults = {p.name: p.default for p in declared if p.default is not p.empty}
-    returns, result_type, output_schema, wraps = _result(name, hints.get("return", Any), content_types)
     return HandlerSchema(
-        input_schema=_input_schema(arguments_type, parameters, defaults),
-        output_schema=output_schema,
-        wraps_result=wraps,
-        returns=returns,
+        input_schema=_input_schema(arguments_type, parameters),
+        result=_result(name, hints.get("return", Any), content_types),
         description=doc.description,
-        parameters=tuple(parameters),
+        parameters=parameters,
         context_parameter=context_parameter,
         arguments_type=arguments_type,
-        result_type=result_type,
-        signature=signature.replace(parameters=[p for p in declared if p.name != context_parameter]),
+        signature=signature.replace(parameters=passed),
     )
 
 
 def _read(function: Callable[..., Any], name: str) -> tuple[inspect.Signature, dict[str, Any]]:
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise DeclarationError(f"{name} yields, but a call has one result; return it")
     try:
         return inspect.signature(function), get_type_hints(function, include_extras=True)
-    except (NameError, AttributeError) as error:
+    except (NameError, AttributeError, SyntaxError) as error:
         raise DeclarationError(
             f"{name}: an annotation cannot be resolved: {error}; import what it names at module level, "
             "not under TYPE_CHECKING"
@@ -82,56 +81,79 @@ def _read(function: Callable[..., Any], name: str) -> tuple[inspect.Signature, d
         raise DeclarationError(f"{name} has no signature that can be read: {error}") from None
 
 
+def _context_parameter(
+    function: str, declared: list[inspect.Parameter], hints: dict[str, Any], context_type: type | None
+) -> str | None:
+    if context_type is None:
+        return None
+    names = [one.name for one in declared if without_none(hints.get(one.name)) is context_type]
+    if len(names) > 1:
+        listed = " and ".join(map(repr, names))
+        raise DeclarationError(f"{function}: parameters {listed} are both the context; keep one of them")
+    return names[0] if names else None
+
+
 def _parameter(
     function: str, parameter: inspect.Parameter, annotation: Any, description: str | None
 ) -> Parameter:
     complaint = _KINDS.get(parameter.kind)
     if complaint is not None:
         raise DeclarationError(f"{function}: {complaint.format(parameter.name)}")
+    kind, _ = _understood(f"{function}: parameter {parameter.name!r}", annotation)
+    if parameter.default is not parameter.empty:
+        _check_default(function, parameter, kind)
+    return Parameter(parameter.name, parameter.kind, kind, parameter.default, description)
+
+
+def _understood(where: str, annotation: Any, *, serialised: bool = False) -> tuple[Any, dict[str, Any]]:
+    """(the type to decode to, its JSON Schema)."""
     try:
         kind = normalise(annotation)
         msgspec.json.Decoder(kind, dec_hook=decode_hook)
-        json_schema(kind)
-    except (TypeError, ValueError) as error:
+        return kind, json_schema(kind, serialised=serialised)
+    except Unsupported as error:
+        raise DeclarationError(f"{where}: {error}") from None
+    except Exception as error:  # noqa: BLE001 - a bad pattern, a name in a class that cannot be resolved, ...
+        reason = str(error).partition("\n")[0]
         raise DeclarationError(
-            f"{function}: parameter {parameter.name!r} of type {describe(annotation)} has no JSON form: "
-            f"{_first_line(error)}. "
+            f"{where} of type {describe(annotation)} has no JSON form: {reason}. "
             "Use standard types, a dataclass, TypedDict, msgspec.Struct or pydantic model"
         ) from None
-    required = parameter.default is parameter.empty
-    if not required:
-        _check_default(function, parameter, kind)
-    return Parameter(parameter.name, kind, required, description)
 
 
 def _check_default(function: str, parameter: inspect.Parameter, kind: Any) -> None:
+    where = f"{function}: the default of parameter {parameter.name!r}"
+    default = parameter.default
+    if type(default).__name__ == "FieldInfo":
+        raise DeclarationError(f"{where} is pydantic's Field; write Annotated[..., Field(...)] = the default")
+    if not _is_finite(default):
+        default = 0.5  # JSON has no infinity: that it is a float is all there is to check
     try:
-        data = msgspec.json.encode(parameter.default, enc_hook=encode_hook)
+        data = msgspec.json.encode(default, enc_hook=encode_hook)
         msgspec.json.Decoder(kind, dec_hook=decode_hook).decode(data)
-    except (msgspec.ValidationError, TypeError, ValueError, NotImplementedError) as error:
-        hint = " (write `... | None`)" if parameter.default is None else ""
+    except (TypeError, ValueError, RecursionError) as error:
+        hint = " (write `... | None`)" if default is None else ""
         raise DeclarationError(
-            f"{function}: the default of parameter {parameter.name!r} does not fit its annotation "
-            f"{describe(kind)}{hint}: {error}"
+            f"{where} does not fit its annotation {describe(kind)}{hint}: {error}"
         ) from None
 
 
-def _arguments_type(function: str, parameters: list[Parameter]) -> type[msgspec.Struct]:
+def _arguments_type(function: str, parameters: tuple[Parameter, ...]) -> type[msgspec.Struct]:
     fields: list[Any] = [
         (p.name, p.annotation) if p.required else (p.name, Union[p.annotation, UnsetType], UNSET)  # noqa: UP007
         for p in parameters
     ]
     try:
-        return msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
+        made = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
+        msgspec.json.Decoder(made, dec_hook=decode_hook)
     except (TypeError, ValueError) as error:
         raise DeclarationError(
             f"{function}: these parameters cannot be arguments together: {error}"
         ) from None
+    return made
 
 
-def _input_schema(
-    arguments_type: type[msgspec.Struct], parameters: list[Parameter], defaults: dict[str, Any]
-) -> dict[str, Any]:
+def _input_schema(arguments_type: type[msgspec.Struct], parameters: tuple[Parameter, ...]) -> dict[str, Any]:
     schema = json_schema(arguments_type)
     schema.pop("title", None)
     schema.setdefault("properties", {})
@@ -140,47 +162,20 @@ def _input_schema(
     schema["additionalProperties"] = False
     for parameter in parameters:
         shown = dict(schema["properties"][parameter.name])
-        if parameter.description and "description" not in shown:
-            shown["description"] = parameter.description
-        if parameter.name in defaults:
-            shown["default"] = msgspec.to_builtins(
-                defaults[parameter.name], enc_hook=encode_hook, str_keys=True
-            )
+        if parameter.description:
+            shown.setdefault("description", parameter.description)
+        if not parameter.required and _is_finite(parameter.default):
+            shown["default"] = msgspec.to_builtins(parameter.default, enc_hook=encode_hook, str_keys=True)
         schema["properties"][parameter.name] = shown
     return schema
 
 
-def _result(
-    function: str, annotation: Any, content_types: tuple[type, ...]
-) -> tuple[Returns, Any, dict[str, Any] | None, bool]:
-    """(what it returns, its type, the output schema, whether the value is wrapped)."""
-    if annotation is Any:
-        return "any", Any, None, False
-    if annotation in (None, NoneType):
-        return "none", None, None, False
-    if annotation is str:
-        return "text", str, None, False
-    if is_content(annotation, content_types):
-        return "content", Any, None, False
-    try:
-        kind = normalise(annotation)
-        msgspec.json.Decoder(kind, dec_hook=decode_hook)
-        schema = json_schema(kind)
-    except (TypeError, ValueError) as error:
-        raise DeclarationError(
-            f"{function}: the return type {describe(annotation)} has no JSON form: {_first_line(error)}. "
-            "Leave the annotation out to return text, or use a type that has one"
-        ) from None
-    if schema.get("type") == "object":
-        return "data", kind, schema, False
-    definitions = schema.pop("$defs", None)
-    wrapped: dict[str, Any] = {"type": "object", "properties": {"result": schema}, "required": ["result"]}
-    if definitions:
-        wrapped["$defs"] = definitions
-    return "data", kind, wrapped, True
+def _is_finite(default: Any) -> bool:
+    return not isinstance(default, float) or math.isfinite(default)
 
 
-def _first_line(error: Exception) -> str:
-    """What msgspec complains about, without its advice to people who write hooks."""
-    line = str(error).splitlines()[0]
-    return "no type of this kind is known" if "custom types" in line else line
+def _result(function: str, annotation: Any, content_types: tuple[type, ...]) -> ResultShape:
+    shape = untyped_result(annotation, content_types)
+    if shape is not None:
+        return shape
+    return typed_result(*_understood(f"{function}: the result", annotation, serialised=True))

@@ -1,102 +1,107 @@
-"""One annotation: the constraints in its metadata, its JSON Schema, and whether it is content."""
+"""One annotation: its metadata in msgspec's words, how it reads in a message, and whether it is content."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 
 from longreach.wire import mcp
-from longreach.wire.schema.hooks import schema_hook
 
-_CONSTRAINTS = (
-    "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "description", "examples",
-    "title",
-)  # fmt: skip
+_CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
+_TEXTS = ("description", "examples", "title")
+_CHECKERS = ("annotated_types", "pydantic", "pydantic_core")
+"""Packages whose metadata are checks that somebody counts on."""
+_HARMLESS = frozenset({"FieldInfo", "Unit", "DocInfo", "Strict", "WithJsonSchema"})
+
+_BYTES = (bytes, bytearray, memoryview)
 _CONTENT = (
     mcp.TextContent, mcp.ImageContent, mcp.AudioContent, mcp.ResourceLink, mcp.EmbeddedResource,
-    mcp.CallToolResult, bytes, bytearray, memoryview,
+    mcp.CallToolResult, *_BYTES,
 )  # fmt: skip
+
+
+class Unsupported(TypeError):
+    """An annotation that says more than can be held; the text says what to do."""
 
 
 def normalise(annotation: Any) -> Any:
-    """`annotation` with the metadata that others write (texts, annotated_types, pydantic) as msgspec's."""
-    if get_origin(annotation) is not Annotated:
+    """`annotation` with the metadata that others write (texts, annotated_types, pydantic) as msgspec's.
+
+    Raises:
+        Unsupported: it demands a check that cannot be made.
+    """
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _annotated(annotation)
+    arguments = get_args(annotation)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        _check_key(arguments[0])
+    changed = tuple(normalise(argument) for argument in arguments)
+    if all(new is old for new, old in zip(changed, arguments, strict=True)):
         return annotation
+    if origin in (Union, UnionType):
+        return Union[changed]  # noqa: UP007 - there is no other way to write it for a tuple
+    return origin[changed]  # whatever took arguments takes them again
+
+
+def _check_key(key: Any) -> None:
+    """Refuse keys that JSON cannot have, and that msgspec finds out about at the first call."""
+    kind = get_origin(key) or key
+    if isinstance(kind, type) and issubclass(kind, Collection) and not issubclass(kind, str | bytes):
+        raise Unsupported(f"keys of type {describe(key)} have no JSON form; use str")
+
+
+def _annotated(annotation: Any) -> Any:
     base, *metadata = get_args(annotation)
-    said: dict[str, Any] = {}
-    kept: list[Any] = []
-    for item in metadata:
-        if isinstance(item, str):
-            said["description"] = item
-        elif isinstance(item, msgspec.Meta):
-            kept.append(item)
-        else:
-            for part in (item, *(getattr(item, "metadata", None) or ())):
-                said.update(_constraints(part))
+    inner = normalise(base)
+    said = foreign(metadata)
+    kept: list[Any] = [item for item in metadata if isinstance(item, msgspec.Meta)]
     if said:
         kept.append(msgspec.Meta(**said))
-    inner = normalise(base)
     for item in kept:
         inner = Annotated[inner, item]
     return inner
 
 
-def _constraints(item: Any) -> dict[str, Any]:
-    """What one piece of foreign metadata demands, in msgspec's words."""
-    found = {}
-    for name in _CONSTRAINTS:
+def foreign(metadata: Collection[Any]) -> dict[str, Any]:
+    """What the items that are not msgspec's say, as arguments of `msgspec.Meta`.
+
+    Raises:
+        Unsupported: one of them demands a check that cannot be made.
+    """
+    said: dict[str, Any] = {}
+    for item in metadata:
+        if isinstance(item, str):
+            said["description"] = item
+        elif not isinstance(item, msgspec.Meta):
+            for part in (item, *(getattr(item, "metadata", None) or ())):
+                said.update(_read(part))
+    return said
+
+
+def constrains(said: Mapping[str, Any]) -> list[str]:
+    """The names of those of `said` that demand something, rather than describe."""
+    return [name for name in said if name in _CONSTRAINTS]
+
+
+def _read(item: Any) -> dict[str, Any]:
+    """What one piece of foreign metadata says, in msgspec's words."""
+    found: dict[str, Any] = {}
+    for name in (*_CONSTRAINTS, *_TEXTS):
         value = getattr(item, name, None)
         if value is not None and not callable(value):
-            found[name] = value
+            found[name] = getattr(value, "pattern", value) if name == "pattern" else value
     documented = getattr(item, "documentation", None)
     if isinstance(documented, str):
         found["description"] = documented
+    kind = type(item)
+    package = kind.__module__.partition(".")[0]
+    if not found and package in _CHECKERS and kind.__name__ not in _HARMLESS:
+        raise Unsupported(f"{item!r} is a check that cannot be made here; make it in the function")
     return found
-
-
-def json_schema(kind: Any) -> dict[str, Any]:
-    """The JSON Schema 2020-12 of a type, with what it refers to in ``$defs``.
-
-    Raises:
-        TypeError: it has none.
-    """
-    try:
-        (schema,), components = msgspec.json.schema_components(
-            [kind], schema_hook=schema_hook, ref_template="#/$defs/{name}"
-        )
-    except NotImplementedError as error:
-        raise TypeError(f"{error} has no JSON Schema") from None
-    definitions = dict(components)
-    schema = _hoisted(schema, definitions)
-    definitions = {
-        name: _hoisted(definition, definitions) for name, definition in list(definitions.items())
-    } | {name: definition for name, definition in definitions.items() if name not in components}
-    name = schema.get("$ref", "").removeprefix("#/$defs/")
-    if name in definitions and list(schema) == ["$ref"]:
-        schema = definitions[name] if _refers_to(definitions, name) else definitions.pop(name)
-    return {**schema, "$defs": definitions} if definitions else schema
-
-
-def _hoisted(schema: Any, definitions: dict[str, Any]) -> Any:
-    """`schema` without inner ``$defs``, which are put into `definitions`."""
-    if isinstance(schema, list):
-        return [_hoisted(item, definitions) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    inner = schema.get("$defs")
-    if isinstance(inner, dict):
-        for name, definition in inner.items():
-            definitions.setdefault(name, _hoisted(definition, definitions))
-    return {key: _hoisted(value, definitions) for key, value in schema.items() if key != "$defs"}
-
-
-def _refers_to(schema: Any, name: str) -> bool:
-    if isinstance(schema, dict):
-        return schema.get("$ref") == f"#/$defs/{name}" or any(_refers_to(v, name) for v in schema.values())
-    return isinstance(schema, list) and any(_refers_to(item, name) for item in schema)
 
 
 def is_content(annotation: Any, content_types: tuple[type, ...]) -> bool:
@@ -107,19 +112,11 @@ def is_content(annotation: Any, content_types: tuple[type, ...]) -> bool:
         return True
     origin = get_origin(annotation)
     if origin in (Union, UnionType):
-        members = [member for member in get_args(annotation) if member is not NoneType]
-        return any(is_content(member, content_types) for member in members)
-    if origin in (list, tuple) or (isinstance(origin, type) and issubclass(origin, Iterable)):
-        inner = [arg for arg in get_args(annotation) if arg is not Ellipsis]
-        return bool(inner) and any(_is_block(member, content_types) for member in inner)
-    return False
-
-
-def _is_block(annotation: Any, content_types: tuple[type, ...]) -> bool:
-    """Content inside a list; bytes in a list are data."""
-    if annotation in (bytes, bytearray, memoryview):
+        return any(is_content(member, content_types) for member in get_args(annotation))
+    if not isinstance(origin, type) or not issubclass(origin, Collection) or issubclass(origin, Mapping):
         return False
-    return is_content(annotation, content_types)
+    # Bytes in a list are data, which JSON has as base64.
+    return any(inner not in _BYTES and is_content(inner, content_types) for inner in get_args(annotation))
 
 
 def without_none(annotation: Any) -> Any:
@@ -133,4 +130,6 @@ def without_none(annotation: Any) -> Any:
 
 def describe(annotation: Any) -> str:
     """An annotation, for an error message."""
-    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    if isinstance(annotation, type) and not get_args(annotation):
+        return annotation.__name__
+    return str(annotation).replace("typing.", "")

@@ -1,0 +1,132 @@
+"""The JSON Schema of a type, with everything that it refers to in one ``$defs``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from longreach.wire.schema.hooks import is_pydantic
+from longreach.wire.schema.records import field_texts, records_in
+
+_PREFIX = "#/$defs/"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def json_schema(kind: Any, *, serialised: bool = False) -> dict[str, Any]:
+    """The JSON Schema 2020-12 of a type.
+
+    Args:
+        kind: a type that msgspec can decode, its metadata msgspec's.
+        serialised: what values look like when they are written, where pydantic tells that apart.
+
+    Raises:
+        TypeError: it has none.
+    """
+    models = _Models(serialised)
+    records = list(records_in(kind))
+    (schema, *references), components = msgspec.json.schema_components(
+        [kind, *records], schema_hook=models.refer, ref_template=_PREFIX + "{name}"
+    )
+    definitions: dict[str, Any] = dict(components)
+    for record, reference in zip(records, references, strict=True):
+        _add_texts(definitions.get(_target(reference), {}), field_texts(record))
+    renamed = models.define(definitions)
+    for name in definitions:
+        if _UNSAFE.search(name):  # a class inside a function, where two have the same name
+            renamed[name] = _free(name, {**definitions, **dict.fromkeys(renamed.values())})
+    definitions = {renamed.get(name, name): _renamed(value, renamed) for name, value in definitions.items()}
+    return _inlined(_renamed(schema, renamed), definitions)
+
+
+def _inlined(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """`schema`, not as a reference, with `definitions`."""
+    name = _target(schema)
+    if name in definitions and list(schema) == ["$ref"]:
+        schema = definitions[name]
+        if name not in _targets(definitions):
+            del definitions[name]
+    return {**schema, "$defs": definitions} if definitions else schema
+
+
+class _Models:
+    """The pydantic models that were met on the way."""
+
+    def __init__(self, serialised: bool) -> None:
+        self._mode = "serialization" if serialised else "validation"
+        self._met: dict[type, str] = {}
+
+    def refer(self, kind: type) -> dict[str, Any]:
+        """A reference to a model, under a name for the time being."""
+        if not is_pydantic(kind):
+            raise TypeError(f"no type like {getattr(kind, '__name__', kind)} is known")
+        return {"$ref": _PREFIX + self._met.setdefault(kind, f"?{len(self._met)}")}
+
+    def define(self, definitions: dict[str, Any]) -> dict[str, str]:
+        """Add each model to `definitions`; returns the names that take the place of those of `refer`."""
+        names = {}
+        for model, reference in self._met.items():
+            root, own = self._schemas(model)
+            clashing = [name for name in own if name in definitions]
+            clear = all(definitions[name] == own[name] for name in clashing)
+            renamed = {} if clear else {name: _free(name, {**definitions, **own}) for name in clashing}
+            definitions.update({renamed.get(name, name): _renamed(own[name], renamed) for name in own})
+            names[reference] = renamed.get(root, root)
+        return names
+
+    def _schemas(self, model: Any) -> tuple[str, dict[str, Any]]:
+        """(the model's name, its schema and those it refers to, by name)."""
+        schema = model.model_json_schema(ref_template=_PREFIX + "{model}", mode=self._mode)
+        own: dict[str, Any] = schema.pop("$defs", {})
+        name = _target(schema)
+        if name in own:
+            return name, own
+        name = _free(model.__name__, own)
+        return name, {**own, name: schema}
+
+
+def _add_texts(definition: Any, texts: Mapping[str | int, dict[str, Any]]) -> None:
+    for field, said in texts.items():
+        part = definition.get("prefixItems" if isinstance(field, int) else "properties", {})
+        shown = part[field] if isinstance(field, int) and field < len(part) else None
+        if isinstance(field, str):
+            shown = part.get(field)
+        if shown is not None:
+            shown.update({key: value for key, value in said.items() if key not in shown})
+
+
+def _free(name: str, taken: Mapping[str, Any]) -> str:
+    name = _UNSAFE.sub("_", name)
+    candidates = (f"{name}{number or ''}" for number in range(len(taken) + 1))
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _target(schema: Mapping[str, Any]) -> str:
+    return str(schema.get("$ref", "")).removeprefix(_PREFIX)
+
+
+def _targets(schema: Any) -> Iterator[str]:
+    """The names of all that `schema` refers to."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("$ref"), str):
+            yield _target(schema)
+        for value in schema.values():
+            yield from _targets(value)
+    elif isinstance(schema, list):
+        for item in schema:
+            yield from _targets(item)
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
+    """`schema`, with its references under their new names."""
+    if isinstance(schema, list):
+        return [_renamed(item, names) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    changed = {key: _renamed(value, names) for key, value in schema.items()}
+    if isinstance(schema.get("$ref"), str):
+        name = _target(schema)
+        changed["$ref"] = _PREFIX + names.get(name, name)
+    return changed
