@@ -1,0 +1,1 @@
+"""How fast longreach is, always against bare nats-py, in the same run: `python -m benchmarks`."""

@@ -1,0 +1,131 @@
+"""Starting what is measured: a broker of our own, and peers, which end with the run."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from longreach.transport.embedded import find_server_binary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parents[1]
+TIMEOUT_S = 120.0
+
+
+@contextmanager
+def broker() -> Iterator[str]:
+    """A nats-server on a free port, with its defaults; the URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(find_server_binary()), "-a", "127.0.0.1", "-p", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port)
+        yield f"nats://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for_port(port: int) -> None:
+    """Wait until somebody listens there."""
+    give_up_at = time.monotonic() + 10
+    while True:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        if time.monotonic() > give_up_at:
+            raise SystemExit("nats-server does not start")
+        time.sleep(0.01)
+
+
+class Peer:
+    """A process that is measured.
+
+    Args:
+        arguments: what Python runs.
+        ready: a text in the line with which it says that it is ready.
+    """
+
+    def __init__(self, *arguments: str, ready: str = '"ready"') -> None:
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        while ready not in self._line():
+            pass
+        self._view = psutil.Process(self._process.pid)
+
+    def __enter__(self) -> Peer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def ask(self, **wanted: Any) -> dict[str, float]:
+        """Let it measure a round."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.flush()
+        answer: dict[str, float] = json.loads(self._line())
+        return answer
+
+    @property
+    def cpu_s(self) -> float:
+        """The CPU time it has used so far, in seconds."""
+        times = self._view.cpu_times()
+        return float(times.user + times.system)
+
+    @property
+    def rss_mib(self) -> float:
+        """Its resident memory, in MiB."""
+        return float(self._view.memory_info().rss) / 2**20
+
+    def end(self) -> None:
+        """Close its input, and kill it if that does not end it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with suppress(OSError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(3)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def _line(self) -> str:
+        """Its next line, in `TIMEOUT_S` at most."""
+        assert self._process.stdout is not None
+        found, _, _ = select.select([self._process.stdout], [], [], TIMEOUT_S)
+        line = self._process.stdout.readline() if found else ""
+        if not line:
+            self._process.kill()
+            raise SystemExit(f"a benchmark's process says nothing: {' '.join(map(str, self._process.args))}")
+        if line.startswith("Traceback"):
+            raise SystemExit(line + self._process.stdout.read())
+        return line
+
+
+def peer(role: str, url: str, **options: str) -> Peer:
+    """A peer in the role of `benchmarks.peers`."""
+    flags = [part for name, value in options.items() for part in (f"--{name}", value)]
+    return Peer("-m", "benchmarks.peers", role, url, *flags)
