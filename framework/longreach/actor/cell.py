@@ -1,7 +1,8 @@
 """`ActorCell`: one actor with its mailbox, its running calls and its state.
 
 A function is an actor with one tool; a class of actors one with several. `offer` never waits: a call
-begins at once, waits in the mailbox, or is refused. Every call that was taken ends exactly once, through its sink.
+begins at once, waits in the mailbox, or is refused. Every call that was taken ends exactly once, through
+its sink.
 """
 
 from __future__ import annotations
@@ -9,25 +10,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, NotStarted
-from longreach.actor.context import Context, Place, enter_context
-from longreach.actor.results import error_result, to_result
-from longreach.actor.runners import ProcessDied, ProcessSlots, ThreadSlots
-from longreach.errors import InvalidResult, ToolError
+from longreach.actor.context import Place
+from longreach.actor.handling import Handling, Running, report
+from longreach.actor.incarnation import Incarnation
+from longreach.actor.processes import ProcessDied
 from longreach.observe import event
 from longreach.policy.lifecycle import ACTOR, step
-from longreach.policy.quarantine import Quarantine
+from longreach.policy.quarantine import Quarantine, Verdict
 from longreach.tasks import TaskSet
-from longreach.wire.schema import InvalidArguments
 
 if TYPE_CHECKING:
-    from longreach.actor.server import Actor
     from longreach.actor.spec import ToolSpec
+    from longreach.actor.stateful import Actor
     from longreach.policy.restart import ExitKind
     from longreach.wire.codes import NotStartedReason
 
@@ -40,22 +39,10 @@ _REFUSALS: dict[str, NotStartedReason] = {
     "draining": "draining",
     "stopped": "not_here",
 }
-_STOP_HOOK_TIMEOUT_S = 5.0
+_HOOK_TIMEOUT_S = 5.0
+_CLOSE_TIMEOUT_S = 0.5
 
 StateListener = Callable[["ActorCell", str, str], None]
-
-
-class _Running:
-    """A call that has begun."""
-
-    __slots__ = ("abandoned", "call", "context", "ended", "task")
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.ended = False
-        self.abandoned = False
-        self.context: Context | None = None
-        self.task: asyncio.Task[Any] | None = None
 
 
 class ActorCell:
@@ -69,6 +56,7 @@ class ActorCell:
         place: where it is.
         cls: the class whose instance has the state; None for a function.
         quarantine: decides about crashes.
+        sleep: waits before a restart.
     """
 
     def __init__(
@@ -81,27 +69,30 @@ class ActorCell:
         place: Place,
         cls: type[Actor] | None = None,
         quarantine: Quarantine | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
         self.tools = tools
         self.concurrency = concurrency
         self.state = "starting"
-        self._place = place
         self._clock = place.clock
-        self._cls = cls
-        self._instance: Actor | None = None
+        self._incarnation = Incarnation(name, cls)
         self._quarantine = quarantine or Quarantine()
+        self._sleep = sleep
+        self._handling = Handling(
+            tools, place, concurrency=concurrency, stateful=cls is not None, thread_ended=self._thread_ended
+        )
         self._mailbox: deque[Call] = deque()
         self._mailbox_size = mailbox
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._slots = 0
+        self._lost = 0
         self._tasks = TaskSet(f"actor {name}")
         self._listeners: list[StateListener] = []
         self._idle = asyncio.Event()
         self._idle.set()
         self._exited: asyncio.Future[ExitKind] | None = None
-        self._threads = ThreadSlots(concurrency)
-        self._processes = ProcessSlots(concurrency)
+        self._coming_back: asyncio.Task[None] | None = None
 
     @property
     def waiting(self) -> int:
@@ -129,32 +120,38 @@ class ActorCell:
         assert self._exited is not None
         return await asyncio.shield(self._exited)
 
-    async def stop(self, timeout_s: float = 5.0) -> None:
-        """End: running calls are stopped, waiting ones refused."""
+    async def stop(self, timeout_s: float = _HOOK_TIMEOUT_S) -> None:
+        """End: running calls are stopped, waiting ones refused. Takes about `timeout_s` at most."""
+        try:
+            if self.state not in ("stopped", "draining"):
+                self._move("drain")
+            self.cut_off("drain")
+            if self._coming_back is not None:
+                _ = self._coming_back.cancel()
+            if not await self._idle_within(timeout_s / 2):
+                event(_log, "actor.stuck", logging.WARNING, actor=self.name, running=self._slots)
+            await self._incarnation.end(timeout_s / 2)
+        finally:
+            self._move("stop")
+            self._exit("shutdown")
+            await self._tasks.close(_CLOSE_TIMEOUT_S)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Take no more; let what is here end, at most `timeout_s`, then cut it off.
+
+        Asked again with less time while it drains, it cuts off after that.
+        """
         if self.state == "stopped":
             return
         if self.state != "draining":
             self._move("drain")
-        self.cut_off("draining")
-        await self._idle_within(timeout_s)
-        await self._drop_instance()
-        self._move("stop")
-        self._exit("shutdown")
-        await self._tasks.close(timeout_s)
-
-    async def drain(self, timeout_s: float) -> None:
-        """Take no more; let what is here end, at most `timeout_s`, then cut it off."""
-        if self.state in ("stopped", "draining"):
-            return
-        self._move("drain")
         if not await self._idle_within(timeout_s):
             self.cut_off("drain")
 
     def cut_off(self, why: str) -> None:
         """End every call now: what runs is stopped, what waits is refused."""
         self._refuse_waiting("draining")
-        for entry in tuple(self._running.values()):
-            self._abort(entry, Cancelled("drain" if why == "draining" else why))
+        self._abort_running(Cancelled(why))
 
     # What the node does with it
 
@@ -174,13 +171,14 @@ class ActorCell:
         """End a call: stop it if it runs, forget it if it waits. False if it is not here."""
         entry = self._running.get(key)
         if entry is not None:
+            if entry.ended:
+                return False
             self._abort(entry, Cancelled(why))
             return True
-        for call in self._mailbox:
+        for at, call in enumerate(self._mailbox):
             if call.key == key:
-                self._mailbox.remove(call)
-                reason: NotStartedReason = "expired" if why == "deadline" else "draining"
-                call.sink.ended(call, NotStarted(reason))
+                del self._mailbox[at]
+                call.sink.ended(call, NotStarted("expired" if why == "deadline" else "not_here"))
                 return True
         return False
 
@@ -188,78 +186,43 @@ class ActorCell:
 
     def _begin_call(self, call: Call) -> None:
         self._slots += 1
-        if self._slots == 1:
-            self._idle.clear()
-        entry = _Running(call)
+        self._idle.clear()
+        entry = Running(call)
         self._running[call.key] = entry
         entry.task = self._tasks.spawn(self._run(entry))
 
-    async def _run(self, entry: _Running) -> None:
+    async def _run(self, entry: Running) -> None:
         """Run one call; its slot is free when this ends, or when its abandoned thread has."""
-        call = entry.call
+        entry.begun = True
         try:
-            ending = await self._handle(entry)
-        except asyncio.CancelledError:
-            if entry.ended:  # we cancelled it, and the call has its ending
-                self._release(entry)
-                return
-            ending = Completed(self._failure(call, asyncio.CancelledError("the handler cancelled itself")))
+            ending = await self._handling.handle(entry, self._incarnation.instance)
+        except asyncio.CancelledError as error:
+            ending = self._cancelled(entry, error)
+        except GeneratorExit:  # the loop is gone, and nobody is left to be told
+            raise
+        except ProcessDied as error:
+            ending = self._process_died(entry, error)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in this cell
             ending = self._crash(entry, error)
-        self._finish(entry, ending)
-        self._release(entry)
-
-    async def _handle(self, entry: _Running) -> Ending:
-        call = entry.call
-        spec = self.tools[call.tool]
-        schema = spec.schema
         try:
-            kwargs = schema.decode_arguments(call.arguments)
-        except InvalidArguments as problem:
-            return Completed(error_result(str(problem)))
-        context = entry.context = Context(call, self._place, asyncio.get_running_loop())
-        enter_context(context)
-        if schema.context_parameter is not None:
-            kwargs[schema.context_parameter] = context
-        try:
-            value = await self._invoke(spec, kwargs, entry)
-            return Completed(to_result(value, schema))
-        except ToolError as error:
-            return Completed(error_result(str(error)))
-        except InvalidResult as error:
-            return Completed(self._failure(call, error))
-        except Exception as error:  # noqa: BLE001 - a function's exception is a tool error, by contract
-            if self._cls is not None or isinstance(error, ProcessDied):
-                return self._crash(entry, error)
-            return Completed(self._failure(call, error))
-
-    async def _invoke(self, spec: ToolSpec, kwargs: dict[str, Any], entry: _Running) -> Any:
-        function = spec.function
-        if self._instance is not None:
-            function = getattr(self._instance, function.__name__)
-        if spec.kind == "async":
-            return await function(**kwargs)
-        if spec.kind == "process":
-            return await self._processes.run(function, kwargs)
-        entry.abandoned = True  # from now on the slot is freed by the thread's end
-        return await self._threads.run(function, kwargs, lambda: self._thread_ended(entry))
-
-    def _thread_ended(self, entry: _Running) -> None:
-        entry.abandoned = False
-        if entry.ended:
+            self._finish(entry, ending)
+        finally:
             self._release(entry)
 
-    def _failure(self, call: Call, error: BaseException) -> Any:
-        """A tool error that tells the caller nothing but where to look."""
-        reference = secrets.token_hex(4)
-        _log.error(
-            "handler.failed",
-            extra={"event_fields": {"tool": call.tool, "reference": reference}},
-            exc_info=error,
-        )
-        return error_result(f"{call.tool} failed; the log of {self._place.node} has it as {reference}")
+    def _cancelled(self, entry: Running, error: asyncio.CancelledError) -> Ending:
+        """A cancel that was not ours: the loop's that ends, or one that the handler let out."""
+        assert entry.task is not None
+        if entry.ended or entry.task.cancelling():
+            return Cancelled("drain")
+        return Completed(self._handling.failure(entry.call, error))
 
-    def _finish(self, entry: _Running, ending: Ending) -> None:
+    def _thread_ended(self, entry: Running) -> None:
+        entry.in_thread = False
+        if entry.lost:
+            self._lost -= 1
+            self._release(entry)
+
+    def _finish(self, entry: Running, ending: Ending) -> None:
         if entry.ended:
             return
         entry.ended = True
@@ -267,13 +230,20 @@ class ActorCell:
             entry.context.finish()
         entry.call.sink.ended(entry.call, ending)
 
-    def _release(self, entry: _Running) -> None:
-        if entry.abandoned or self._running.get(entry.call.key) is not entry:
+    def _release(self, entry: Running) -> None:
+        """Free the slot, and give it to what waits; a thread that still runs keeps it."""
+        if entry.released:
             return
-        del self._running[entry.call.key]
-        self._slots -= 1
-        self._next()
-        if self._slots == 0:
+        if entry.in_thread:
+            entry.lost = True
+            self._lost += 1
+        else:
+            entry.released = True
+            if self._running.get(entry.call.key) is entry:
+                del self._running[entry.call.key]
+            self._slots -= 1
+            self._next()
+        if self._slots == self._lost and not self._mailbox:
             self._idle.set()
 
     def _next(self) -> None:
@@ -285,10 +255,20 @@ class ActorCell:
             else:
                 self._begin_call(call)
 
-    def _abort(self, entry: _Running, ending: Ending) -> None:
+    def _abort(self, entry: Running, ending: Ending) -> None:
+        """End a call; what it does is cancelled, as far as it can be."""
+        if entry.ended:
+            return
         self._finish(entry, ending)
-        if entry.task is not None and entry.task is not asyncio.current_task():
-            entry.task.cancel()
+        if entry.task is not None:
+            _ = entry.task.cancel()
+        if not entry.begun:  # a task that is cancelled before its first step never makes one
+            self._release(entry)
+
+    def _abort_running(self, ending: Ending, but: Running | None = None) -> None:
+        for entry in tuple(self._running.values()):
+            if entry is not but:
+                self._abort(entry, ending)
 
     def _refuse_waiting(self, reason: NotStartedReason) -> None:
         while self._mailbox:
@@ -297,28 +277,38 @@ class ActorCell:
 
     # Crashes
 
-    def _crash(self, entry: _Running, error: BaseException) -> Ending:
+    def _crash(self, entry: Running, error: BaseException) -> Ending:
         """A call has crashed the actor: end everything here, and come back with fresh state."""
-        reference = secrets.token_hex(4)
-        _log.error(
-            "actor.crashed",
-            extra={"event_fields": {"actor": self.name, "tool": entry.call.tool, "reference": reference}},
-            exc_info=error,
-        )
-        if self.state == "ready":
+        reference = report(error, "actor.crashed", actor=self.name, tool=entry.call.tool)
+        if self.state in ("ready", "draining"):
+            withdrawn = self.state == "ready"
             self._move("crash")
             self._refuse_waiting("crashed")
-            for other in tuple(self._running.values()):
-                if other is not entry:
-                    self._abort(other, Crashed(reference))
-            verdict = self._quarantine.crashed(self._clock.monotonic(), random.random)
-            self._move("quarantine" if verdict.state == "quarantined" else "restart")
-            self._tasks.start(self._come_back(verdict.delay_s), name=f"restart {self.name}")
+            self._abort_running(Cancelled("crash"), but=entry)
+            if withdrawn:
+                self._stay_away(self._quarantine.crashed(self._clock.monotonic(), random.random))
         return Crashed(reference)
 
+    def _process_died(self, entry: Running, error: ProcessDied) -> Ending:
+        """A process took one call with it and no other; only a row of them takes the actor out."""
+        reference = report(error, "actor.process_died", actor=self.name, tool=entry.call.tool)
+        if self.state == "ready" and not entry.ended:
+            verdict = self._quarantine.crashed(self._clock.monotonic(), random.random)
+            if verdict.state == "quarantined":
+                self._move("crash")
+                self._refuse_waiting("crashed")
+                self._stay_away(verdict)
+        return Crashed(reference)
+
+    def _stay_away(self, verdict: Verdict) -> None:
+        self._move("quarantine" if verdict.state == "quarantined" else "restart")
+        self._coming_back = self._tasks.spawn(self._come_back(verdict.delay_s), name=f"restart {self.name}")
+
     async def _come_back(self, delay_s: float) -> None:
-        await asyncio.sleep(delay_s)
-        await self._drop_instance()
+        if self._incarnation.instance is not None:
+            await self._idle_within(_HOOK_TIMEOUT_S)  # what was cut off may still be cleaning up
+            await self._incarnation.end(_HOOK_TIMEOUT_S)
+        await self._sleep(delay_s)
         if self.state not in ("restarting", "quarantined"):
             return
         self._move("retry")
@@ -330,26 +320,13 @@ class ActorCell:
 
     async def _begin(self) -> None:
         try:
-            if self._cls is not None:
-                self._instance = self._cls()
-                await self._instance.started()
+            await self._incarnation.begin()
         except BaseException:
-            self._instance = None
             if self.state == "starting":
                 self._move("start_failed")
             raise
         if self.state == "starting":
             self._move("started")
-
-    async def _drop_instance(self) -> None:
-        instance, self._instance = self._instance, None
-        if instance is None:
-            return
-        try:
-            async with asyncio.timeout(_STOP_HOOK_TIMEOUT_S):
-                await instance.stopped()
-        except Exception:  # noqa: BLE001 - a hook's mistake must not keep the actor from coming back
-            _log.exception("actor.stopped_hook_failed", extra={"event_fields": {"actor": self.name}})
 
     def _exit(self, kind: ExitKind) -> None:
         if self._exited is not None and not self._exited.done():
@@ -358,12 +335,16 @@ class ActorCell:
     def _move(self, what: str) -> None:
         old = self.state
         self.state = step(ACTOR, old, what)
-        if self.state != old:
-            for listener in tuple(self._listeners):
+        if self.state == old:
+            return
+        for listener in tuple(self._listeners):
+            try:
                 listener(self, old, self.state)
+            except Exception:  # noqa: BLE001 - the calls that this is about must end all the same
+                _log.exception("actor.listener_failed", extra={"event_fields": {"actor": self.name}})
 
     async def _idle_within(self, timeout_s: float) -> bool:
-        if self._slots == 0 and not self._mailbox:
+        if self._slots == self._lost and not self._mailbox:
             return True
         try:
             async with asyncio.timeout(timeout_s):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Generator
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +21,19 @@ if TYPE_CHECKING:
 
 _current: ContextVar[Context] = ContextVar("longreach_context")
 _RANK = {level: rank for rank, level in enumerate(LOG_LEVELS)}
+
+
+class Sent:
+    """It is on its way, if it is to be sent at all: it may be awaited, and need not be."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_SENT = Sent()
 
 
 class Place:
@@ -118,9 +133,14 @@ class Context:
         meta = self._call.meta
         return None if meta is UNSET else meta
 
-    async def report_progress(
+    @property
+    def state(self) -> Any:
+        """`lifespan`, by another name."""
+        return self._place.lifespan
+
+    def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
-    ) -> None:
+    ) -> Sent:
         """Tell the caller how far the work has come; nothing is sent if the caller did not ask for it.
 
         Args:
@@ -128,40 +148,43 @@ class Context:
             total: what `progress` will be at the end, if that is known.
             message: for people.
         """
-        self.report_progress_nowait(progress, total, message)
-
-    def report_progress_nowait(
-        self, progress: float, total: float | None = None, message: str | None = None
-    ) -> None:
-        """`report_progress` for threaded handlers."""
         meta = self.meta
         if meta is not None and meta.progress_token is not UNSET:
             self._note(encode_progress(meta.progress_token, progress, total, message))
+        return _SENT
 
-    def log(self, level: LogLevel, data: Any, logger: str | None = None) -> None:
-        """Send the caller a log message, if its request asks for messages of this level."""
+    progress = report_progress
+
+    def log(self, level: LogLevel, data: Any, logger: str | None = None) -> Sent:
+        """Send the caller a log message, if its request asks for messages of this level.
+
+        `data` that has no JSON form is sent as text.
+        """
         meta = self.meta
-        if meta is None or meta.log_level is UNSET:
-            return
-        wanted = _RANK.get(cast("LogLevel", meta.log_level))
+        wanted = None if meta is None else _RANK.get(cast("LogLevel", meta.log_level))
         if wanted is not None and _RANK[level] >= wanted:
-            self._note(encode_log(level, data, logger))
+            try:
+                message = encode_log(level, data, logger)
+            except (TypeError, ValueError):
+                message = encode_log(level, str(data).encode(errors="replace").decode(), logger)
+            self._note(message)
+        return _SENT
 
-    def debug(self, data: Any) -> None:
+    def debug(self, data: Any) -> Sent:
         """`log` at level debug."""
-        self.log("debug", data)
+        return self.log("debug", data)
 
-    def info(self, data: Any) -> None:
+    def info(self, data: Any) -> Sent:
         """`log` at level info."""
-        self.log("info", data)
+        return self.log("info", data)
 
-    def warning(self, data: Any) -> None:
+    def warning(self, data: Any) -> Sent:
         """`log` at level warning."""
-        self.log("warning", data)
+        return self.log("warning", data)
 
-    def error(self, data: Any) -> None:
+    def error(self, data: Any) -> Sent:
         """`log` at level error."""
-        self.log("error", data)
+        return self.log("error", data)
 
     def finish(self) -> None:
         """The call has ended: from now on nothing is sent for it."""
@@ -174,7 +197,8 @@ class Context:
             here = False
         if here:
             self._send(notification)
-        else:
+            return
+        with suppress(RuntimeError):  # an abandoned thread may outlive its loop
             self._loop.call_soon_threadsafe(self._send, notification)
 
     def _send(self, notification: bytes) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from longreach.errors import ConfigError
+from longreach.errors import ConfigError, InvalidResult
 from longreach.wire.mcp import (
     AudioContent,
     CallToolResult,
@@ -21,6 +21,7 @@ from longreach.wire.mcp import (
     TextContent,
 )
 from longreach.wire.schema import HandlerSchema
+from longreach.wire.schema.hooks import encode_hook
 
 _BLOCKS = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
 
@@ -64,7 +65,8 @@ class Audio(_Media):
 
 
 def error_result(text: str) -> CallToolResult:
-    """The result of a tool that failed."""
+    """The result of a tool that failed; what has no UTF-8 form in its text becomes ``?``."""
+    text = text if text.isascii() else text.encode(errors="replace").decode()
     return CallToolResult([TextContent(text)], is_error=True)
 
 
@@ -72,41 +74,62 @@ def to_result(value: Any, schema: HandlerSchema) -> CallToolResult:
     """The result for what a handler returned.
 
     Text is text; None is nothing; content blocks, `Image`, `Audio` and bytes are what they are, alone or in a
-    list; anything else is JSON, as text and as structured content.
+    list; anything else is JSON, as text and, where it is an object or its type was promised, as structured
+    content too. A `CallToolResult` is what it says.
 
     Raises:
         InvalidResult: the value does not fit the function's return annotation, or has no JSON form.
     """
-    if isinstance(value, str) and schema.output_schema is None:
+    if schema.returns == "text" and isinstance(value, str):
         return CallToolResult([TextContent(value)])
     if isinstance(value, CallToolResult):
         return value
+    if schema.returns == "data":
+        return _data(value, schema)
+    _check_promise(value, schema)
     blocks = _content(value)
     if blocks is not None:
         return CallToolResult(blocks)
+    if schema.returns == "content":
+        raise InvalidResult(f"a {type(value).__name__} is no content, which the return annotation promises")
+    return _untyped(value)
+
+
+def _check_promise(value: Any, schema: HandlerSchema) -> None:
+    if schema.returns == "text" or (schema.returns == "none" and value is not None):
+        promised = "str" if schema.returns == "text" else "None"
+        raise InvalidResult(f"a {type(value).__name__} was returned; the return annotation says {promised}")
+
+
+def _data(value: Any, schema: HandlerSchema) -> CallToolResult:
+    """What a return annotation promised: structured, and the same as text."""
     structured = schema.structured(value)
-    if structured is None:
-        return CallToolResult([TextContent(_json(value))])
-    shown = value if isinstance(value, str) else _unwrapped(structured, schema)
-    return CallToolResult([TextContent(shown)], structured_content=msgspec.Raw(structured))
+    assert structured is not None
+    if isinstance(value, str):
+        text = value
+    elif schema.wraps_result:
+        text = bytes(msgspec.json.decode(structured, type=dict[str, msgspec.Raw])["result"]).decode()
+    else:
+        text = structured.decode()
+    return CallToolResult([TextContent(text)], structured_content=msgspec.Raw(structured))
 
 
-def _unwrapped(structured: bytes, schema: HandlerSchema) -> str:
-    """The JSON of the value itself, without the object that `structured` wraps it in."""
-    if not schema.wraps_result:
-        return structured.decode()
-    return bytes(msgspec.json.decode(structured, type=dict[str, msgspec.Raw])["result"]).decode()
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=str).decode()
+def _untyped(value: Any) -> CallToolResult:
+    """Data that nothing was promised of."""
+    try:
+        data = msgspec.json.encode(value, enc_hook=encode_hook)
+    except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
+        raise InvalidResult(f"the result has no JSON form: {error}") from error
+    if not data.startswith(b"{"):
+        return CallToolResult([TextContent(data.decode())])
+    return CallToolResult([TextContent(data.decode())], structured_content=msgspec.Raw(data))
 
 
 def _content(value: Any) -> list[ContentBlock] | None:
     """`value` as content blocks, if it is content; None if it is data."""
     if value is None:
         return []
-    one = _block(value)
+    one = _block(value, text_too=True)
     if one is not None:
         return [one]
     if isinstance(value, list | tuple) and value:

@@ -2,92 +2,28 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from types import MappingProxyType
-from typing import Any, TypeVar, overload
-
-import msgspec
-from msgspec import UNSET
+from typing import Any, TypeVar, get_args, overload
 
 from longreach.actor.context import Context
+from longreach.actor.options import ToolOptions, check_sizes, definition_of, kind_of
 from longreach.actor.results import Audio, Image
-from longreach.actor.spec import DEFAULT_CONCURRENCY, DEFAULT_MAILBOX, TOOL_ATTRIBUTE, Kind, ToolSpec
+from longreach.actor.spec import DEFAULT_CONCURRENCY, DEFAULT_MAILBOX, TOOL_ATTRIBUTE, ToolSpec
+from longreach.actor.stateful import Actor, ActorSpec, marked_methods, tool
 from longreach.errors import ConfigError, DeclarationError
 from longreach.policy.restart import Strategy
-from longreach.wire.mcp import TIMEOUT_KEY, Icon, Tool, ToolAnnotations
+from longreach.wire.mcp import Icon
 from longreach.wire.names import check_server_name, check_tool_name
 from longreach.wire.schema import inspect_handler
 
+__all__ = ["Actor", "Server", "tool"]
+
 F = TypeVar("F", bound=Callable[..., Any])
-A = TypeVar("A", bound="type[Actor]")
+A = TypeVar("A", bound=type[Actor])
 Lifespan = Callable[["Server"], AbstractAsyncContextManager[Any]]
 Listener = Callable[["Server"], None]
-
-_METHOD_ATTRIBUTE = "__longreach_method__"
-
-
-class ToolOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a decorator says of a tool; see `Server.tool`."""
-
-    name: str | None = None
-    title: str | None = None
-    description: str | None = None
-    read_only: bool | None = None
-    idempotent: bool | None = None
-    destructive: bool | None = None
-    open_world: bool | None = None
-    concurrency: int | None = None
-    mailbox: int | None = None
-    timeout_s: float | None = None
-    process: bool = False
-    keep_running: bool = False
-    icons: Sequence[Icon] | None = None
-    meta: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        for setting in ("concurrency", "mailbox"):
-            value = getattr(self, setting)
-            if value is not None and value < (1 if setting == "concurrency" else 0):
-                raise ConfigError(f"{setting}={value} is too small")
-        if self.timeout_s is not None and not self.timeout_s > 0:
-            raise ConfigError(f"timeout_s must be more than 0 seconds, not {self.timeout_s}")
-
-
-class Actor:
-    """The base of actors with state: the decorated methods are tools, and share one mailbox.
-
-    One call runs at a time, unless the class is added with a higher `concurrency`. The state belongs to one
-    replica on one node and is lost when the actor crashes: an exception that is no `ToolError` crashes it,
-    and a new instance takes its place.
-    """
-
-    async def started(self) -> None:
-        """Called before the first call; what it raises keeps the actor from starting."""
-
-    async def stopped(self) -> None:
-        """Called after the last call, and also after a crash."""
-
-
-class ActorSpec(msgspec.Struct, frozen=True):
-    """A class of actors on a server."""
-
-    cls: type[Actor]
-    tools: dict[str, ToolSpec]
-    concurrency: int
-    mailbox: int
-
-
-def tool(**options: Any) -> Callable[[F], F]:
-    """Make a method of an `Actor` a tool; options as for `Server.tool`."""
-    stated = ToolOptions(**options)
-
-    def mark(function: F) -> F:
-        setattr(function, _METHOD_ATTRIBUTE, stated)
-        return function
-
-    return mark
 
 
 class Server:
@@ -118,8 +54,11 @@ class Server:
         intensity: int = 5,
         period_s: float = 10.0,
     ) -> None:
-        check_server_name(name)
-        self.name = name
+        if strategy not in get_args(Strategy):
+            raise ConfigError(f"strategy={strategy!r} is none of {', '.join(get_args(Strategy))}")
+        if intensity < 0 or not period_s > 0:
+            raise ConfigError("intensity must be at least 0, and period_s more than 0 seconds")
+        self.name = check_server_name(name)
         self.version = version
         self.title = title
         self.instructions = instructions
@@ -242,18 +181,16 @@ class Server:
         Raises:
             DeclarationError: it is no `Actor`, has no tools, or one of them cannot be a tool.
         """
-        if not inspect.isclass(cls) or not issubclass(cls, Actor):  # type: ignore[redundant-expr]
-            raise DeclarationError(f"{cls!r} is no class of actors: derive it from longreach.Actor")
+        check_sizes(concurrency, mailbox)
+        marked = marked_methods(cls)
         if cls.__name__ in self._actors:
             raise DeclarationError(f"{self.name} has an actor called {cls.__name__} already")
         tools: dict[str, ToolSpec] = {}
-        for _, method in inspect.getmembers(cls, inspect.isfunction):
-            stated = getattr(method, _METHOD_ATTRIBUTE, None)
-            if stated is not None:
-                spec = self._spec(method, stated, is_method=True)
-                tools[spec.name] = spec
-        if not tools:
-            raise DeclarationError(f"{cls.__name__} has no tools: decorate methods with @longreach.tool()")
+        for method, stated in marked:
+            spec = self._spec(method, stated, is_method=True)
+            if spec.name in tools:
+                raise DeclarationError(f"{cls.__name__} has two tools called {spec.name!r}")
+            tools[spec.name] = spec
         actor = ActorSpec(cls, tools, concurrency, mailbox)
         self._actors[cls.__name__] = actor
         self._tools.update(tools)
@@ -275,10 +212,10 @@ class Server:
         name = check_tool_name(str(stated.name or getattr(function, "__name__", "")))
         if name in self._tools:
             raise DeclarationError(f"{self.name} has a tool called {name!r} already")
+        kind = kind_of(function, stated, is_method=is_method)
         schema = inspect_handler(
             function, context_type=Context, content_types=(Image, Audio), skip_self=is_method
         )
-        kind = _kind(function, stated, is_method=is_method)
         if kind == "process" and schema.context_parameter is not None:
             raise DeclarationError(
                 f"{name}: process=True runs in another process, where there is no Context; "
@@ -287,7 +224,7 @@ class Server:
         spec = ToolSpec(
             self,
             name,
-            _definition(name, stated, schema.input_schema, schema.output_schema, schema.description),
+            definition_of(name, stated, schema),
             schema,
             function,
             kind,
@@ -296,7 +233,8 @@ class Server:
             timeout_s=stated.timeout_s,
             keep_running=stated.keep_running,
         )
-        setattr(function, TOOL_ATTRIBUTE, spec)
+        with suppress(AttributeError):  # a bound method takes none; it is called by its tool's name
+            setattr(function, TOOL_ATTRIBUTE, spec)
         return spec
 
     def _changed(self) -> None:
@@ -305,46 +243,3 @@ class Server:
 
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.version}: {len(self._tools)} tools>"
-
-
-def _kind(function: Callable[..., Any], stated: ToolOptions, *, is_method: bool) -> Kind:
-    is_async = inspect.iscoroutinefunction(function)
-    if not stated.process:
-        return "async" if is_async else "thread"
-    name = getattr(function, "__qualname__", repr(function))
-    if is_async:
-        raise DeclarationError(f"{name}: process=True needs a plain `def`, not `async def`")
-    if is_method or "." in name or "<" in name:
-        raise DeclarationError(
-            f"{name}: process=True needs a module-level function, which another process can import"
-        )
-    return "process"
-
-
-def _definition(
-    name: str,
-    stated: ToolOptions,
-    input_schema: dict[str, Any],
-    output_schema: dict[str, Any] | None,
-    description: str | None,
-) -> Tool:
-    hints = {
-        "read_only_hint": stated.read_only,
-        "destructive_hint": stated.destructive,
-        "idempotent_hint": stated.idempotent,
-        "open_world_hint": stated.open_world,
-    }
-    said: dict[str, Any] = {hint: value for hint, value in hints.items() if value is not None}
-    meta = dict(stated.meta or {})
-    if stated.timeout_s is not None:
-        meta[TIMEOUT_KEY] = round(stated.timeout_s * 1000)
-    return Tool(
-        name=name,
-        input_schema=input_schema,
-        title=stated.title or UNSET,
-        description=stated.description or description or UNSET,
-        output_schema=output_schema if output_schema is not None else UNSET,
-        annotations=ToolAnnotations(**said) if said else UNSET,
-        icons=list(stated.icons) if stated.icons else UNSET,
-        meta=meta or UNSET,
-    )

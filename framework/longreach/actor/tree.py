@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from longreach.actor.cell import ActorCell, StateListener
 from longreach.actor.context import Place
+from longreach.actor.lifespan import LifespanChild
 from longreach.actor.supervisor import ChildSpec, Supervisor
 from longreach.tasks import TaskSet
 
 if TYPE_CHECKING:
     from longreach.actor.server import Server
     from longreach.clock import Clock
-    from longreach.policy.restart import ExitKind
 
 _LIFESPAN = "lifespan"
-
-
-class _Lifespan:
-    """A server's lifespan as a supervised child: entered at start, left at stop, in one task."""
-
-    def __init__(self, server: Server, place: Place) -> None:
-        self._server = server
-        self._place = place
-        self._tasks = TaskSet(f"lifespan {server.name}")
-        self._up = asyncio.Event()
-        self._leave = asyncio.Event()
-        self._task: asyncio.Task[Any] | None = None
-
-    async def start(self) -> None:
-        assert self._server.lifespan is not None
-        self._task = self._tasks.spawn(self._hold(self._server.lifespan(self._server)), name="lifespan")
-        up = self._tasks.spawn(self._up.wait(), name="lifespan up")
-        await asyncio.wait({self._task, up}, return_when=asyncio.FIRST_COMPLETED)
-        if self._task.done():
-            up.cancel()
-            self._task.result()
-
-    async def wait(self) -> ExitKind:
-        await self._leave.wait()
-        return "shutdown"
-
-    async def stop(self, timeout_s: float) -> None:
-        self._leave.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=timeout_s)
-        await self._tasks.close()
-
-    async def _hold(self, manager: AbstractAsyncContextManager[Any]) -> None:
-        async with manager as state:
-            self._place.lifespan = state
-            self._up.set()
-            await self._leave.wait()
+_RETIRE_TIMEOUT_S = 3600.0
+"""How long the calls of a removed tool may go on; the deadline of each ends it before."""
 
 
 class ServerTree:
@@ -71,6 +36,7 @@ class ServerTree:
         self._server = server
         self._place = Place(server.name, region, node, clock)
         self._cells: dict[str, ActorCell] = {}
+        self._retiring: set[ActorCell] = set()
         self._listeners: list[StateListener] = []
         self._failed: list[Callable[[str], None]] = []
         self._tasks = TaskSet(f"server {server.name}")
@@ -100,17 +66,17 @@ class ServerTree:
 
     async def start(self) -> None:
         """Start the lifespan and the actors, in order; returns when they are up or it has failed."""
-        self._stop_listening = self._server.on_change(self._changed)
-        first = [ChildSpec(_LIFESPAN, self._new_lifespan)] if self._server.lifespan is not None else []
-        await self._supervisor.start(*first, *self._specs().values())
+        async with self._changes:  # what is added meanwhile is started after these
+            self._stop_listening = self._server.on_change(self._changed)
+            await self._supervisor.start(*self._lifespan(), *self._specs().values())
 
     async def drain(self, timeout_s: float) -> None:
         """Let every actor end what it has, at most `timeout_s`; cut off the rest."""
-        await asyncio.gather(*(cell.drain(timeout_s) for cell in self.cells))
+        await asyncio.gather(*(cell.drain(timeout_s) for cell in (*self.cells, *self._retiring)))
 
     def cut_off(self) -> None:
         """End every call now."""
-        for cell in self.cells:
+        for cell in (*self.cells, *self._retiring):
             cell.cut_off("drain")
 
     async def stop(self) -> None:
@@ -119,21 +85,26 @@ class ServerTree:
             self._stop_listening()
             self._stop_listening = None
         await self._tasks.close()
+        await asyncio.gather(*(cell.stop() for cell in self._retiring))
         await self._supervisor.stop()
 
-    def _new_lifespan(self) -> _Lifespan:
-        return _Lifespan(self._server, self._place)
+    def _lifespan(self) -> tuple[ChildSpec, ...]:
+        lifespan = self._server.lifespan
+        if lifespan is None:
+            return ()
+        make = functools.partial(LifespanChild, self._server, lifespan, self._place)
+        return (ChildSpec(_LIFESPAN, make),)
 
     def _specs(self) -> dict[str, ChildSpec]:
         """A child for each class of actors, and for each tool that is a function."""
-        specs: dict[str, ChildSpec] = {}
         of_actors = {tool for actor in self._server.actors.values() for tool in actor.tools}
-        for name in self._server.actors:
-            specs[f"actor {name}"] = ChildSpec(f"actor {name}", lambda name=name: self._actor(name))  # type: ignore[misc]
+        makers: dict[str, Callable[[], ActorCell]] = {
+            f"actor {name}": functools.partial(self._actor, name) for name in self._server.actors
+        }
         for name in self._server.tools:
             if name not in of_actors:
-                specs[f"tool {name}"] = ChildSpec(f"tool {name}", lambda name=name: self._function(name))  # type: ignore[misc]
-        return specs
+                makers[f"tool {name}"] = functools.partial(self._function, name)
+        return {child: ChildSpec(child, make) for child, make in makers.items()}
 
     def _actor(self, name: str) -> ActorCell:
         spec = self._server.actors[name]
@@ -169,11 +140,20 @@ class ServerTree:
             wanted = self._specs()
             for child in [child for child in self._cells if child not in wanted or self._is_stale(child)]:
                 cell = self._cells.pop(child)
-                await cell.drain(self._server.period_s)
-                await self._supervisor.remove(child)
+                self._retiring.add(cell)
+                _ = self._supervisor.release(child)
+                self._tasks.start(self._retire(cell), name=f"retire {child}")
+            # A tool may take the name of one that leaves, so that one has to be out of the group before.
+            await asyncio.sleep(0)
             for child, spec in wanted.items():
                 if child not in self._cells:
                     await self._supervisor.add(spec)
+
+    async def _retire(self, cell: ActorCell) -> None:
+        """Let a removed actor's calls end as they would have, and stop it."""
+        await cell.drain(_RETIRE_TIMEOUT_S)
+        await cell.stop()
+        self._retiring.discard(cell)
 
     def _is_stale(self, child: str) -> bool:
         """Whether a tool was replaced by another one of the same name."""

@@ -36,6 +36,10 @@ _BARE_TIMEOUT_S = 60.0
 """How long a call may take whose asker states no deadline and whose tool has no timeout."""
 
 _TIMED_OUT = "deadline"
+_CUT_OFF = {
+    "drain": "the node drained and its time limit",
+    "crash": "another call crashed the actor, which",
+}
 _SHORT_S = 0.3
 """A call with less time than this is limited at once, because the watch looks at calls of 250 ms and more."""
 
@@ -114,7 +118,12 @@ class Intake:
             return
         if call.timer is not None:
             call.timer.cancel()
-        data = self._encode(call, ending)
+        try:
+            data = self._encode(call, ending)
+        except (TypeError, ValueError, RecursionError) as error:
+            event(_log, "result.unencodable", logging.ERROR, tool=call.tool, reason=str(error))
+            text = f"{call.tool} ran, but its result cannot be written as JSON"
+            data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "bad_result"})
         self.book.ended(call.key, self.clock.monotonic())
         self._send(call.route, call.id, data)
 
@@ -139,8 +148,8 @@ class Intake:
         return jsonrpc.encode_result(call.id, result)
 
     def _cancelled(self, call: RoutedCall, why: str) -> bytes:
-        if why == "drain":
-            text = "the node drained and its time limit cut this call off; it ran in part"
+        if why in _CUT_OFF:
+            text = f"{_CUT_OFF[why]} cut this call off; it ran in part"
             return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "cut_off"})
         text = (
             "the call's deadline passed while it ran" if why == _TIMED_OUT else f"the call was ended: {why}"
