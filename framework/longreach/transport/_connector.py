@@ -148,7 +148,7 @@ def translate(error: Exception, url: str, complaint: str = "") -> LongreachError
             reason="credentials",
         )
     if isinstance(error, ssl.SSLError):
-        return BrokerUnavailable(f"{url}: TLS failed: {error.reason or error}")
+        return BrokerUnavailable(f"{url}: TLS failed: {error}")
     if isinstance(error, TimeoutError):
         return BrokerUnavailable(f"{url}: no answer in time")
     if isinstance(error, ConnectionRefusedError) or "connect call failed" in text:

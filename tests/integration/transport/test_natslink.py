@@ -78,6 +78,34 @@ async def test_a_hung_broker_with_unsent_data_is_given_up_and_little_of_it_runs_
     await watcher.close()
 
 
+async def test_a_broker_that_is_given_up_gets_a_reset():
+    """A plain close would let the kernel deliver what is unsent; the reset makes it forget."""
+    ends: list[object] = []
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b'INFO {"server_id":"x","max_payload":100,"headers":true}\r\n')
+        while (line := await reader.readline()) and b"PING" not in line:
+            pass
+        writer.write(b"PONG\r\n")
+        try:
+            while line := await reader.readline():
+                pass
+            ends.append("closed")
+        except ConnectionResetError:
+            ends.append("reset")
+        writer.close()
+
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    link = await NatsLink.open(
+        NatsOptions(urls=(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}",), **_QUICK)
+    )
+    await eventually(lambda: ends)
+    assert ends[0] == "reset"
+    await link.close(0.1)
+    server.close()
+    await asyncio.wait_for(server.wait_closed(), 5)
+
+
 async def test_what_waits_for_the_broker_is_bounded(broker: Broker):
     link = await NatsLink.open(_options(broker))
     link.max_unflushed_bytes = 1_000_000
