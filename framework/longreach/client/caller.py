@@ -15,7 +15,7 @@ import msgspec
 
 from longreach.client import endings
 from longreach.client.options import DEFAULT_TIMEOUT_S, CallOptions, OnProgress
-from longreach.client.results import RawResult, decode_result
+from longreach.client.results import BAD_JSON, RawResult, decode_result
 from longreach.errors import LongreachError, RemoteError
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
@@ -358,7 +358,7 @@ def pass_progress(on_progress: OnProgress, body: bytes) -> None:
             return
         params = msgspec.json.decode(note.params)
         progress, total, message = params["progress"], params.get("total"), params.get("message")
-    except (jsonrpc.Malformed, msgspec.DecodeError, KeyError, TypeError, AttributeError) as error:
+    except (jsonrpc.Malformed, *BAD_JSON, KeyError, TypeError, AttributeError) as error:
         event(_log, "frame.malformed", logging.WARNING, reason=str(error))
         return
     try:

@@ -9,6 +9,8 @@ import msgspec
 from longreach.errors import RemoteError
 from longreach.wire import mcp
 
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding somebody else's bytes can raise."""
 NODE_KEY = "longreach/node"
 REGION_KEY = "longreach/region"
 
@@ -89,7 +91,7 @@ def decode_result(raw: bytes | msgspec.Raw) -> RawResult:
     """
     try:
         result = _raw_result.decode(raw)
-    except msgspec.DecodeError as error:
+    except BAD_JSON as error:
         raise RemoteError(f"the node sent a result that is none: {error}", reason="bad_result") from error
     if result.result_type != "complete":
         raise RemoteError(
@@ -112,7 +114,7 @@ def to_call_result(result: RawResult, attempts: int, retries: tuple[str, ...]) -
             attempts=attempts,
             retries=retries,
         )
-    except msgspec.DecodeError as error:
+    except BAD_JSON as error:
         raise RemoteError(f"the node sent a result that is none: {error}", reason="bad_result") from error
 
 
@@ -120,7 +122,7 @@ def error_text(result: RawResult) -> str:
     """The text of a result that is an error."""
     try:
         blocks = _content.decode(result.content)
-    except msgspec.DecodeError:
+    except BAD_JSON:
         return "the tool failed and says no more"
     text = "\n".join(block.text for block in blocks if isinstance(block, mcp.TextContent))
     return text or "the tool failed and says no more"

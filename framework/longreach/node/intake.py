@@ -145,6 +145,10 @@ class Intake:
     def _completed(self, call: RoutedCall, result: CallToolResult) -> bytes:
         if result.meta is msgspec.UNSET:
             result.meta = call.result_meta
+        elif result.meta is not call.result_meta:  # the handler's own, and ours, which says where it ran
+            said = msgspec.json.decode(msgspec.json.encode(result.meta))
+            where = msgspec.json.decode(call.result_meta)
+            result = msgspec.structs.replace(result, meta={**said, **where} if said else where)
         return jsonrpc.encode_result(call.id, result)
 
     def _cancelled(self, call: RoutedCall, why: str) -> bytes:
