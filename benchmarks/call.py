@@ -1,4 +1,4 @@
-"""Scenario `call`: one caller process, one node process, a tool that echoes; against bare request and reply."""
+"""Scenario `call`: a caller process, a node process, a tool that echoes; against bare request and reply."""
 
 from __future__ import annotations
 

@@ -61,8 +61,9 @@ class Peer:
 
     def __init__(self, *arguments: str, ready: str = '"ready"') -> None:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._command = [sys.executable, *arguments]
         self._process = subprocess.Popen(
-            [sys.executable, *arguments],
+            self._command,
             cwd=ROOT,
             env=environment,
             stdin=subprocess.PIPE,
@@ -119,7 +120,7 @@ class Peer:
         line = self._process.stdout.readline() if found else ""
         if not line:
             self._process.kill()
-            raise SystemExit(f"a benchmark's process says nothing: {' '.join(map(str, self._process.args))}")
+            raise SystemExit(f"a benchmark's process says nothing: {' '.join(self._command)}")
         if line.startswith("Traceback"):
             raise SystemExit(line + self._process.stdout.read())
         return line

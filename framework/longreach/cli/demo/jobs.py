@@ -67,12 +67,13 @@ class Jobs:
     """Jobs in the demo's mix, drawn at random.
 
     Args:
+        of_tool: the jobs to draw from, as `all_jobs` gives them.
         seed: of the random numbers.
     """
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, of_tool: dict[str, list[Job]], seed: int = 1) -> None:
         self._random = random.Random(seed)  # noqa: S311 - a workload, no secret
-        self._of_tool = all_jobs()
+        self._of_tool = of_tool
         self._tools = list(_SHARES)
         self._weights = list(_SHARES.values())
 

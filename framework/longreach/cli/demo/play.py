@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from longreach.cli.demo.board import Board, NodeRow
 from longreach.cli.demo.callers import IN_FLIGHT, Callers
-from longreach.cli.demo.jobs import Jobs
+from longreach.cli.demo.jobs import Jobs, all_jobs
 from longreach.cli.demo.processes import Stage
 from longreach.client.connect import connect
 from longreach.client.mesh import Mesh
@@ -79,9 +79,9 @@ class Play:
         return Ending(self._killed_at_s, self._on_killed, self._drain_took_s, tuple(self._problems()))
 
     async def _play(self) -> None:
-        working_out = self._tasks.spawn(asyncio.to_thread(Jobs), name="work the results out")
+        working_out = self._tasks.spawn(asyncio.to_thread(all_jobs), name="work the results out")
         await self._open()
-        callers = Callers(self._mesh, await working_out, self._board)
+        callers = Callers(self._mesh, Jobs(await working_out), self._board)
         self._tasks.start(self._watch(), name="watch the nodes")
         try:
             callers.start()
