@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from longreach.errors import BrokerUnavailable, CredentialsRejected, LongreachError, NotStarted
 from longreach.observe import event
@@ -24,6 +24,7 @@ from longreach.transport.link import (
     MAX_UNFLUSHED_BYTES,
     Denied,
     Headers,
+    Link,
     LinkState,
     Sink,
     Subscription,
@@ -308,3 +309,7 @@ class NatsLink:
             event(_log, "link.close_cut_short", logging.DEBUG, reason=str(error))
         finally:
             client.abort("closed")
+
+
+if TYPE_CHECKING:  # held by mypy
+    _conforms: type[Link] = NatsLink

@@ -96,14 +96,15 @@ async def test_a_broker_that_is_given_up_gets_a_reset():
         writer.close()
 
     server = await asyncio.start_server(hang, "127.0.0.1", 0)
-    link = await NatsLink.open(
-        NatsOptions(urls=(f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}",), **_QUICK)
-    )
-    await eventually(lambda: ends)
+    url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        link = await NatsLink.open(NatsOptions(urls=(url,), **_QUICK))
+        await eventually(lambda: ends)
+        await link.close(0.1)
+    finally:
+        server.close()
+        await asyncio.wait_for(server.wait_closed(), 5)
     assert ends[0] == "reset"
-    await link.close(0.1)
-    server.close()
-    await asyncio.wait_for(server.wait_closed(), 5)
 
 
 async def test_what_waits_for_the_broker_is_bounded(broker: Broker):
