@@ -1,0 +1,55 @@
+"""Whether a node has joined others of its kind that are not like it."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from longreach.errors import LongreachError
+from longreach.observe import event
+
+if TYPE_CHECKING:
+    from longreach.node.node import Node
+    from longreach.policy.catalog import Catalog
+
+_log = logging.getLogger("longreach.cli.run")
+
+
+async def warn_of_others(node: Node) -> None:
+    """Log a warning for each server that others offer under the same version and with another content.
+
+    Callers cannot tell such nodes apart, and get the one or the other. The region's nodes are asked over a
+    connection of its own; where credentials do not allow that, nothing is said.
+    """
+    from longreach.client.connect import connect
+
+    settings = node.settings
+    try:
+        async with connect(
+            connection=settings.connection, residency=[settings.region], namespace=settings.namespace
+        ) as mesh:
+            found = differing(mesh.catalog, node)
+    except (LongreachError, OSError):
+        return
+    for server, version, others in found:
+        event(
+            _log, "group.differs", logging.WARNING, server=server, version=version, others=", ".join(others),
+            hint="same version, other content: callers get the one or the other; raise the version",
+        )  # fmt: skip
+
+
+def differing(catalog: Catalog, node: Node) -> list[tuple[str, str, list[str]]]:
+    """(server, version, names of the nodes) where nodes of `catalog` offer something else than `node`."""
+    found = []
+    for server in node.servers:
+        others = sorted(
+            f"{instance.identity}.{instance.instance}"
+            for instance in catalog.of_server(server.name)
+            if instance.version == server.version
+            and instance.region == node.region
+            and instance.digest != node.digests.get(server.name)
+            and instance.instance != node.instance
+        )
+        if others:
+            found.append((server.name, server.version, others))
+    return found

@@ -1,0 +1,180 @@
+"""`longreach run`: a node, or several as workers, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from longreach.cli.endings import NO_BROKER, OK, TOOL_ERROR, USAGE, ending_of, one_line
+from longreach.cli.options import NodeCommand, setting_options
+
+if TYPE_CHECKING:
+    from longreach.cli.banner import Serving
+    from longreach.node.node import Node
+    from longreach.node.settings import NodeSettings
+    from longreach.node.workers import Attachment
+
+Found = Mapping[str, Mapping[str, Any]]
+
+_LOOK_EVERY_S = 0.05
+
+
+@click.command(cls=NodeCommand)
+@click.argument("servers", metavar="[MODULE:SERVER | FILE.py:SERVER]...", nargs=-1)
+@setting_options("node")
+def run(servers: tuple[str, ...], **flags: Any) -> int:
+    """Start a node that hosts servers, and serve until SIGTERM or SIGINT.
+
+    The first signal drains: running calls may end, new ones go elsewhere. A second one stops at once.
+    Without :SERVER, the module's only one is meant. Without --nats, the embedded broker of this user is
+    used, and started if there is none. Where the broker is not up yet, the node waits for it.
+
+    Settings come from flags, then from the table [node] of a TOML file, then from the environment.
+    """
+    from longreach.cli.app import debugging
+    from longreach.cli.logs import log_to_stderr
+    from longreach.cli.settings import resolve
+    from longreach.node.workers import attach
+
+    worker = attach()
+    try:
+        found = resolve("node", {**flags, "servers": servers}, config=flags["config"])
+        cli = found.get("cli", {})
+        level = "debug" if debugging() else cli.get("log_level", "info")
+        log_to_stderr(cli.get("log_format", "text"), level)
+        settings = node_settings(found)
+        if not cli.get("servers"):
+            raise click.UsageError(
+                "name what to run, such as `longreach run module:server`", click.get_current_context()
+            )
+        if worker is None and cli.get("workers", 1) > 1:
+            return _run_workers(found, settings)
+        return _run_node(found, settings, worker)
+    except Exception as error:
+        if worker is None or debugging():
+            raise
+        return _report_failure(worker, error)
+
+
+def node_settings(found: Found) -> NodeSettings:
+    """The settings of the node, from what `settings.resolve` found.
+
+    Raises:
+        ConfigError: one contradicts another.
+    """
+    from longreach.node.settings import NodeSettings
+    from longreach.transport.options import NatsOptions
+
+    connection = NatsOptions(**found.get("connection", {}))
+    return NodeSettings(connection=connection, **found.get("node", {}))
+
+
+def _run_node(found: Found, settings: NodeSettings, worker: Attachment | None) -> int:
+    from longreach.cli.loading import load_servers
+    from longreach.cli.loop import run_loop
+    from longreach.node.node import Node
+    from longreach.node.workers import Report
+
+    node = Node(*load_servers(found["cli"]["servers"]), settings=settings)
+    code = run_loop(_serve(node, found, worker))
+    if node.failed is not None:
+        if worker is None:
+            click.echo(f"longreach: the node failed: {one_line(node.failed)}", err=True)
+        else:
+            worker.report(Report("failed", node.failed))
+    return code
+
+
+async def _serve(node: Node, found: Found, worker: Attachment | None) -> int:
+    from longreach.tasks import TaskSet
+
+    tasks = TaskSet("run")
+    tasks.start(_introduce(node, found, worker), name="introduce")
+    try:
+        return await node.run()
+    finally:
+        await tasks.close()
+
+
+async def _introduce(node: Node, found: Found, worker: Attachment | None) -> None:
+    """Say where the node is, once it serves; warn of nodes beside it that are not the same."""
+    import msgspec
+
+    from longreach.cli.banner import describe_node
+    from longreach.cli.neighbours import warn_of_others
+    from longreach.cli.reach import reach_flags
+    from longreach.node.workers import Report
+
+    while node.state == "starting":  # noqa: ASYNC110 - a node tells nobody of its state
+        await asyncio.sleep(_LOOK_EVERY_S)
+    if node.state != "serving":
+        return
+    serving = describe_node(node, reach_flags(found))
+    if worker is not None:
+        worker.report(Report("serving", serving.node, msgspec.Raw(msgspec.json.encode(serving))))
+    else:
+        _print_banner(serving, found)
+    await warn_of_others(node)
+
+
+def _print_banner(serving: Serving, found: Found, workers: int = 1) -> None:
+    from longreach.cli.banner import banner
+
+    if found.get("cli", {}).get("log_format") != "json":  # there the events say it
+        click.echo(banner(serving, workers), err=True)
+
+
+def _run_workers(found: Found, settings: NodeSettings) -> int:
+    from longreach.cli.loop import run_loop
+
+    return run_loop(_supervise(found, settings))
+
+
+async def _supervise(found: Found, settings: NodeSettings) -> int:
+    import msgspec
+
+    from longreach.cli.banner import Serving
+    from longreach.node.workers import Report, Workers
+    from longreach.transport.embedded import EmbeddedBroker
+
+    serving: set[int] = set()
+    count = found["cli"]["workers"]
+
+    def reported(number: int, report: Report) -> None:
+        before = len(serving)
+        if report.kind == "serving":
+            serving.add(number)
+        if before < count == len(serving):
+            _print_banner(msgspec.json.decode(report.details, type=Serving), found, count)
+
+    # Without a URL the broker is ours, so that it does not change hands whenever a worker is restarted.
+    embedded = None if settings.connection.urls else await asyncio.to_thread(EmbeddedBroker.find_or_start)
+    try:
+        workers = Workers(
+            count,
+            (sys.executable, "-m", "longreach.cli", *click.get_current_context().find_root().meta["argv"]),
+            drain_timeout_s=settings.drain_timeout_s,
+            hopeless=frozenset({USAGE, NO_BROKER}),
+            on_report=reported,
+        )
+        ended = await workers.run()
+    finally:
+        if embedded is not None and embedded.handle is not None:
+            await asyncio.to_thread(embedded.handle.stop)
+    if ended.code != OK:
+        reason = one_line(ended.reason or f"exit code {ended.code}")
+        click.echo(f"longreach: the workers cannot be kept up: {reason}", err=True)
+    return ended.code if ended.code >= 0 else TOOL_ERROR
+
+
+def _report_failure(worker: Attachment, error: Exception) -> int:
+    """A worker says to its supervisor, and not to the terminal, why it could not start."""
+    from longreach.node.workers import Report
+
+    ending = ending_of(error)
+    worker.report(Report("failed", ending.line))
+    return ending.code

@@ -1,0 +1,291 @@
+"""`--workers N`: N node processes of one command, in the same queue groups, kept up by a supervising one.
+
+The broker balances between them as it does between machines. A worker is the same command again, in a new
+process (never a fork), which knows by ``LONGREACH_WORKER`` that it is one. It ends with its supervisor,
+killed -9 included: the kernel closes the pipe on its standard input, and on Linux sends it a signal too,
+which needs no thread of ours. What it has to say it writes into a second pipe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import sys
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from typing import IO, Literal, NamedTuple
+
+import msgspec
+
+from longreach.clock import SYSTEM_CLOCK, Clock
+from longreach.observe import event
+from longreach.policy.backoff import Backoff
+
+_log = logging.getLogger("longreach.workers")
+
+VARIABLE = "LONGREACH_WORKER"
+QUICK_S = 10.0
+"""A worker that ends sooner after its start than this has not really started."""
+QUICK_ENDS = 3
+"""So many of them in a row, and the supervisor gives up."""
+_STOP_AT_ONCE_S = 5.0
+"""What a worker gets to obey the second signal, before it is killed."""
+_LAST_WORDS_S = 1.0
+_REPORT_LIMIT = 1024 * 1024
+_PR_SET_PDEATHSIG = 1
+
+Verdict = Literal["done", "restart", "give_up"]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a worker says of itself: that it is serving, with what is to be known, or why it failed."""
+
+    kind: Literal["serving", "failed"]
+    text: str = ""
+    details: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class Ended(NamedTuple):
+    """How a worker, or all of them, ended: the exit code (minus the signal that killed it), and why."""
+
+    code: int
+    reason: str | None = None
+
+
+def judge(ended: Ended, quick_ends: int, hopeless: frozenset[int] = frozenset()) -> Verdict:
+    """What to do about a worker that ended though nobody asked for it here.
+
+    Args:
+        ended: how; 0 is that of a node which was drained by name, and stays down.
+        quick_ends: how many times in a row it ended soon after its start, this one included.
+        hopeless: exit codes that will come again, such as those of wrong settings.
+    """
+    if ended.code == 0:
+        return "done"
+    return "give_up" if ended.code in hopeless or quick_ends >= QUICK_ENDS else "restart"
+
+
+class Workers:
+    """Keeps `count` processes of one command up.
+
+    Args:
+        count: how many.
+        command: what each of them runs.
+        drain_timeout_s: how long their calls may take to end after a signal; a little later they are killed.
+        hopeless: exit codes after which a restart is useless.
+        on_report: told (number of the worker, report).
+        backoff: how long to wait before a restart.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        command: Sequence[str],
+        *,
+        drain_timeout_s: float = 30.0,
+        hopeless: frozenset[int] = frozenset(),
+        on_report: Callable[[int, Report], None] = lambda number, report: None,
+        backoff: Backoff | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._count = count
+        self._command = tuple(command)
+        self._drain_timeout_s = drain_timeout_s
+        self._hopeless = hopeless
+        self._on_report = on_report
+        self._backoff = backoff or Backoff(first_s=0.1, max_s=5.0)
+        self._clock = clock
+        self._running: dict[int, asyncio.subprocess.Process] = {}
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._failed: Ended | None = None
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """The process ids of those that run, by number from 1 on."""
+        return {number: process.pid for number, process in self._running.items()}
+
+    async def run(self) -> Ended:
+        """Start all, keep them up until SIGTERM or SIGINT or until one cannot be kept up, and drain them.
+
+        The first signal is passed on and drains; the second one, passed on too, ends them at once.
+        """
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, self._signalled)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(1, self._count + 1):
+                    group.create_task(self._keep(number))
+        finally:
+            for signal_number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(signal_number)
+        return self._failed or Ended(0)
+
+    def _signalled(self) -> None:
+        (self._hurry if self._stop.is_set() else self._stop).set()
+
+    async def _keep(self, number: int) -> None:
+        quick_ends = restarts = 0
+        while not self._stop.is_set():
+            began = self._clock.monotonic()
+            ended = await self._run_one(number)
+            if self._stop.is_set():
+                return
+            quick_ends = quick_ends + 1 if self._clock.monotonic() - began < QUICK_S else 0
+            restarts = restarts + 1 if quick_ends else 1
+            verdict = judge(ended, quick_ends, self._hopeless)
+            event(
+                _log, "worker.ended", logging.WARNING, worker=number, code=ended.code, reason=ended.reason,
+                verdict=verdict,
+            )  # fmt: skip
+            if verdict != "restart":
+                if verdict == "give_up":
+                    self._failed = ended
+                    self._stop.set()
+                return
+            await _within(self._stop.wait(), self._backoff.delay(restarts, random.random))
+
+    async def _run_one(self, number: int) -> Ended:
+        """One worker's life."""
+        read_end, write_end = os.pipe()
+        reports = os.fdopen(read_end, "rb")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                env={**os.environ, VARIABLE: f"{number}:{write_end}:{os.getpid()}"},
+                pass_fds=(write_end,),
+                # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
+                start_new_session=True,
+            )
+        except BaseException:
+            reports.close()
+            raise
+        finally:
+            os.close(write_end)
+        self._running[number] = process
+        event(_log, "worker.started", worker=number, pid=process.pid)
+        try:
+            async with asyncio.TaskGroup() as group:
+                heard = group.create_task(self._hear(number, reports))
+                ender = group.create_task(self._end(process))
+                code = await process.wait()
+                ender.cancel()
+                await _within(heard, _LAST_WORDS_S)
+        finally:
+            del self._running[number]
+            _send(process, signal.SIGKILL)
+            if process.stdin is not None:
+                process.stdin.close()
+        reason = None if heard.cancelled() else heard.result()
+        return Ended(code, reason or _signal_name(code))
+
+    async def _end(self, process: asyncio.subprocess.Process) -> None:
+        """Pass the signals on to a worker, and kill it when its time is over; cancelled when it has ended."""
+        await self._stop.wait()
+        _send(process, signal.SIGTERM)
+        await _within(self._hurry.wait(), self._drain_timeout_s + _STOP_AT_ONCE_S)
+        _send(process, signal.SIGTERM)
+        await asyncio.sleep(_STOP_AT_ONCE_S)
+        event(_log, "worker.killed", logging.WARNING, pid=process.pid)
+        _send(process, signal.SIGKILL)
+
+    async def _hear(self, number: int, reports: IO[bytes]) -> str | None:
+        """Pass on what a worker reports until it ends; why it failed, if it said so."""
+        reader = asyncio.StreamReader(limit=_REPORT_LIMIT)
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), reports)
+        failed = None
+        try:
+            while line := await reader.readline():
+                report = msgspec.json.decode(line, type=Report)
+                failed = report.text if report.kind == "failed" else failed
+                self._on_report(number, report)
+        finally:
+            transport.close()
+        return failed
+
+
+def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(number)
+
+
+async def _within(awaitable: Awaitable[object], timeout_s: float) -> None:
+    """Wait for it, but no longer; then it is cancelled."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await awaitable
+
+
+def _signal_name(code: int) -> str | None:
+    if code >= 0:
+        return None
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+class Attachment:
+    """A worker's tie to its supervisor; made by `attach`.
+
+    Args:
+        number: of the worker, from 1 on.
+        descriptor: where reports go.
+    """
+
+    def __init__(self, number: int, descriptor: int) -> None:
+        self.number = number
+        self._descriptor = descriptor
+
+    def report(self, report: Report) -> None:
+        """Tell the supervisor; if it is gone, so are we."""
+        data = msgspec.json.encode(report) + b"\n"
+        with contextlib.suppress(OSError):
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+
+
+def attach(environment: MutableMapping[str, str] = os.environ) -> Attachment | None:
+    """In a worker: end with the supervisor, from now on. None in a process that is no worker."""
+    said = environment.pop(VARIABLE, None)  # processes that a worker starts are no workers
+    if said is None:
+        return None
+    number, descriptor, supervisor = map(int, said.split(":"))
+    os.set_inheritable(descriptor, False)
+    _die_with_parent(supervisor)
+    threading.Thread(target=_watch, args=(_take_stdin(),), name="supervisor watch", daemon=True).start()
+    return Attachment(number, descriptor)
+
+
+def _take_stdin() -> int:
+    """The pipe on standard input, which is empty for everybody else from now on."""
+    pipe = os.dup(0)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return pipe
+
+
+def _watch(pipe: int) -> None:
+    while os.read(pipe, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _die_with_parent(supervisor: int) -> None:
+    """On Linux the kernel kills us with the supervisor, even while a handler holds the interpreter."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != supervisor:  # it was faster
+        os.kill(os.getpid(), signal.SIGKILL)
