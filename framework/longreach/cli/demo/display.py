@@ -82,15 +82,19 @@ class PlainShow:
             while True:
                 self._print_moments()
                 if self._board.tally.begun and self._board.now_s >= next_line_s:
-                    self._console.print(Text(f"{self._board.now_s:6.1f} s  ").append(calls_line(self._board)))
+                    self._print_calls()
                     next_line_s = self._board.now_s + _LINE_EVERY_S
                 await asyncio.sleep(0.05)
         finally:
             self._print_moments()
 
+    def _print_calls(self) -> None:
+        line = Text(f"{self._board.now_s:6.1f} s  ").append(calls_line(self._board))
+        self._console.print(line.append(" · ").append(times_line(self._board)), soft_wrap=True)
+
     def _print_moments(self) -> None:
         for moment in self._board.moments[self._shown :]:
-            self._console.print(moment_line(moment))
+            self._console.print(moment_line(moment), soft_wrap=True)
         self._shown = len(self._board.moments)
 
 
@@ -117,7 +121,7 @@ def view(board: Board, rates: Rates) -> RenderableType:
     )
     parts: list[RenderableType] = [head, Text(f" broker {board.broker_url}", style="dim"), Text()]
     parts.append(Padding(nodes_table(board), (0, 0, 0, 1)))
-    parts.append(Text(" ").append(calls_line(board)))
+    parts += [Text(" ").append(calls_line(board)), Text(" ").append(times_line(board))]
     parts.append(Text.assemble(" ", (sparkline(rates.values[-_SPARK_CHARS:]), "cyan")))
     parts.append(Text())
     parts += [Text(" ").append(moment_line(moment)) for moment in board.moments[-_MOMENTS_SHOWN:]]
@@ -147,18 +151,25 @@ def nodes_table(board: Board) -> Table:
 
 
 def calls_line(board: Board) -> Text:
-    """The calls so far, and how fast they go just now."""
+    """The calls so far."""
     tally = board.tally
-    recent = tally.recent(board.now_s, _WINDOW_S)
-    fast = latencies(call for call in recent if not call.is_slow)
-    slow = latencies(call for call in recent if call.is_slow)
     lost = len(tally.failures)
     return Text.assemble(
         (f"{len(tally.answered):,}", "bold"),
         f" calls · {tally.in_flight} in flight · ",
         (f"{lost} failed", "bold red" if lost else "green"),
-        f" · {sum(tally.retries.values())} sent again · {len(recent) / _WINDOW_S:,.0f}/s · p50 ",
-        f"{ms(fast.p50_s)}, p99 {ms(fast.p99_s)}; slow ones {ms(slow.p50_s)}, {ms(slow.p99_s)}",
+        f" · {sum(tally.retries.values())} sent again",
+    )
+
+
+def times_line(board: Board) -> Text:
+    """How fast they go just now: p50 and p99 of the last seconds, the simulations apart."""
+    recent = board.tally.recent(board.now_s, _WINDOW_S)
+    fast = latencies(call for call in recent if not call.is_slow)
+    slow = latencies(call for call in recent if call.is_slow)
+    return Text(
+        f"{len(recent) / _WINDOW_S:,.0f}/s · fast tools {ms(fast.p50_s)}, p99 {ms(fast.p99_s)}"
+        f" · simulations {ms(slow.p50_s)}, p99 {ms(slow.p99_s)}"
     )
 
 

@@ -24,7 +24,7 @@ _KILLED, _DRAINED, _JOINING = "eu-2", "us-1", ("us-2", "us")
 _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 30.0
 _WATCH_EVERY_S = 0.25
-_ENOUGH_ON_IT = 4
+_ENOUGH_ON_IT = 8
 """So many calls have to be on a node before it is killed; otherwise the kill would show nothing."""
 _AIM_TIMEOUT_S = 5.0
 
@@ -90,6 +90,8 @@ class Play:
                 await self._act(act)
             self._board.now_playing = "the last calls are coming home"
             await callers.finish(_END_TIMEOUT_S)
+            await self._look()
+            self._board.now_playing = "all calls have ended"
         finally:
             await callers.close()
 
@@ -172,16 +174,19 @@ class Play:
             await asyncio.sleep(0)
 
     async def _watch(self) -> None:
-        """Ask the nodes what they have, for the display."""
         while True:
-            for row in self._board.nodes.values():
-                if row.state not in ("serving", "draining"):
-                    continue
-                with suppress(LongreachError):  # it may have gone meanwhile; the next round shows it
-                    answer = await self._mesh.ops(row.name, "info", timeout_s=0.5)
-                    if row.state in ("serving", "draining"):
-                        row.in_flight = int(answer["inFlight"])
+            await self._look()
             await asyncio.sleep(_WATCH_EVERY_S)
+
+    async def _look(self) -> None:
+        """Ask the nodes what they have, for the display."""
+        for row in tuple(self._board.nodes.values()):
+            if row.state not in ("serving", "draining"):
+                continue
+            with suppress(LongreachError):  # it may have gone meanwhile; the next round shows it
+                answer = await self._mesh.ops(row.name, "info", timeout_s=0.5)
+                if row.state in ("serving", "draining"):
+                    row.in_flight = int(answer["inFlight"])
 
     def _problems(self) -> list[str]:
         tally = self._board.tally

@@ -14,7 +14,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from longreach.errors import LongreachError
+from longreach.node import workers
 from longreach.transport.embedded import EmbeddedBroker, Found
 
 _POLL_S = 0.02
@@ -38,17 +41,29 @@ class NodeProcess:
         self._log = stage / f"{identity}.log"
         command = [sys.executable, "-m", "longreach.cli", "run", *servers]
         command += ["--region", region, "--identity", identity]
-        environment = {**os.environ, "LONGREACH_RUNTIME_DIR": str(stage)}
-        with self._log.open("wb") as log:
-            # A session of its own: Ctrl-C is for the demo, which ends its nodes itself.
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                command,
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env=environment,
-                start_new_session=True,
-            )
+        reports, write_end = os.pipe()
+        os.set_blocking(reports, False)
+        self._reports = os.fdopen(reports, "rb")
+        environment = {
+            **os.environ,
+            "LONGREACH_RUNTIME_DIR": str(stage),
+            # As a worker of ours it ends with us, killed -9 included, and reports why it failed.
+            workers.VARIABLE: f"1:{write_end}:{os.getpid()}",
+        }
+        try:
+            with self._log.open("wb") as log:
+                # A session of its own: Ctrl-C is for the demo, which ends its nodes itself.
+                self._process = subprocess.Popen(  # noqa: S603 - our own command
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=log,
+                    stderr=log,
+                    env=environment,
+                    pass_fds=(write_end,),
+                    start_new_session=True,
+                )
+        finally:
+            os.close(write_end)
 
     @property
     def pid(self) -> int:
@@ -62,7 +77,11 @@ class NodeProcess:
 
     @property
     def last_words(self) -> str:
-        """The end of its log."""
+        """Why it failed, if it said so; else the end of its log."""
+        for line in (self._reports.read() or b"").splitlines():
+            report = msgspec.json.decode(line, type=workers.Report)
+            if report.kind == "failed":
+                return report.text
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return "\n".join(lines[-_TAIL_LINES:])
 
@@ -92,6 +111,7 @@ class NodeProcess:
             self._process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_END_TIMEOUT_S)
+        self._reports.close()
         if self._process.stdin is not None:
             self._process.stdin.close()
 

@@ -17,7 +17,7 @@ from longreach.cli.demo.processes import Stage
 from longreach.cli.demo.summary import summary
 from longreach.tasks import TaskSet
 
-_PLAIN_WIDTH = 120
+_PLAIN_WIDTH = 110
 
 
 @click.command()

@@ -48,7 +48,8 @@ def calls_table(board: Board, ending: Ending) -> Table:
     table.add_row("on the killed node at the kill, by its own count", str(ending.on_killed))
     table.add_row("sent again because of the kill", f"{felt.calls} {_reasons(felt.reasons)}")
     table.add_row("sent again for other reasons", f"{sum(others.values())} {_reasons(others)}")
-    table.add_row("the kill was felt for (longest extra wait)", ms(felt.longest_s))
+    table.add_row("the kill was felt for: longest extra wait of a fast tool", ms(felt.longest_fast_s))
+    table.add_row("... and of a simulation, which begins anew on a busier node", ms(felt.longest_s))
     table.add_row("last of those calls answered, after the kill", ms(felt.until_s))
     table.add_row("drain, with calls running", ms(ending.drain_took_s))
     return table

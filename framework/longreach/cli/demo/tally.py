@@ -10,6 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 _RECENT = 4_000
+_NEVER_THERE = {"no_responders"}
+"""Why a call was sent elsewhere at once: it had found no node, so it cannot have been lost with one."""
 
 
 class Answered(NamedTuple):
@@ -42,15 +44,17 @@ class Felt(msgspec.Struct, frozen=True):
     """What callers felt of a kill.
 
     Attributes:
-        calls: how many were sent again because of it.
+        calls: how many were lost with the node, and sent again.
         reasons: why, and how often.
         longest_s: the longest extra wait: beyond the usual time of the same tool, before the kill.
+        longest_fast_s: the same, of calls that are not slow by themselves: about how long it took to notice.
         until_s: how long after the kill the last of them was answered.
     """
 
     calls: int = 0
     reasons: dict[str, int] = {}
     longest_s: float = 0.0
+    longest_fast_s: float = 0.0
     until_s: float = 0.0
 
 
@@ -112,15 +116,19 @@ class Tally:
         affected = [
             call
             for call in self.answered
-            if call.retries and call.ended_s >= killed_at_s and call.began_s <= killed_at_s + quiet_s
+            if set(call.retries) - _NEVER_THERE
+            and call.ended_s >= killed_at_s
+            and call.began_s <= killed_at_s + quiet_s
         ]
         if not affected:
             return Felt()
         usual = self._usual_s(killed_at_s)
+        extra = [(call.took_s - usual.get(call.tool, 0.0), call.is_slow) for call in affected]
         return Felt(
             len(affected),
-            dict(Counter(reason for call in affected for reason in call.retries).most_common()),
-            max(0.0, *(call.took_s - usual.get(call.tool, 0.0) for call in affected)),
+            dict(Counter(reason for call in affected for reason in call.retries)),
+            max((wait_s for wait_s, _ in extra), default=0.0),
+            max((wait_s for wait_s, is_slow in extra if not is_slow), default=0.0),
             max(call.ended_s for call in affected) - killed_at_s,
         )
 

@@ -60,12 +60,17 @@ def test_a_kill_is_felt_beyond_the_usual_time_of_the_same_tool() -> None:
         answered(4.9, 6.0, "node_died"),  # 1.1 s instead of 0.1 s
         answered(4.0, 7.5, "node_died", tool="t.slow"),  # 3.5 s instead of 2 s
         answered(5.5, 5.6),
-        answered(20.0, 20.1, "no_responders"),  # of another event
+        answered(6.0, 9.0, "no_responders"),  # it had found no node at all
     )
     felt = tally.felt(killed_at_s=5.0)
     assert (felt.calls, felt.reasons) == (2, {"node_died": 2})
     assert felt.longest_s == pytest.approx(1.5)
+    assert felt.longest_fast_s == pytest.approx(1.0)
     assert felt.until_s == pytest.approx(2.5)
+
+
+def test_a_single_affected_call_is_enough() -> None:
+    assert tally_of(answered(4.0, 6.0, "gone")).felt(killed_at_s=5.0).longest_s == 2.0
 
 
 def test_a_kill_that_met_nobody_is_not_felt() -> None:
