@@ -76,6 +76,11 @@ class NatsClient(Client):
         self.rtt_s = 0.0
         self.shown_url = ""
 
+    @property
+    def ended(self) -> bool:
+        """Whether it is over; then it stays so."""
+        return self._ended
+
     # Writing
 
     def write(self, *parts: bytes) -> None:

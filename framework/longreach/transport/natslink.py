@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,10 @@ from longreach.transport._client import NatsClient
 from longreach.transport._connector import Connector
 from longreach.transport._listeners import Listeners
 from longreach.transport._outgoing import check_subject, encode_headers, too_large
+from longreach.transport._violations import read_violation
 from longreach.transport._watchdog import Watchdog
 from longreach.transport.link import (
     MAX_UNFLUSHED_BYTES,
-    Denied,
     Headers,
     Link,
     LinkState,
@@ -34,10 +33,6 @@ from longreach.transport.options import NatsOptions
 _log = logging.getLogger("longreach.transport")
 _CRLF = b"\r\n"
 _DEFAULT_MAX_PAYLOAD = 1024 * 1024
-_VIOLATION = re.compile(
-    r'permissions violation for (?P<kind>publish|subscription) to "(?P<subject>[^"]*)"'
-    r'(?: using queue "(?P<queue>[^"]*)")?'
-)
 _CREDENTIALS = ("authorization", "authentication", "credentials")
 
 
@@ -109,6 +104,8 @@ class NatsLink:
         self._tell("connecting", "")
         while True:
             client, options = await connector.connect(self._attempt_failed)
+            if client.ended:  # lost between its handshake and here
+                continue
             self._lost = asyncio.get_running_loop().create_future()
             self._take(client, options)
             watchdog = Watchdog(client, options.ping_interval_s, options.max_silence_s)
@@ -160,18 +157,11 @@ class NatsLink:
             self._tell("down", "credentials")
 
     def _client_error(self, text: str) -> None:
-        found = _VIOLATION.search(text)
-        if found is None:
+        denied = read_violation(text, self._subscriptions.values())
+        if denied is None:
             event(_log, "broker.complained", logging.WARNING, text=text)
-            return
-        subject, queue = found["subject"], found["queue"] or ""
-        if found["kind"] == "publish":
-            self._listeners.denied(Denied("publish", subject))
-            return
-        for known in self._subscriptions.values():  # the broker's text came in lower case
-            if known.subject.lower() == subject and known.queue.lower() == queue:
-                subject, queue = known.subject, known.queue
-        self._listeners.denied(Denied("subscribe", subject, queue))
+        else:
+            self._listeners.denied(denied)
 
     def _tell(self, status: Any, reason: str) -> None:
         self._listeners.changed(LinkState(status, reason))
@@ -292,9 +282,11 @@ class NatsLink:
             return
         self._closed = True
         client = self._client
-        if client is not None:
-            await self._close_client(client, timeout_s)
-        await self._tasks.close(timeout_s)
+        try:
+            if client is not None:
+                await self._close_client(client, timeout_s)
+        finally:
+            await self._tasks.close()
         self._subscriptions.clear()
         self._sinks.clear()
         self._drop_client("the link is closed")
