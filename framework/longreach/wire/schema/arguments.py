@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
@@ -131,9 +132,17 @@ def _with_integers(value: bytes) -> bytes | None:
 
 def _integer(text: str) -> int | msgspec.Raw:
     value = float(text)
-    if abs(value) <= _EXACT and value.is_integer():
+    if abs(value) < _EXACT and value.is_integer() and _is_exactly(text, int(value)):
         return int(value)
     return msgspec.Raw(text.encode())  # every other number goes on as it was written
+
+
+def _is_exactly(text: str, value: int) -> bool:
+    """Whether `text` is `value` before it is rounded to a float."""
+    try:
+        return Decimal(text) == value
+    except ArithmeticError:  # an exponent beyond what even a Decimal has
+        return False
 
 
 _floats: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=_integer)

@@ -68,17 +68,23 @@ def inspect_handler(
 
 
 def _read(function: Callable[..., Any], name: str) -> tuple[inspect.Signature, dict[str, Any]]:
+    if not inspect.isroutine(function):
+        raise DeclarationError(f"{name} is no function; a handler is a function or a method")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise DeclarationError(f"{name} yields, but a call has one result; return it")
     try:
-        return inspect.signature(function), get_type_hints(function, include_extras=True)
-    except (NameError, AttributeError, SyntaxError) as error:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise DeclarationError(f"{name} has no signature that can be read: {error}") from None
+    try:
+        return signature, get_type_hints(function, include_extras=True)
+    except (NameError, AttributeError) as error:
         raise DeclarationError(
             f"{name}: an annotation cannot be resolved: {error}; import what it names at module level, "
             "not under TYPE_CHECKING"
         ) from None
-    except (TypeError, ValueError) as error:
-        raise DeclarationError(f"{name} has no signature that can be read: {error}") from None
+    except Exception as error:  # noqa: BLE001 - annotations are expressions, which raise what they like
+        raise DeclarationError(f"{name}: an annotation cannot be evaluated: {error}") from None
 
 
 def _context_parameter(
@@ -144,7 +150,7 @@ def _arguments_type(function: str, parameters: tuple[Parameter, ...]) -> type[ms
         for p in parameters
     ]
     try:
-        made = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
+        made = msgspec.defstruct("_Arguments", fields, kw_only=True, forbid_unknown_fields=True)
         msgspec.json.Decoder(made, dec_hook=decode_hook)
     except (TypeError, ValueError) as error:
         raise DeclarationError(
