@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from longreach.client import endings
+from longreach.client.inbox import Waiter
 from longreach.client.options import DEFAULT_TIMEOUT_S, CallOptions, OnProgress
-from longreach.client.results import BAD_JSON, RawResult, decode_result
+from longreach.client.results import BAD_JSON, RawResult, decode_response
 from longreach.errors import LongreachError, RemoteError
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
@@ -27,7 +28,7 @@ from longreach.wire.tokens import encode_token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from longreach.client.inbox import Inbox, Waiter
+    from longreach.client.inbox import Inbox
     from longreach.client.questions import Questions
     from longreach.client.vigil import Vigil
     from longreach.clock import Clock
@@ -37,6 +38,11 @@ if TYPE_CHECKING:
     from longreach.transport.link import Link
 
 _log = logging.getLogger("longreach.client.caller")
+_YOUNG_S = 0.3
+"""An attempt that is younger needs no timer yet; the vigil looks at those that are older."""
+_SHORT_S = 1.0
+"""An attempt with less time than this gets its timer at once."""
+_MAX_WAYS = 10_000
 _META = msgspec.json.encode(
     {
         "io.modelcontextprotocol/protocolVersion": codes.PROTOCOL_VERSION,
@@ -60,6 +66,7 @@ class Plan(NamedTuple):
     """What is known about a target before it is called; made anew when the catalog changes."""
 
     target: Target
+    first: Candidate | None
     candidates: Callable[[frozenset[str]], tuple[Candidate, ...]]
     hints: Callable[[], Hints]
     timeout_s: float | None
@@ -84,18 +91,44 @@ class CallStats(msgspec.Struct):
     retried: int = 0
 
 
-class _Attempt:
+class Way(NamedTuple):
+    """What is the same in all attempts at a target in a region: the subject, and the reply's beginning."""
+
+    subject: str
+    reply_base: str
+
+
+class _Attempt(Waiter):
     """One message on its way, and who has it."""
 
-    __slots__ = ("node", "on_progress", "region", "subject", "token", "waiter")
+    __slots__ = ("caller", "deadline", "node", "on_progress", "region", "sent_at", "subject", "timer")
 
-    def __init__(self, token: str, subject: str, region: str, on_progress: OnProgress | None) -> None:
+    def __init__(
+        self, token: str, future: asyncio.Future[Any], caller: Caller, subject: str, region: str,
+        on_progress: OnProgress | None, sent_at: float, deadline: float,
+    ) -> None:  # fmt: skip
         self.token = token
+        self.future = future
+        self.caller = caller
         self.subject = subject
         self.region = region
         self.on_progress = on_progress
+        self.sent_at = sent_at
+        self.deadline = deadline
         self.node: NodeId | None = None
-        self.waiter: Waiter
+        self.timer: asyncio.TimerHandle | None = None
+
+    def frame(self, kind: str, body: bytes) -> None:
+        """Take a frame; those of kinds that are not known are ignored."""
+        if kind == "accepted":
+            self.caller.accepted(self, body)
+        elif kind == "note" and self.on_progress is not None:
+            pass_progress(self.on_progress, body)
+
+    def end(self, failure: Failure) -> None:
+        """End it without an answer."""
+        if not self.future.done():
+            self.future.set_result(failure)  # type: ignore[arg-type]
 
 
 class Caller:
@@ -138,7 +171,8 @@ class Caller:
         self._asker = f".{via}.{caller}.tools-call."
         self._skew_ms = skew_ms
         self._attempts: dict[str, _Attempt] = {}
-        self._subjects: dict[tuple[Target, str, str], str] = {}
+        self._ways: dict[tuple[Target, Candidate], Way] = {}
+        self._loop = asyncio.get_running_loop()
         self._count = 0
         self.stats = CallStats()
 
@@ -155,9 +189,9 @@ class Caller:
         deadline = now + timeout_s
         self._budget.began()
         try:
-            candidates = plan.candidates(frozenset())
-            if candidates:
-                answer = await self._attempt(plan, candidates[0], arguments, options, deadline)
+            answer: RawResult | Failure | LongreachError
+            if plan.first is not None:
+                answer = await self._attempt(plan, plan.first, arguments, options, now, deadline)
                 if type(answer) is RawResult:
                     stats.answered += 1
                     return Outcome(answer, 1, ())
@@ -175,13 +209,13 @@ class Caller:
         attempt = self._attempts.get(loss.call)
         if attempt is not None:
             failure = Failure(delivered=loss.delivered, reason=loss.reason, region=attempt.region)
-            self._end(attempt, failure)
+            attempt.end(failure)
 
     def denied(self, subject: str) -> None:
         """The broker refused to publish on `subject`, which it names in lower case."""
         for attempt in tuple(self._attempts.values()):
             if attempt.subject == subject:
-                self._end(attempt, Failure(delivered="no", reason=endings.DENIED, region=attempt.region))
+                attempt.end(Failure(delivered="no", reason=endings.DENIED, region=attempt.region))
 
     async def _again(
         self,
@@ -226,38 +260,54 @@ class Caller:
             )  # fmt: skip
             retries.append(answer.reason)
             self.stats.retried += 1
-            answer = await self._attempt(plan, verdict.candidate, arguments, options, deadline)
+            now = self._clock.monotonic()
+            answer = await self._attempt(plan, verdict.candidate, arguments, options, now, deadline)
+
+    def limit(self, now: float) -> None:
+        """Give each attempt that takes its time a timer for its deadline; fast ones need none."""
+        for attempt in self._attempts.values():
+            if attempt.sent_at > now - _YOUNG_S:
+                return
+            if attempt.timer is None:
+                self._set_timer(attempt, now)
 
     async def _attempt(
-        self, plan: Plan, candidate: Candidate, arguments: bytes, options: CallOptions, deadline: float
+        self,
+        plan: Plan,
+        candidate: Candidate,
+        arguments: bytes,
+        options: CallOptions,
+        now: float,
+        deadline: float,
     ) -> RawResult | Failure | LongreachError:
-        left_s = deadline - self._clock.monotonic()
+        left_s = deadline - now
         deadline_ms = self._clock.wall_ms() + int(left_s * 1000) + self._skew_ms()
         token = self._inbox.new_token(deadline_ms)
-        key = (plan.target, candidate.region, candidate.to)
-        known = self._subjects.get(key) or self._new_subject(key)
-        attempt = _Attempt(token, known, candidate.region, options.on_progress)
+        way = self._ways.get((plan.target, candidate)) or self._new_way(plan.target, candidate)
+        attempt = _Attempt(
+            token, self._loop.create_future(), self, way.subject, candidate.region, options.on_progress, now,
+            deadline,
+        )  # fmt: skip
         body = self._body(plan.name_json, arguments, token if options.on_progress else None)
-        waiter = attempt.waiter = self._inbox.expect(token, attempt_frames(self, attempt))
         try:
-            reply = self._inbox.reply_subject(encode_token(candidate.region), token)
-            self._link.send(known, body, reply)
+            self._link.send(way.subject, body, way.reply_base + token)
         except LongreachError as error:
-            self._inbox.forget(token)
             return endings.from_refusal(error, candidate.region)
         self.stats.attempts += 1
+        self._inbox.add(attempt)
         self._attempts[token] = attempt
-        sent_at = self._clock.monotonic()
-        self._vigil.liveness.sent(token, plan.target.server, candidate.region, sent_at)
-        self._vigil.wake(sent_at)
-        timer = asyncio.get_running_loop().call_later(left_s, self._expire, attempt)
+        self._vigil.liveness.sent(token, plan.target.server, candidate.region, now)
+        self._vigil.wake(now)
+        if left_s < _SHORT_S:
+            self._set_timer(attempt, now)
         try:
-            answer: Any = await waiter.future
+            answer: Any = await attempt.future
         except asyncio.CancelledError:
             self._cancel(attempt, plan.target.server)
             raise
         finally:
-            timer.cancel()
+            if attempt.timer is not None:
+                attempt.timer.cancel()
             self._inbox.forget(token)
             self._attempts.pop(token, None)
             self._vigil.liveness.ended(token)
@@ -269,17 +319,21 @@ class Caller:
             self._cancel(attempt, plan.target.server)
         return answer  # type: ignore[no-any-return]
 
-    def _new_subject(self, key: tuple[Target, str, str]) -> str:
-        target, region, to = key
+    def _set_timer(self, attempt: _Attempt, now: float) -> None:
+        failure = Failure(delivered="unknown", reason=endings.DEADLINE, region=attempt.region)
+        attempt.timer = self._loop.call_later(max(0.0, attempt.deadline - now), attempt.end, failure)
+
+    def _new_way(self, target: Target, candidate: Candidate) -> Way:
+        region = encode_token(candidate.region)
         subject = (
-            f"{self._base}{encode_token(region)}.req.{encode_token(target.server)}.{to}"
+            f"{self._base}{region}.req.{encode_token(target.server)}.{candidate.to}"
             f"{self._asker}{encode_token(target.tool)}"
         )
         check_subject(subject)
-        if len(self._subjects) > 10_000:
-            self._subjects.clear()
-        self._subjects[key] = subject
-        return subject
+        if len(self._ways) > _MAX_WAYS:
+            self._ways.clear()
+        way = self._ways[target, candidate] = Way(subject, self._inbox.reply_base(region))
+        return way
 
     def _body(self, name_json: bytes, arguments: bytes, progress_token: str | None) -> bytes:
         self._count += 1
@@ -293,24 +347,10 @@ class Caller:
 
     def _read(self, answer: bytes, region: str) -> RawResult | Failure | LongreachError:
         try:
-            response = jsonrpc.decode_response(answer)
-        except jsonrpc.Malformed as error:
-            return RemoteError(f"the node's answer is no JSON-RPC response: {error}", region=region)
-        if response.error is not msgspec.UNSET:
-            return endings.from_error(response.error, region)
-        assert response.result is not msgspec.UNSET, "decode_response lets nothing else through"
-        try:
-            return decode_result(response.result)
+            response = decode_response(answer)
         except RemoteError as error:
             return error
-
-    def _expire(self, attempt: _Attempt) -> None:
-        failure = Failure(delivered="unknown", reason=endings.DEADLINE, region=attempt.region)
-        self._end(attempt, failure)
-
-    def _end(self, attempt: _Attempt, failure: Failure) -> None:
-        if not attempt.waiter.future.done():
-            attempt.waiter.future.set_result(failure)  # type: ignore[arg-type]
+        return response if isinstance(response, RawResult) else endings.from_error(response, region)
 
     def _cancel(self, attempt: _Attempt, server: str) -> None:
         """Tell whoever has the call that nobody waits for it any more."""
@@ -336,18 +376,6 @@ class Caller:
         now = self._clock.monotonic()
         self._vigil.liveness.accepted(attempt.token, attempt.node, now)
         self._vigil.wake(now)
-
-
-def attempt_frames(caller: Caller, attempt: _Attempt) -> Callable[[str, bytes], None]:
-    """What is done with the frames of one attempt."""
-
-    def take(kind: str, body: bytes) -> None:
-        if kind == "accepted":
-            caller.accepted(attempt, body)
-        elif kind == "note" and attempt.on_progress is not None:
-            pass_progress(attempt.on_progress, body)
-
-    return take
 
 
 def pass_progress(on_progress: OnProgress, body: bytes) -> None:

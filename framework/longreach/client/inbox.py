@@ -8,12 +8,9 @@ from within the link's read loop.
 from __future__ import annotations
 
 import asyncio
-import logging
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from longreach.observe import event
-from longreach.wire.callid import build_call
 from longreach.wire.frames import HEADER
 from longreach.wire.subjects import ROOT
 
@@ -22,10 +19,9 @@ if TYPE_CHECKING:
 
     from longreach.transport.link import Headers, Link, Subscription
 
-_log = logging.getLogger("longreach.client.inbox")
-
 NO_RESPONDERS = "503"
 
+W = TypeVar("W", bound="Waiter")
 Answer = bytes | None
 """The bytes of a response; None: the broker said that nobody listens."""
 
@@ -36,27 +32,35 @@ class Waiter:
     `future` gets the response's bytes, None for "no responders", or a value that its owner sets.
     """
 
-    __slots__ = ("future", "on_frame", "token")
+    __slots__ = ("future", "token")
 
-    def __init__(
-        self,
-        token: str,
-        future: asyncio.Future[Answer],
-        on_frame: Callable[[str, bytes], None] | None,
-    ) -> None:
+    def __init__(self, token: str, future: asyncio.Future[Answer]) -> None:
         self.token = token
         self.future = future
-        self.on_frame = on_frame
+
+    def frame(self, kind: str, body: bytes) -> None:
+        """A frame came before the response; frames that are not expected are ignored."""
+
+    def answer(self, answer: Answer) -> bool:
+        """The answer came; True: nothing more is expected."""
+        if not self.future.done():
+            self.future.set_result(answer)
+        return True
 
 
-class Gathering:
+class Gathering(Waiter):
     """A question to many: each answer goes to `on_answer`, none ends it but its owner."""
 
-    __slots__ = ("on_answer", "token")
+    __slots__ = ("_on_answer",)
 
     def __init__(self, token: str, on_answer: Callable[[Answer], None]) -> None:
         self.token = token
-        self.on_answer = on_answer
+        self._on_answer = on_answer
+
+    def answer(self, answer: Answer) -> bool:
+        """One of several answers."""
+        self._on_answer(answer)
+        return False
 
 
 class Inbox:
@@ -76,10 +80,10 @@ class Inbox:
         self._base = f"{ROOT}.{namespace}."
         self._tail = f".rep.{via}.{caller}.{self.connection}."
         self._regions = tuple(regions)
-        self._waiters: dict[str, Waiter | Gathering] = {}
+        self._waiters: dict[str, Waiter] = {}
         self._subscriptions: list[Subscription] = []
         self._count = 0
-        self._secret = secrets.token_hex(4)
+        self._mark = f"z{secrets.token_hex(4)}"
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -96,23 +100,30 @@ class Inbox:
             self._link.unsubscribe(subscription)
         self._subscriptions.clear()
         for waiter in self._waiters.values():
-            if isinstance(waiter, Waiter):
+            if not isinstance(waiter, Gathering):
                 waiter.future.cancel()
         self._waiters.clear()
 
     def new_token(self, deadline_ms: int) -> str:
         """A `<call>` token that no other question of this client has."""
         self._count += 1
-        return build_call(f"{self._count:x}z{self._secret}", deadline_ms, frames=True)
+        return f"{self._count:x}{self._mark}-{deadline_ms:x}-f"  # callid.build_call, without the calls
+
+    def reply_base(self, region: str) -> str:
+        """The reply subject of a question that is asked in `region` (a token), up to its `<call>` token."""
+        return f"{self._base}{region}{self._tail}"
 
     def reply_subject(self, region: str, token: str) -> str:
         """Where the answer to the question `token`, asked in `region` (a token), goes."""
-        return f"{self._base}{region}{self._tail}{token}"
+        return self.reply_base(region) + token
 
-    def expect(self, token: str, on_frame: Callable[[str, bytes], None] | None = None) -> Waiter:
-        """Wait for the one response to `token`; `on_frame(kind, body)` gets what comes before it."""
-        waiter = Waiter(token, asyncio.get_running_loop().create_future(), on_frame)
-        self._waiters[token] = waiter
+    def expect(self, token: str) -> Waiter:
+        """Wait for the one response to `token`."""
+        return self.add(Waiter(token, asyncio.get_running_loop().create_future()))
+
+    def add(self, waiter: W) -> W:
+        """Pass what comes for `waiter.token` to `waiter`."""
+        self._waiters[waiter.token] = waiter
         return waiter
 
     def gather(self, token: str, on_answer: Callable[[Answer], None]) -> None:
@@ -128,20 +139,13 @@ class Inbox:
         waiter = self._waiters.get(token)
         if waiter is None:
             return
+        answer: Answer = data
         if headers is not None:
             kind = headers.get(HEADER)
             if kind is not None:
-                if isinstance(waiter, Waiter) and waiter.on_frame is not None:
-                    waiter.on_frame(kind, data)
+                waiter.frame(kind, data)
                 return
-            answer = None if headers.get("Status") == NO_RESPONDERS else data
-        else:
-            answer = data
-        if isinstance(waiter, Gathering):
-            waiter.on_answer(answer)
-            return
-        del self._waiters[token]
-        if not waiter.future.done():
-            waiter.future.set_result(answer)
-        else:
-            event(_log, "answer.late", logging.DEBUG, call=token)
+            if headers.get("Status") == NO_RESPONDERS:
+                answer = None
+        if waiter.answer(answer):
+            self._waiters.pop(token, None)

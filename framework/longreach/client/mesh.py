@@ -313,8 +313,10 @@ class Mesh:
             return discovery.catalog.hints(*target)
 
         timeout_ms = discovery.catalog.timeout_ms(*target)
+        first = allowed(frozenset())
         return Plan(
             target,
+            first[0] if first else None,
             allowed,
             hints,
             timeout_ms / 1000 if timeout_ms else None,

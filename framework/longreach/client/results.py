@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from longreach.errors import RemoteError
-from longreach.wire import mcp
+from longreach.wire import jsonrpc, mcp
 
 BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding somebody else's bytes can raise."""
@@ -78,27 +78,40 @@ class RawResult(msgspec.Struct, rename="camel", gc=False):
     meta: msgspec.Raw = msgspec.field(name="_meta", default=msgspec.Raw(b"{}"))
 
 
-_raw_result = msgspec.json.Decoder(RawResult)
+class _CallResponse(msgspec.Struct, gc=False):
+    id: jsonrpc.RequestId | None = None
+    result: RawResult | msgspec.UnsetType = msgspec.UNSET
+    error: jsonrpc.RpcError | msgspec.UnsetType = msgspec.UNSET
+
+
+_response = msgspec.json.Decoder(_CallResponse)
 _content = msgspec.json.Decoder(list[mcp.ContentBlock])
 _any = msgspec.json.Decoder()
 
 
-def decode_result(raw: bytes | msgspec.Raw) -> RawResult:
-    """Decode the `result` of a response.
+def decode_response(data: bytes) -> RawResult | jsonrpc.RpcError:
+    """What a response to tools/call says.
 
     Raises:
-        RemoteError: it isn't a tool's result, or one of a kind that this client doesn't know.
+        RemoteError: it isn't one, or of a kind that this client doesn't know.
     """
     try:
-        result = _raw_result.decode(raw)
+        response = _response.decode(data)
     except BAD_JSON as error:
-        raise RemoteError(f"the node sent a result that is none: {error}", reason="bad_result") from error
-    if result.result_type != "complete":
         raise RemoteError(
-            f"the tool answered with resultType {result.result_type!r}, which this client cannot continue",
-            reason="result_type",
-        )
-    return result
+            f"the node's answer is none to a tools/call: {error}", reason="bad_result"
+        ) from error
+    result = response.result
+    if result is not msgspec.UNSET and response.error is msgspec.UNSET:
+        if result.result_type != "complete":
+            raise RemoteError(
+                f"the tool answered with resultType {result.result_type!r}, which this client cannot continue",
+                reason="result_type",
+            )
+        return result
+    if response.error is msgspec.UNSET or result is not msgspec.UNSET:
+        raise RemoteError("the node's answer has not one of result and error", reason="bad_result")
+    return response.error
 
 
 def to_call_result(result: RawResult, attempts: int, retries: tuple[str, ...]) -> CallResult:

@@ -64,7 +64,7 @@ class Session:
             link, self.questions, clock, self.tasks, namespace=token, regions=regions, servers=servers
         )
         self.liveness = Liveness()
-        self.vigil = Vigil(self.liveness, self.questions, clock, self._lost)
+        self.vigil = Vigil(self.liveness, self.questions, clock, self._lost, self._tick)
         self.caller = Caller(
             link,
             self.inbox,
@@ -105,6 +105,9 @@ class Session:
         if loss.node is not None and loss.reason == "node_died":
             self.discovery.node_died(loss.node)
         self.caller.lost(loss)
+
+    def _tick(self, now: float) -> None:
+        self.caller.limit(now)
 
     def _catalog_changed(self, before: Catalog, after: Catalog) -> None:
         placed: dict[tuple[str, str], set[NodeId]] = {}

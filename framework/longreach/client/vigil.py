@@ -37,6 +37,7 @@ class Vigil:
         questions: asks.
         clock: the time.
         on_lost: ends a lost call.
+        on_tick: told the time at each look, which comes at least once in the life of each call of 0.4 s.
     """
 
     def __init__(
@@ -45,20 +46,21 @@ class Vigil:
         questions: Questions,
         clock: Clock,
         on_lost: Callable[[Lost], None],
+        on_tick: Callable[[float], None],
     ) -> None:
         self.liveness = liveness
         self._questions = questions
         self._clock = clock
         self._on_lost = on_lost
+        self._on_tick = on_tick
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
-        self._soonest_s = liveness.soonest_s
         self._asked: list[tuple[float, str]] = []
         self._closed = False
 
     def wake(self, now: float) -> None:
         """A call was sent, or accepted, at `now`: see to it that the timer fires by the time it is due."""
-        if self._due > now + self._soonest_s and not self._closed:
+        if self._due > now + self.liveness.patience_s and not self._closed:
             self._arm()
 
     def wake_now(self) -> None:
@@ -86,6 +88,7 @@ class Vigil:
     def _tick(self) -> None:
         self._timer = None
         now = self._clock.monotonic()
+        self._on_tick(now)
         for action in self.liveness.tick(now):
             match action:
                 case AskAlive(probe, node, calls):
