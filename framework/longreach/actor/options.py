@@ -58,10 +58,7 @@ def kind_of(function: Callable[..., Any], stated: ToolOptions, *, is_method: boo
         DeclarationError: it cannot run there, or anywhere.
     """
     name = getattr(function, "__qualname__", repr(function))
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-        raise DeclarationError(f"{name}: a tool returns one result; collect what it yields, and return that")
-    called = getattr(function, "__call__", function)  # noqa: B004 - an object's `async def __call__`
-    is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(called)
+    is_async = inspect.iscoroutinefunction(function)
     if not stated.process:
         return "async" if is_async else "thread"
     if is_async:

@@ -1,0 +1,570 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.support.actors import Recorder, cell_for, eventually, make_call
+
+from longreach.actor.call import Cancelled, Completed, Crashed, NotStarted
+from longreach.actor.cell import ActorCell
+from longreach.actor.incarnation import StartFailed
+from longreach.actor.server import Actor, Server, tool
+from longreach.clock import FakeClock
+from longreach.errors import ToolError
+from longreach.policy.quarantine import Quarantine
+
+
+@asynccontextmanager
+async def running(cell: ActorCell) -> AsyncIterator[ActorCell]:
+    await cell.start()
+    try:
+        yield cell
+    finally:
+        await cell.stop(1.0)
+
+
+class Gate:
+    """A tool that waits, and a count of how many do."""
+
+    def __init__(self, server: Server, **options: int) -> None:
+        self.open = asyncio.Event()
+        self.inside = 0
+        self.most = 0
+
+        async def wait() -> str:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            try:
+                await self.open.wait()
+            finally:
+                self.inside -= 1
+            return "through"
+
+        server.add_tool(wait, **options)
+
+
+async def test_a_call_is_answered_with_what_the_handler_returns():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def double(x: int) -> int:
+        return 2 * x
+
+    async with running(cell_for(server, "double")) as cell:
+        assert cell.offer(make_call(seen, "a", "double", {"x": 4})) is None
+        ending = await seen.ending("a")
+    assert isinstance(ending, Completed)
+    assert bytes(ending.result.structured_content) == b'{"result":8}'
+
+
+async def test_wrong_arguments_are_a_tool_error_that_names_them():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def double(x: int) -> int:
+        raise AssertionError("must not run")
+
+    async with running(cell_for(server, "double")) as cell:
+        cell.offer(make_call(seen, "a", "double", {"x": "four"}))
+        assert "x" in await seen.text("a")
+        assert seen.endings["a"].result.is_error
+
+
+async def test_what_is_beyond_concurrency_waits_and_what_is_beyond_the_mailbox_is_refused():
+    server, seen = Server("s"), Recorder()
+    gate = Gate(server, concurrency=2, mailbox=1)
+    async with running(cell_for(server, "wait")) as cell:
+        answers = [cell.offer(make_call(seen, key, "wait")) for key in "abcd"]
+        assert answers == [None, None, None, "busy"]
+        assert (cell.running, cell.waiting) == (2, 1)
+        await eventually(lambda: gate.inside == 2)
+        gate.open.set()
+        await seen.until(lambda: len(seen.endings) == 3)
+        assert gate.most == 2
+        await eventually(lambda: cell.running == 0)
+
+
+@pytest.mark.parametrize("state", ["starting", "draining", "stopped"])
+async def test_an_actor_that_is_not_ready_refuses(state):
+    server, seen = Server("s"), Recorder()
+    Gate(server)
+    cell = cell_for(server, "wait")
+    if state != "starting":
+        await cell.start()
+        await (cell.drain(0.1) if state == "draining" else cell.stop(0.1))
+    assert cell.offer(make_call(seen, "a", "wait")) == ("draining" if state == "draining" else "not_here")
+    await cell.stop(0.1)
+
+
+async def test_a_cancel_stops_an_async_handler_and_frees_its_slot():
+    server, seen = Server("s"), Recorder()
+    gate = Gate(server, concurrency=1)
+    async with running(cell_for(server, "wait")) as cell:
+        cell.offer(make_call(seen, "a", "wait"))
+        await eventually(lambda: gate.inside == 1)
+        assert cell.cancel("a", "cancelled")
+        assert seen.endings["a"] == Cancelled("cancelled")
+        await eventually(lambda: (gate.inside, cell.running) == (0, 0))
+        assert not cell.cancel("a", "cancelled")
+
+
+async def test_a_cancel_before_the_first_step_frees_the_slot_too():
+    server, seen = Server("s"), Recorder()
+    gate = Gate(server, concurrency=1)
+    async with running(cell_for(server, "wait")) as cell:
+        cell.offer(make_call(seen, "a", "wait"))
+        assert cell.cancel("a", "cancelled")
+        gate.open.set()
+        cell.offer(make_call(seen, "b", "wait"))
+        assert await seen.text("b") == "through"
+        assert gate.most == 1
+
+
+@pytest.mark.parametrize(("why", "reason"), [("deadline", "expired"), ("cancelled", "not_here")])
+async def test_a_cancel_takes_a_waiting_call_out_of_the_mailbox(why, reason):
+    server, seen = Server("s"), Recorder()
+    Gate(server, concurrency=1)
+    async with running(cell_for(server, "wait")) as cell:
+        for key in "abc":
+            cell.offer(make_call(seen, key, "wait"))
+        assert cell.cancel("c", why)
+        assert seen.endings["c"] == NotStarted(reason)
+        assert cell.waiting == 1
+
+
+async def test_a_call_that_waited_beyond_its_deadline_never_runs():
+    server, seen, clock = Server("s"), Recorder(), FakeClock()
+    gate = Gate(server, concurrency=1)
+    async with running(cell_for(server, "wait", clock=clock)) as cell:
+        cell.offer(make_call(seen, "a", "wait", clock=clock))
+        cell.offer(make_call(seen, "b", "wait", timeout_s=1, clock=clock))
+        await eventually(lambda: gate.inside == 1)
+        clock.advance(2)
+        gate.open.set()
+        assert await seen.ending("b") == NotStarted("expired")
+        assert isinstance(seen.endings["a"], Completed)
+
+
+async def test_a_call_whose_deadline_passes_while_the_loop_is_held_up_never_runs():
+    server, seen, clock = Server("s"), Recorder(), FakeClock()
+    gate = Gate(server)
+    gate.open.set()
+    async with running(cell_for(server, "wait", clock=clock)) as cell:
+        cell.offer(make_call(seen, "a", "wait", timeout_s=1, clock=clock))
+        clock.advance(2)
+        assert await seen.ending("a") == NotStarted("expired")
+        assert gate.most == 0
+
+
+async def test_an_exception_of_a_function_is_a_tool_error_without_its_text(caplog):
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def fail() -> str:
+        raise ValueError("password=hunter2")
+
+    async with running(cell_for(server, "fail")) as cell:
+        cell.offer(make_call(seen, "a", "fail"))
+        text = await seen.text("a")
+        assert cell.state == "ready"
+    assert "hunter2" not in text
+    reference = text.split()[-1]
+    record = next(r for r in caplog.records if r.getMessage() == "handler.failed")
+    assert record.event_fields["reference"] == reference
+    assert "hunter2" in caplog.text
+
+
+async def test_a_tool_error_is_for_the_caller_to_read():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    def fail() -> str:
+        raise ToolError("no such document \udc80")
+
+    async with running(cell_for(server, "fail")) as cell:
+        cell.offer(make_call(seen, "a", "fail"))
+        assert await seen.text("a") == "no such document ?"
+        assert seen.endings["a"].result.is_error
+
+
+async def test_a_cancelled_error_that_a_handler_lets_out_is_a_tool_error():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def confused() -> str:
+        raise asyncio.CancelledError
+
+    async with running(cell_for(server, "confused")) as cell:
+        cell.offer(make_call(seen, "a", "confused"))
+        assert "failed" in await seen.text("a")
+        assert cell.state == "ready"
+
+
+async def test_a_handler_that_ignores_its_cancel_keeps_its_slot_until_it_ends():
+    server, seen = Server("s"), Recorder()
+    release = asyncio.Event()
+
+    @server.tool(concurrency=1, mailbox=0)
+    async def stubborn() -> str:
+        while not release.is_set():
+            try:
+                await release.wait()
+            except asyncio.CancelledError:
+                continue
+        return "done"
+
+    async with running(cell_for(server, "stubborn")) as cell:
+        cell.offer(make_call(seen, "a", "stubborn"))
+        await asyncio.sleep(0)
+        cell.cancel("a", "cancelled")
+        await asyncio.sleep(0)
+        assert seen.endings["a"] == Cancelled("cancelled")
+        assert cell.offer(make_call(seen, "b", "stubborn")) == "busy"
+        release.set()
+        await eventually(lambda: cell.running == 0)
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("threaded", [False, True])
+async def test_what_would_end_the_node_crashes_the_actor_alone(error, threaded):
+    server, seen = Server("s"), Recorder()
+
+    if threaded:
+
+        @server.tool(name="leave")
+        def leave() -> str:
+            raise error
+
+    else:
+
+        @server.tool(name="leave")
+        async def leave_async() -> str:
+            raise error
+
+    async with running(cell_for(server, "leave")) as cell:
+        moves = []
+        cell.on_state(lambda _, old, new: moves.append(new))
+        cell.offer(make_call(seen, "a", "leave"))
+        assert isinstance(await seen.ending("a"), Crashed)
+        await eventually(lambda: cell.state == "ready")
+        assert moves == ["crashed", "restarting", "starting", "ready"]
+
+
+class Counter(Actor):
+    lives = 0
+
+    def __init__(self) -> None:
+        type(self).lives += 1
+        self.count = 0
+
+    @tool
+    async def add(self, n: int = 1) -> int:
+        self.count += n
+        return self.count
+
+    @tool
+    async def crash(self) -> str:
+        await asyncio.sleep(0)
+        raise RuntimeError("bug")
+
+    @tool
+    async def complain(self) -> str:
+        raise ToolError("no")
+
+    @tool
+    def threaded(self) -> int:
+        return self.count
+
+
+async def test_a_class_of_actors_keeps_state_between_calls_and_serves_one_at_a_time():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Counter)
+    async with running(cell_for(server, "Counter")) as cell:
+        for key in "abc":
+            cell.offer(make_call(seen, key, "add"))
+        assert (cell.running, cell.waiting) == (1, 2)
+        cell.offer(make_call(seen, "t", "threaded"))
+        assert [await seen.text(key) for key in "abct"] == ["1", "2", "3", "3"]
+
+
+async def test_a_crash_ends_its_call_refuses_what_waits_and_brings_fresh_state():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Counter)
+    async with running(cell_for(server, "Counter")) as cell:
+        cell.offer(make_call(seen, "a", "add", {"n": 5}))
+        cell.offer(make_call(seen, "b", "crash"))
+        cell.offer(make_call(seen, "c", "add"))
+        assert isinstance(await seen.ending("b"), Crashed)
+        assert seen.endings["c"] == NotStarted("crashed")
+        assert cell.offer(make_call(seen, "d", "add")) == "crashed"
+        await eventually(lambda: cell.state == "ready")
+        cell.offer(make_call(seen, "e", "add"))
+        assert await seen.text("e") == "1"
+
+
+async def test_a_tool_error_of_a_method_is_no_crash():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Counter)
+    async with running(cell_for(server, "Counter")) as cell:
+        cell.offer(make_call(seen, "a", "complain"))
+        assert await seen.text("a") == "no"
+        assert cell.state == "ready"
+
+
+async def test_bystanders_of_a_crash_are_cut_off_not_blamed():
+    server, seen = Server("s"), Recorder()
+
+    @server.actor(concurrency=2)
+    class Pair(Actor):
+        @tool
+        async def linger(self) -> str:
+            await asyncio.Event().wait()
+            return ""
+
+        @tool
+        async def crash(self) -> str:
+            raise RuntimeError
+
+    async with running(cell_for(server, "Pair")) as cell:
+        cell.offer(make_call(seen, "a", "linger"))
+        cell.offer(make_call(seen, "b", "crash"))
+        assert isinstance(await seen.ending("b"), Crashed)
+        assert seen.endings["a"] == Cancelled("crash")
+
+
+async def test_a_row_of_crashes_leads_to_quarantine_and_out_of_it():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Counter)
+    waits: list[float] = []
+
+    async def sleep(delay_s: float) -> None:
+        waits.append(delay_s)
+        await asyncio.sleep(0)
+
+    quarantine = Quarantine(threshold=1, restart_s=0.01)
+    async with running(cell_for(server, "Counter", quarantine=quarantine, sleep=sleep)) as cell:
+        states = []
+        cell.on_state(lambda _, old, new: states.append(new))
+        for key in "ab":
+            cell.offer(make_call(seen, key, "crash"))
+            await seen.ending(key)
+            await eventually(lambda: cell.state == "ready")
+    assert [s for s in states if s in ("restarting", "quarantined")] == ["restarting", "quarantined"]
+    assert waits[0] == 0.01
+    assert waits[1] > 0.5
+
+
+async def test_a_crash_while_draining_refuses_what_waits_instead_of_running_it_on_broken_state():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Counter)
+    async with running(cell_for(server, "Counter")) as cell:
+        cell.offer(make_call(seen, "a", "crash"))
+        cell.offer(make_call(seen, "b", "add"))
+        await cell.drain(5)
+        assert isinstance(seen.endings["a"], Crashed)
+        assert seen.endings["b"] == NotStarted("crashed")
+
+
+async def test_hooks_run_around_the_calls_and_around_a_crash():
+    server, seen, told = Server("s"), Recorder(), []
+
+    @server.actor
+    class Told(Actor):
+        async def started(self) -> None:
+            told.append("started")
+
+        async def stopped(self) -> None:
+            told.append("stopped")
+            raise ValueError("a hook's bug")
+
+        @tool
+        async def crash(self) -> str:
+            raise RuntimeError
+
+    async with running(cell_for(server, "Told")) as cell:
+        cell.offer(make_call(seen, "a", "crash"))
+        await seen.ending("a")
+        await eventually(lambda: cell.state == "ready")
+    assert told == ["started", "stopped", "started", "stopped"]
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
+async def test_an_actor_that_cannot_start_says_so_and_is_stopped(error):
+    server = Server("s")
+
+    @server.actor
+    class Broken(Actor):
+        async def started(self) -> None:
+            raise error
+
+        @tool
+        async def nothing(self) -> str:
+            return ""
+
+    cell = cell_for(server, "Broken")
+    with pytest.raises((ValueError, StartFailed)):
+        await cell.start()
+    assert cell.state == "stopped"
+
+
+async def test_an_actor_that_cannot_come_back_after_a_crash_is_its_supervisors_to_restart():
+    server, seen, lives = Server("s"), Recorder(), []
+
+    @server.actor
+    class Once(Actor):
+        async def started(self) -> None:
+            lives.append(1)
+            if len(lives) > 1:
+                raise ValueError
+
+        @tool
+        async def crash(self) -> str:
+            raise RuntimeError
+
+    cell = cell_for(server, "Once")
+    await cell.start()
+    cell.offer(make_call(seen, "a", "crash"))
+    async with asyncio.timeout(5):
+        assert await cell.wait() == "start_failed"
+    assert cell.state == "stopped"
+
+
+async def test_a_drain_lets_running_and_waiting_calls_end():
+    server, seen = Server("s"), Recorder()
+    gate = Gate(server, concurrency=1)
+    async with running(cell_for(server, "wait")) as cell:
+        for key in "ab":
+            cell.offer(make_call(seen, key, "wait"))
+        asyncio.get_running_loop().call_soon(gate.open.set)
+        await cell.drain(5)
+        assert [await seen.text(key) for key in "ab"] == ["through", "through"]
+
+
+async def test_a_drains_time_limit_cuts_off_and_a_second_drain_can_shorten_it():
+    server, seen = Server("s"), Recorder()
+    Gate(server, concurrency=1)
+    async with running(cell_for(server, "wait")) as cell:
+        for key in "ab":
+            cell.offer(make_call(seen, key, "wait"))
+        patient = asyncio.gather(cell.drain(60))
+        await asyncio.sleep(0)
+        await cell.drain(0.01)
+        assert seen.endings == {"a": Cancelled("drain"), "b": NotStarted("draining")}
+        async with asyncio.timeout(5):
+            await patient
+
+
+async def test_stopping_ends_every_call_and_reports_a_shutdown():
+    server, seen = Server("s"), Recorder()
+    gate = Gate(server, concurrency=1)
+    cell = cell_for(server, "wait")
+    await cell.start()
+    for key in "ab":
+        cell.offer(make_call(seen, key, "wait"))
+    await eventually(lambda: gate.inside == 1)
+    await cell.stop(1)
+    assert seen.endings == {"a": Cancelled("drain"), "b": NotStarted("draining")}
+    assert gate.inside == 0
+    assert await cell.wait() == "shutdown"
+
+
+async def test_a_stop_in_quarantine_does_not_wait_for_its_end():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Counter)
+    cell = cell_for(server, "Counter", quarantine=Quarantine(threshold=0))
+    await cell.start()
+    cell.offer(make_call(seen, "a", "crash"))
+    await seen.ending("a")
+    assert cell.state == "quarantined"
+    async with asyncio.timeout(1):
+        await cell.stop(5)
+    assert cell.state == "stopped"
+
+
+async def test_an_abandoned_thread_keeps_its_slot_and_nothing_else():
+    server, seen = Server("s"), Recorder()
+    begun, go = threading.Event(), threading.Event()
+
+    @server.tool(concurrency=1, mailbox=5)
+    def block() -> str:
+        begun.set()
+        go.wait(10)
+        return "late"
+
+    cell = cell_for(server, "block")
+    await cell.start()
+    cell.offer(make_call(seen, "a", "block"))
+    await eventually(begun.is_set)
+    cell.cancel("a", "cancelled")
+    assert seen.endings["a"] == Cancelled("cancelled")
+    await asyncio.sleep(0)
+    cell.offer(make_call(seen, "b", "block"))
+    assert (cell.running, cell.waiting) == (1, 1)
+    go.set()
+    assert await seen.text("b") == "late"
+    go.clear()
+    begun.clear()
+    cell.offer(make_call(seen, "c", "block"))
+    await eventually(begun.is_set)
+    async with asyncio.timeout(2):  # the thread is not waited for
+        await cell.stop(1)
+    assert cell.running == 1
+    go.set()
+    await eventually(lambda: cell.running == 0)
+
+
+async def test_a_thread_that_is_cancelled_before_it_begins_frees_its_slot():
+    server, seen = Server("s"), Recorder()
+    ran = []
+
+    @server.tool(concurrency=1)
+    def note(x: int) -> str:
+        ran.append(x)
+        return "ok"
+
+    async with running(cell_for(server, "note")) as cell:
+        for round_ in range(20):
+            cell.offer(make_call(seen, f"a{round_}", "note", {"x": 1}))
+            cell.cancel(f"a{round_}", "cancelled")
+        cell.offer(make_call(seen, "b", "note", {"x": 2}))
+        assert await seen.text("b") == "ok"
+        assert ran == [2]
+
+
+async def test_a_listener_that_raises_does_not_keep_calls_from_ending():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Counter)
+    async with running(cell_for(server, "Counter")) as cell:
+
+        def broken(*_: object) -> None:
+            raise ValueError("listener")
+
+        cell.on_state(broken)
+        cell.offer(make_call(seen, "a", "crash"))
+        assert isinstance(await seen.ending("a"), Crashed)
+        await eventually(lambda: cell.state == "ready")
+
+
+async def test_a_sink_that_raises_does_not_cost_a_slot(caplog):
+    server = Server("s")
+
+    class Angry(Recorder):
+        def ended(self, call, ending):
+            super().ended(call, ending)
+            raise ValueError("sink")
+
+    seen = Angry()
+
+    @server.tool(concurrency=1)
+    async def quick() -> str:
+        return "ok"
+
+    async with running(cell_for(server, "quick")) as cell:
+        cell.offer(make_call(seen, "a", "quick"))
+        cell.offer(make_call(seen, "b", "quick"))
+        assert await seen.text("b") == "ok"
+        await eventually(lambda: cell.running == 0)
+    assert "task.failed" in caplog.text

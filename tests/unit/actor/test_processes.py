@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.support import process_tools
+from tests.support.actors import Recorder, cell_for, eventually, make_call
+
+from longreach.actor.call import Cancelled, Crashed
+from longreach.actor.cell import ActorCell
+from longreach.actor.server import Server
+from longreach.policy.quarantine import Quarantine
+
+
+@asynccontextmanager
+async def actor(function, **options) -> AsyncIterator[ActorCell]:
+    server = Server("s")
+    spec = server.add_tool(function, process=True)
+    cell = cell_for(server, spec.name, **options)
+    await cell.start()
+    try:
+        yield cell
+    finally:
+        await cell.stop(1)
+
+
+def read_pid(path: Path) -> int:
+    return int(path.read_text() or 0) if path.exists() else 0
+
+
+async def test_it_runs_in_another_process():
+    seen = Recorder()
+    async with actor(process_tools.whoami) as cell:
+        cell.offer(make_call(seen, "a", "whoami"))
+        assert int(await seen.text("a")) != os.getpid()
+
+
+async def test_a_cancel_kills_the_one_process(tmp_path):
+    seen, file = Recorder(), tmp_path / "pid"
+    async with actor(process_tools.hang) as cell:
+        cell.offer(make_call(seen, "a", "hang", {"path": str(file)}))
+        await eventually(lambda: read_pid(file) > 0)
+        cell.cancel("a", "cancelled")
+        assert seen.endings["a"] == Cancelled("cancelled")
+        await eventually(lambda: not psutil.pid_exists(read_pid(file)))
+        await eventually(lambda: cell.running == 0)
+
+
+async def test_a_process_that_dies_crashes_its_call_and_only_a_row_of_them_the_actor(tmp_path):
+    seen, file = Recorder(), tmp_path / "pid"
+    async with actor(process_tools.die, quarantine=Quarantine(threshold=1)) as cell:
+        cell.offer(make_call(seen, "a", "die"))
+        assert isinstance(await seen.ending("a"), Crashed)
+        assert cell.state == "ready"
+        cell.offer(make_call(seen, "b", "die"))
+        assert isinstance(await seen.ending("b"), Crashed)
+        assert cell.state == "quarantined"
+
+
+async def test_errors_come_over_as_what_they_are(caplog):
+    seen = Recorder()
+    async with actor(process_tools.refuse) as cell:
+        cell.offer(make_call(seen, "a", "refuse"))
+        assert await seen.text("a") == "not that one"
+    async with actor(process_tools.fail) as cell:
+        cell.offer(make_call(seen, "b", "fail"))
+        assert "secret" not in await seen.text("b")
+        assert cell.state == "ready"
+    assert "secret of the child" in caplog.text
+
+
+_PARENT = """
+import asyncio, sys
+from longreach.actor.processes import ProcessSlots
+from tests.support.process_tools import hang
+asyncio.run(ProcessSlots(1).run(hang, {"path": sys.argv[1]}))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+async def test_the_process_ends_when_its_node_is_killed(tmp_path):
+    file = tmp_path / "pid"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    node = subprocess.Popen([sys.executable, "-c", _PARENT, str(file)], env=environment)
+    try:
+        await eventually(lambda: read_pid(file) > 0)
+        child = psutil.Process(read_pid(file))
+        node.send_signal(signal.SIGKILL)
+        node.wait(10)
+        await eventually(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    finally:
+        node.kill()
+        node.wait(10)
