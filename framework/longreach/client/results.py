@@ -105,7 +105,7 @@ def decode_response(data: bytes) -> RawResult | jsonrpc.RpcError:
     if result is not msgspec.UNSET and response.error is msgspec.UNSET:
         if result.result_type != "complete":
             raise RemoteError(
-                f"the tool answered with resultType {result.result_type!r}, which this client cannot continue",
+                f"the tool answered with resultType {result.result_type!r}, which this client does not know",
                 reason="result_type",
             )
         return result

@@ -1,0 +1,95 @@
+"""The values of liveness: who is asked what, what is lost, and the times that decide it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from longreach.errors import Delivered
+from longreach.wire.frames import MAX_CALLS_PER_ASK
+
+Reason = Literal["gone", "node_died", "node_stuck", "not_here", "nobody_has_it"]
+"""Why a call is lost.
+
+`gone`: its node no longer has it. `node_died`, `node_stuck`: what became of its node. `not_here`: every
+instance says that it never had it and never will. `nobody_has_it`: nobody answers for it.
+"""
+
+
+class NodeId(NamedTuple):
+    """One run of one node."""
+
+    region: str
+    identity: str
+    instance: str
+
+    def __str__(self) -> str:
+        return f"{self.identity}.{self.instance}"
+
+
+class AskAlive(NamedTuple):
+    """Ask a node which of these calls it still has; no calls: whether it is there at all."""
+
+    probe: int
+    node: NodeId
+    calls: tuple[str, ...]
+
+
+class AskWhose(NamedTuple):
+    """Ask every instance of a server in a region which of these calls it has."""
+
+    probe: int
+    server: str
+    region: str
+    calls: tuple[str, ...]
+
+
+class Lost(NamedTuple):
+    """A call has ended without an answer.
+
+    With an empty `call` no call is meant, but the node itself: it died, whether it had calls or not.
+    """
+
+    call: str
+    delivered: Delivered
+    reason: Reason
+    node: NodeId | None
+
+
+Action = AskAlive | AskWhose | Lost
+
+
+class Config(msgspec.Struct, frozen=True):
+    """Times, in seconds.
+
+    Args:
+        accepted_after_s: when a node says that it has a call.
+        slack_s: what is allowed for machines that are busy.
+        ask_every_s: how often a node is asked about its calls.
+        twice_apart_s: how far apart two "no responders" mean death.
+        stuck_s: how long a silent node is waited for.
+        whose_every_s: how often all instances are asked about calls that nobody accepted.
+        fresh_every_s: how soon after that they are asked about calls that have joined those.
+        believe_no_s: how old a call may be for everybody's "I never had it" to be taken as proof. Nodes
+            remember ended calls in bounded memory, so that about an older one they may have forgotten.
+        stall_s: `tick` so long overdue means that we stood still ourselves, and heard nobody meanwhile.
+    """
+
+    accepted_after_s: float = 0.25
+    slack_s: float = 0.1
+    ask_every_s: float = 0.5
+    twice_apart_s: float = 0.3
+    stuck_s: float = 5.0
+    whose_every_s: float = 0.5
+    fresh_every_s: float = 0.1
+    believe_no_s: float = 2.0
+    stall_s: float = 1.0
+
+
+def batches(calls: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """The calls in messages of bounded length; one empty message where there are none."""
+    every = tuple(calls)
+    for start in range(0, max(len(every), 1), MAX_CALLS_PER_ASK):
+        yield every[start : start + MAX_CALLS_PER_ASK]
