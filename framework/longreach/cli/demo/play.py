@@ -24,9 +24,13 @@ _KILLED, _DRAINED, _JOINING = "eu-2", "us-1", ("us-2", "us")
 _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 30.0
 _WATCH_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.05
 _ENOUGH_ON_IT = 8
 """So many calls have to be on a node before it is killed; otherwise the kill would show nothing."""
 _AIM_TIMEOUT_S = 5.0
+_ENOUGH_ANSWERED = 20
+"""So many calls the new node has to answer before the play may end."""
+_SHARE_TIMEOUT_S = 10.0
 
 
 class Ending(NamedTuple):
@@ -146,6 +150,15 @@ class Play:
         await self._serving(identity)
         self._board.say(f"{identity} has joined: calls of region {region} come home", "good")
         self._board.now_playing = f"{identity} takes its share"
+        row = self._board.nodes[identity]
+        give_up_at_s = self._board.now_s + _SHARE_TIMEOUT_S
+        while (  # noqa: ASYNC110 - the books tell nobody when they change
+            self._answered_by(row) < _ENOUGH_ANSWERED and self._board.now_s < give_up_at_s
+        ):
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _answered_by(self, row: NodeRow) -> int:
+        return self._board.tally.per_node[row.region, row.name]
 
     def _add(self, identity: str, region: str) -> None:
         process = self._stage.start(identity, region, SERVERS)
@@ -158,7 +171,7 @@ class Play:
         while not row.name:
             if process.exit_code is not None or self._board.now_s > give_up_at_s:
                 raise LongreachError(f"node {identity} does not start: {process.last_words}")
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(_LOOK_EVERY_S)
             for info in await self._mesh.nodes():
                 if info.identity == identity and len(info.servers) == len(SERVERS):
                     row.name, row.state = info.name, "serving"
@@ -197,6 +210,6 @@ class Play:
             (tally.wrong, f"{len(tally.wrong)} results are wrong, such as: {tally.wrong[:1]}"),
             (tally.strayed, f"{tally.strayed} calls bound to a region ran outside it"),
             (self._stage.nodes[_DRAINED].exit_code != 0, f"{_DRAINED} did not drain cleanly"),
-            (not tally.per_node[joined.region, joined.name], f"{joined.identity} got no calls"),
+            (not self._answered_by(joined), f"{joined.identity} got no calls"),
         ]
         return [text for found, text in checks if found]
