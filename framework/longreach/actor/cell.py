@@ -189,7 +189,7 @@ class ActorCell:
         self._idle.clear()
         entry = Running(call)
         self._running[call.key] = entry
-        entry.task = self._tasks.spawn(self._run(entry))
+        entry.task = self._tasks.spawn_lean(self._run(entry))
 
     async def _run(self, entry: Running) -> None:
         """Run one call; its slot is free when this ends, or when its abandoned thread has."""
@@ -206,8 +206,12 @@ class ActorCell:
             ending = self._crash(entry, error)
         try:
             self._finish(entry, ending)
+        except Exception as error:  # noqa: BLE001 - a sink's mistake must not cost the slot, nor go unseen
+            report(error, "ending.failed", actor=self.name, tool=entry.call.tool)
         finally:
             self._release(entry)
+            if entry.task is not None:
+                self._tasks.done(entry.task)
 
     def _cancelled(self, entry: Running, error: asyncio.CancelledError) -> Ending:
         """A cancel that was not ours: the loop's that ends, or one that the handler let out."""

@@ -53,8 +53,8 @@ async def test_a_cancel_kills_the_one_process(tmp_path):
         await eventually(lambda: cell.running == 0)
 
 
-async def test_a_process_that_dies_crashes_its_call_and_only_a_row_of_them_the_actor(tmp_path):
-    seen, file = Recorder(), tmp_path / "pid"
+async def test_a_process_that_dies_crashes_its_call_and_only_a_row_of_them_the_actor():
+    seen = Recorder()
     async with actor(process_tools.die, quarantine=Quarantine(threshold=1)) as cell:
         cell.offer(make_call(seen, "a", "die"))
         assert isinstance(await seen.ending("a"), Crashed)
@@ -88,7 +88,7 @@ asyncio.run(ProcessSlots(1).run(hang, {"path": sys.argv[1]}))
 async def test_the_process_ends_when_its_node_is_killed(tmp_path):
     file = tmp_path / "pid"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    node = subprocess.Popen([sys.executable, "-c", _PARENT, str(file)], env=environment)
+    node = subprocess.Popen([sys.executable, "-c", _PARENT, str(file)], env=environment)  # noqa: ASYNC220 - it is short
     try:
         await eventually(lambda: read_pid(file) > 0)
         child = psutil.Process(read_pid(file))

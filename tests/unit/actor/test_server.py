@@ -157,7 +157,7 @@ def test_marked_methods_of_a_class_are_tools_of_the_server():
     assert sorted(server.tools) == ["get", "list"]
     assert server.tools["get"].schema.input_schema["properties"].keys() == {"key"}
     assert server.actors["Store"].concurrency == 2
-    with pytest.raises(ConfigError, match="belongs to an actor|cannot be|can be removed"):
+    with pytest.raises(ConfigError, match="can be removed"):
         server.remove_tool("get")
     with pytest.raises(DeclarationError, match="Store already"):
         server.add_actor(Store)

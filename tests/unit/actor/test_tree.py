@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tests.support.actors import Recorder, eventually, make_call
+
+from longreach.actor.call import Cancelled, Completed
+from longreach.actor.cell import ActorCell
+from longreach.actor.context import Context
+from longreach.actor.server import Actor, Server, tool
+from longreach.actor.tree import ServerTree
+from longreach.clock import SYSTEM_CLOCK
+
+
+def tree_of(server: Server) -> ServerTree:
+    return ServerTree(server, clock=SYSTEM_CLOCK, region="eu", node="node.one")
+
+
+def cell(tree: ServerTree, name: str) -> ActorCell:
+    return next(cell for cell in tree.cells if cell.name == name)
+
+
+async def quick() -> str:
+    return "ok"
+
+
+async def other() -> str:
+    return "other"
+
+
+async def test_the_lifespan_is_entered_first_left_last_and_reachable():
+    order = []
+
+    @asynccontextmanager
+    async def lifespan(server: Server) -> AsyncIterator[str]:
+        entered = asyncio.current_task()
+        order.append("in")
+        yield f"pool of {server.name}"
+        assert asyncio.current_task() is entered
+        order.append("out")
+
+    server, seen = Server("s", lifespan=lifespan), Recorder()
+
+    @server.actor
+    class Hooked(Actor):
+        async def started(self) -> None:
+            order.append("started")
+
+        async def stopped(self) -> None:
+            order.append("stopped")
+
+        @tool
+        async def state(self, ctx: Context) -> str:
+            assert ctx.state is ctx.lifespan
+            return ctx.lifespan
+
+    tree = tree_of(server)
+    await tree.start()
+    cell(tree, "Hooked").offer(make_call(seen, "a", "state"))
+    assert await seen.text("a") == "pool of s"
+    await tree.stop()
+    assert order == ["in", "started", "stopped", "out"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no database"), SystemExit(3)])
+async def test_a_lifespan_that_cannot_be_entered_gives_the_server_up_with_the_reason(error):
+    tries, reasons = [], []
+
+    @asynccontextmanager
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        tries.append(1)
+        raise error
+        yield
+
+    server = Server("s", lifespan=lifespan, intensity=2)
+    server.add_tool(quick)
+    tree = tree_of(server)
+    tree.on_failed(reasons.append)
+    await tree.start()
+    assert len(tries) == 3
+    assert len(reasons) == 1
+    assert str(error) in reasons[0]
+    assert tree.cells == ()
+    await tree.stop()
+
+
+async def test_an_actor_that_starts_at_the_second_try_is_up():
+    tries = []
+    server = Server("s")
+
+    @server.actor
+    class Shy(Actor):
+        async def started(self) -> None:
+            tries.append(1)
+            if len(tries) < 2:
+                raise OSError
+
+        @tool
+        async def hello(self) -> str:
+            return "hello"
+
+    tree, states = tree_of(server), []
+    tree.on_state(lambda cell, old, new: states.append(new))
+    await tree.start()
+    assert states == ["stopped", "ready"]
+    assert [cell.state for cell in tree.cells] == ["ready"]
+    await tree.stop()
+
+
+async def test_crashes_by_calls_never_give_the_server_up():
+    server, seen, reasons = Server("s", intensity=0), Recorder(), []
+
+    @server.tool
+    async def leave() -> str:
+        raise SystemExit
+
+    tree = tree_of(server)
+    tree.on_failed(reasons.append)
+    await tree.start()
+    for key in "abcd":
+        cell(tree, "leave").offer(make_call(seen, key, "leave"))
+        await seen.ending(key)
+        if key < "d":
+            await eventually(lambda: cell(tree, "leave").state == "ready")
+    await eventually(lambda: cell(tree, "leave").state == "quarantined")
+    assert reasons == []
+    await tree.stop()
+
+
+async def test_tools_come_and_go_at_run_time_and_running_calls_of_a_removed_one_end():
+    server, seen, go = Server("s"), Recorder(), asyncio.Event()
+
+    @server.tool
+    async def wait() -> str:
+        await go.wait()
+        return "through"
+
+    tree = tree_of(server)
+    await tree.start()
+    old = cell(tree, "wait")
+    old.offer(make_call(seen, "a", "wait"))
+    server.remove_tool("wait")
+    server.add_tool(quick)
+    server.add_tool(other, name="wait")
+    await eventually(lambda: sorted(c.name for c in tree.cells if c.state == "ready") == ["quick", "wait"])
+    assert old.state == "draining"
+    new = cell(tree, "wait")
+    assert new is not old
+    new.offer(make_call(seen, "b", "wait"))
+    assert await seen.text("b") == "other"
+    go.set()
+    assert await seen.text("a") == "through"
+    await eventually(lambda: old.state == "stopped")
+    await tree.stop()
+
+
+async def test_a_drain_reaches_removed_tools_too():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def wait() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    tree = tree_of(server)
+    await tree.start()
+    old = cell(tree, "wait")
+    old.offer(make_call(seen, "a", "wait"))
+    server.remove_tool("wait")
+    await eventually(lambda: old.state == "draining")
+    await tree.drain(0.01)
+    assert seen.endings["a"] == Cancelled("drain")
+    await tree.stop()
+
+
+async def test_stopping_ends_calls_even_without_a_drain():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def wait() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    server.add_tool(quick)
+    tree = tree_of(server)
+    await tree.start()
+    cell(tree, "wait").offer(make_call(seen, "a", "wait"))
+    cell(tree, "quick").offer(make_call(seen, "b", "quick"))
+    assert isinstance(await seen.ending("b"), Completed)
+    await tree.stop()
+    assert seen.endings["a"] == Cancelled("drain")
+    assert [cell.state for cell in tree.cells] == ["stopped", "stopped"]
