@@ -48,6 +48,22 @@ class TaskSet:
         task.add_done_callback(self._finished)
         return task
 
+    def spawn_lean(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """`spawn` for the hot path: `coro` lets no exception out, and calls `done` as its last step.
+
+        A task's done-callback costs as much as the task; this does without.
+        """
+        if self._closed:
+            coro.close()
+            raise RuntimeError(f"{self.name} is closed and starts no more tasks")
+        task = asyncio.get_running_loop().create_task(coro)
+        self._tasks.add(task)
+        return task
+
+    def done(self, task: asyncio.Task[Any]) -> None:
+        """A task from `spawn_lean` is about to end."""
+        self._tasks.discard(task)
+
     def start(self, coro: Coroutine[Any, Any, Any], name: str | None = None) -> None:
         """`spawn`, where nobody wants the task itself: this set waits for it."""
         _ = self.spawn(coro, name)

@@ -264,10 +264,11 @@ class ActorCell:
         if entry.ended:
             return
         self._finish(entry, ending)
-        if entry.task is not None:
-            _ = entry.task.cancel()
+        assert entry.task is not None
+        _ = entry.task.cancel()
         if not entry.begun:  # a task that is cancelled before its first step never makes one
             self._release(entry)
+            self._tasks.done(entry.task)
 
     def _abort_running(self, ending: Ending, but: Running | None = None) -> None:
         for entry in tuple(self._running.values()):

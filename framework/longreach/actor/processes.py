@@ -14,9 +14,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
-import anyio
-import anyio.to_process
-
 from longreach.errors import ToolError
 
 _PARENT_POLL_S = 0.5
@@ -38,6 +35,8 @@ class ProcessSlots:
     """Processes for one actor: `concurrency` at once."""
 
     def __init__(self, concurrency: int) -> None:
+        import anyio  # here, and not above: it takes as long as all the rest, and few servers need it
+
         self._limiter = anyio.CapacityLimiter(concurrency)
 
     async def run(self, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
@@ -48,6 +47,8 @@ class ProcessSlots:
             HandlerFailed: it raised something else.
             ProcessDied: its process died.
         """
+        import anyio.to_process
+
         try:
             how, what = await anyio.to_process.run_sync(
                 run_in_child,

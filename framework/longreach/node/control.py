@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.wire import frames
 
@@ -94,6 +95,8 @@ class Control:
                 self._verbs[verb](route, data)
             except msgspec.DecodeError as error:  # the asker's mistake, and only it is hurt
                 event(_log, "question.malformed", logging.WARNING, subject=subject, reason=str(error))
+            except LongreachError as error:  # an answer that no message holds, as the asker has it
+                event(_log, "question.unanswered", logging.WARNING, subject=subject, reason=str(error))
 
         return take
 

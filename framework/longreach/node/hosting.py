@@ -71,12 +71,19 @@ class Hosted:
             link, tasks, namespace=namespace, region=region, server=server.name, version=server.version
         )
         self._result_meta = _result_meta(server, *place)
-        self._methods = ServerMethods(server, intake.replies, self._result_meta, lambda: link.max_payload)
+        self._methods = ServerMethods(
+            server,
+            intake.replies,
+            self._result_meta,
+            lambda: link.max_payload,
+            lambda scope: intake.book.heard(scope, clock.monotonic()),
+        )
         name = encode_token(server.name)
-        self._direct = f"{ROOT}.{namespace}.{region}.req.{name}.{instance_target(instance)}.>"
+        self._direct = f"{ROOT}.{namespace}.{region}.req.{name}.{instance_target(instance)}.*.*.*.*"
         self._doors: dict[str, Sink] = {}
+        self._owners: dict[str, ActorCell] = {}
         self._direct_subscription: Subscription | None = None
-        server.on_change(self._tools_changed)
+        self._stop_listening: Callable[[], None] | None = server.on_change(self._tools_changed)
 
     async def start(self) -> None:
         """Start the actors; each joins the group when it is ready."""
@@ -86,6 +93,8 @@ class Hosted:
             self._direct, self._direct_request, encode_token(self.server.name)
         )
         await self.tree.start()
+        if self._stop_listening is None:  # it was stopped meanwhile
+            return
         for method in self._methods.names:
             address = f"{method_token(method)}.{NONE}"
             self.membership.join(method_token(method), NONE, self._doors[address])
@@ -99,7 +108,10 @@ class Hosted:
         await self.tree.drain(timeout_s)
 
     async def stop(self) -> None:
-        """Stop the actors, and be gone."""
+        """Stop the actors, and be gone; once more does nothing."""
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
         await self.tree.stop()
         if self._direct_subscription is not None:
             self._link.unsubscribe(self._direct_subscription)
@@ -113,9 +125,14 @@ class Hosted:
                 spec = cell.tools[tool]
                 door = Door(self._intake, spec, cell, self._result_meta)
                 self._doors[address] = door
+                self._owners[address] = cell
                 self.membership.join(_CALL, encode_token(tool), door)
         else:
-            self.membership.leave(address for _, address in addresses)
+            # A tool may have been replaced while the old one still has calls: it leaves with its own only.
+            mine = [address for _, address in addresses if self._owners.get(address) is cell]
+            for address in mine:
+                del self._owners[address]
+            self.membership.leave(mine)
 
     def _direct_request(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
         address = subject.split(".", 9)[9]
@@ -129,6 +146,7 @@ class Hosted:
         }  # fmt: skip
         for address in gone:
             del self._doors[address]
+            self._owners.pop(address, None)
         self.membership.leave(gone)
         self._on_tools(server)
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, Failed, NotStarted
-from longreach.errors import TooLarge
 from longreach.observe import event
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
@@ -79,7 +78,7 @@ class Intake:
 
     def refuse(self, route: ReplyRoute, data: bytes) -> None:
         """Answer a request that never became a call."""
-        self._send(route, None, data)
+        self.replies.refuse(route, data)
 
     def take(self, call: RoutedCall, cell: ActorCell, *, keep_running: bool) -> None:
         """Write a call into the book and offer it to its actor."""
@@ -120,12 +119,12 @@ class Intake:
             call.timer.cancel()
         try:
             data = self._encode(call, ending)
-        except (TypeError, ValueError, RecursionError) as error:
+        except Exception as error:  # noqa: BLE001 - it is the handler's: the call must end all the same
             event(_log, "result.unencodable", logging.ERROR, tool=call.tool, reason=str(error))
             text = f"{call.tool} ran, but its result cannot be written as JSON"
             data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "bad_result"})
         self.book.ended(call.key, self.clock.monotonic())
-        self._send(call.route, call.id, data)
+        self.replies.respond(call.route, call.id, data)
 
     def _encode(self, call: RoutedCall, ending: Ending) -> bytes:
         match ending:
@@ -159,17 +158,6 @@ class Intake:
             "the call's deadline passed while it ran" if why == _TIMED_OUT else f"the call was ended: {why}"
         )
         return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": why})
-
-    def _send(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, data: bytes) -> None:
-        try:
-            self.replies.send(route, data)
-        except TooLarge as error:
-            event(_log, "result.too_large", logging.WARNING, bytes=len(data), call=route.call)
-            text = f"the tool ran, but its result cannot be sent: {error}"
-            small = jsonrpc.encode_error(
-                request_id, codes.INTERNAL_ERROR, text, {"reason": "result_too_large"}
-            )
-            self.replies.send(route, small)
 
 
 class Door:

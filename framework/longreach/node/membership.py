@@ -45,6 +45,7 @@ class Membership:
         self._base = f"{ROOT}.{namespace}.{region}.req.{self._queue}"
         self._targets = (ANY, version_target(version))
         self._joined: dict[str, list[Subscription]] = {}
+        self._left = False
 
     @property
     def joined(self) -> frozenset[str]:
@@ -52,9 +53,9 @@ class Membership:
         return frozenset(self._joined)
 
     def join(self, method: str, name: str, sink: Sink) -> None:
-        """Take requests for `method` and `name` (tokens) from the group."""
+        """Take requests for `method` and `name` (tokens) from the group; after `leave_all` no more."""
         address = f"{method}.{name}"
-        if address in self._joined:
+        if self._left or address in self._joined:
             return
         self._joined[address] = [
             self._link.subscribe(f"{self._base}.{target}.*.*.{address}", sink, self._queue)
@@ -69,7 +70,8 @@ class Membership:
                 self._tasks.start(self._forget(subscription), name=f"leave {address}")
 
     async def leave_all(self) -> None:
-        """Leave with every name, and return when nothing more can arrive."""
+        """Leave with every name, for good, and return when nothing more can arrive."""
+        self._left = True
         subscriptions = [sub for subs in self._joined.values() for sub in subs]
         self._joined.clear()
         for subscription in subscriptions:

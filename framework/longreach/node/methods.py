@@ -47,15 +47,22 @@ class ServerMethods:
         replies: builds reply subjects and sends.
         result_meta: the `_meta` of results, encoded.
         max_payload: asks the link for the broker's limit, in bytes.
+        heard: told the scope of each request: a sign of life of its connection.
     """
 
     def __init__(
-        self, server: Server, replies: Replies, result_meta: msgspec.Raw, max_payload: Callable[[], int]
+        self,
+        server: Server,
+        replies: Replies,
+        result_meta: msgspec.Raw,
+        max_payload: Callable[[], int],
+        heard: Callable[[str], None],
     ) -> None:
         self._server = server
         self._replies = replies
         self._result_meta = result_meta
         self._max_payload = max_payload
+        self._heard = heard
         self._methods: dict[str, Callable[[_ListParams], msgspec.Struct]] = {
             "server/discover": self._discover,
             "tools/list": self._list_tools,
@@ -75,7 +82,13 @@ class ServerMethods:
             if route is None:
                 event(_log, "request.unanswerable", logging.WARNING, subject=subject)
                 return
-            self._replies.send(route, self._answer(method, data))
+            self._heard(route.scope)
+            try:
+                request = jsonrpc.decode_request(data)
+            except jsonrpc.Malformed as error:
+                self._replies.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+                return
+            self._replies.respond(route, request.id, self._answer(method, request))
 
         return take
 
@@ -88,19 +101,15 @@ class ServerMethods:
         try:
             request = jsonrpc.decode_request(data)
         except jsonrpc.Malformed as error:
-            self._replies.send(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+            self._replies.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
             return
         code = codes.INVALID_PARAMS if request.method == "tools/call" else codes.METHOD_NOT_FOUND
         text = (
             f"{self._server.name} has nothing of that name on this node; `longreach ls` shows what there is"
         )
-        self._replies.send(route, jsonrpc.encode_error(request.id, code, text, None))
+        self._replies.refuse(route, jsonrpc.encode_error(request.id, code, text, None))
 
-    def _answer(self, method: str, data: bytes) -> bytes:
-        try:
-            request = jsonrpc.decode_request(data)
-        except jsonrpc.Malformed as error:
-            return jsonrpc.encode_error(error.id, error.code, str(error), None)
+    def _answer(self, method: str, request: jsonrpc.Request) -> bytes:
         if request.method != method:
             text = f"the subject says {method}, the body {request.method}"
             return jsonrpc.encode_error(request.id, codes.MISMATCH, text, None)
@@ -110,7 +119,7 @@ class ServerMethods:
             if problem is not None:
                 return jsonrpc.encode_error(request.id, problem.code, problem.message, problem.data)
             return jsonrpc.encode_result(request.id, self._methods[method](params))
-        except (msgspec.DecodeError, ValueError) as error:
+        except ValueError as error:  # of msgspec, and of UTF-8
             return jsonrpc.encode_error(request.id, codes.INVALID_PARAMS, str(error), None)
 
     def _discover(self, _: _ListParams) -> DiscoverResult:

@@ -71,6 +71,7 @@ class Node:
         self.instance = new_instance()
         self.state: str = "starting"
         self.failed: str | None = None
+        self._begun = False
         self._given_link = link
         self._clock = clock
         self._started_at = clock.monotonic()
@@ -132,11 +133,15 @@ class Node:
         """Connect, start every server's actors, join their groups, announce.
 
         Waits for a broker that is not up yet. When a server cannot start, `failed` says why and the
-        node drains.
+        node drains. A node that is drained while it starts does not come to serve.
 
         Raises:
             CredentialsRejected: the broker does not accept the credentials.
+            ConfigError: it was started, or stopped, before; a node has one life.
         """
+        if self._begun or self._draining is not None or self.state != "starting":
+            raise ConfigError("a node is started once; make a new one")
+        self._begun = True
         if self._given_link is not None:
             self._link = self._given_link
         else:
@@ -144,9 +149,11 @@ class Node:
         self._assemble(self._link)
         for hosted in self._hosted:
             await hosted.start()
-            if self.failed is not None:
+            if self._draining is not None:
                 return
         await self._fence()
+        if self._draining is not None:
+            return
         for server in self.servers:
             self._announcer.offer(server)
         self._tasks.start(self._announcer.beat(), name="heartbeat")
@@ -201,6 +208,9 @@ class Node:
         if self.failed is not None:
             await self.drain(self.failed)
             raise LongreachError(f"the node could not start: {self.failed}")
+        if self._draining is not None:
+            await self.drain()
+            raise LongreachError("the node was drained before it had started")
         return self
 
     async def __aexit__(
@@ -299,18 +309,23 @@ class Node:
     async def _close(self) -> None:
         if self.state != "stopped":
             self.state = "stopped"
+            # After a drain they are stopped already; where a start failed, or was cancelled, they are not.
+            await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
             if self._hosted:
                 self._slow.close()
+                self._replies.close()
             if self._broker is not None:
                 await self._broker.close(self._link)
-            if self._link is not None:
-                await self._link.close()
+            link = self._link or self._given_link
+            if link is not None:
+                await link.close()
             event(_log, "node.stopped", node=self.name, failed=self.failed)
         self._ended.set()
         await self._tasks.close()
 
     async def _fence(self) -> None:
-        assert self._link is not None
+        if self._link is None:
+            return
         try:
             await self._link.fence(_FENCE_TIMEOUT_S)
         except LongreachError as error:

@@ -7,6 +7,7 @@ broker's permissions vouch for, and the last two tokens of the reply (docs/bindi
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from typing import NamedTuple
@@ -14,13 +15,17 @@ from typing import NamedTuple
 from longreach.clock import Clock
 from longreach.errors import LongreachError, TooLarge
 from longreach.observe import event
-from longreach.transport.link import Headers, Link
-from longreach.wire.callid import parse_call, reply_tail
+from longreach.transport.link import MAX_SUBJECT_BYTES, Headers, Link
+from longreach.wire import codes, jsonrpc
+from longreach.wire.callid import parse_reply
 from longreach.wire.subjects import ROOT
 
 _log = logging.getLogger("longreach.node.replies")
 
 BARE_INBOX = "_INBOX."
+_AGAIN_S = 0.05
+"""How soon a result is tried again that a busy link refused: it stays up, and nothing tells of its room."""
+_NO_SUBJECT = frozenset("*> ")
 
 
 class ReplyRoute(NamedTuple):
@@ -76,6 +81,7 @@ class Replies:
         self._max_held_bytes = max_held_bytes
         self._held: deque[_Held] = deque()
         self._held_bytes = 0
+        self._again: asyncio.TimerHandle | None = None
 
     @property
     def held(self) -> int:
@@ -84,19 +90,19 @@ class Replies:
 
     def route(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
         """Where to answer a request of `via`.`caller` that named `reply`; None: nowhere."""
-        tail = reply_tail(reply)
+        tail = parse_reply(reply)
         if tail is None:
             return self._bare(reply, via, caller)
-        connection, call = tail
-        token = parse_call(call)
-        if token is None:
-            return None
-        scope = f"{via}.{caller}.{connection}"
-        key = f"{scope}.{call}"
-        return ReplyRoute(self._prefix + key, key, scope, call, token.deadline_ms, token.frames)
+        scope = f"{via}.{caller}.{tail.connection}"
+        key = f"{scope}.{tail.call}"
+        return ReplyRoute(self._prefix + key, key, scope, tail.call, tail.deadline_ms, tail.frames)
 
     def _bare(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
-        if not (self._bare_inboxes and reply.startswith(BARE_INBOX)) or "*" in reply or ">" in reply:
+        if not (self._bare_inboxes and reply.startswith(BARE_INBOX)):
+            return None
+        if not (reply.isascii() and reply.isprintable()) or not _NO_SUBJECT.isdisjoint(reply):
+            return None
+        if len(reply) > MAX_SUBJECT_BYTES:
             return None
         scope = f"{via}.{caller}.{BARE_INBOX}"
         return ReplyRoute(reply, scope + reply, scope, reply, 0, frames=False)
@@ -107,6 +113,27 @@ class Replies:
             self._link.send(route.subject, data, headers=headers)
         except LongreachError as error:
             event(_log, "frame.dropped", logging.DEBUG, reason=str(error))
+
+    def respond(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, data: bytes) -> None:
+        """Send the response of a request that was carried out, or an error in place of what is too large.
+
+        Like `refuse` it raises nothing: that would hit whoever ends the call, and the calls that end next.
+        """
+        try:
+            self.send(route, data)
+        except TooLarge as error:
+            event(_log, "result.too_large", logging.WARNING, bytes=len(data), call=route.call)
+            text = f"it ran, but its result cannot be sent: {error}"
+            reason = {"reason": "result_too_large"}
+            small = jsonrpc.encode_error(request_id, codes.INTERNAL_ERROR, text, reason)
+            self.refuse(route, small)
+
+    def refuse(self, route: ReplyRoute, data: bytes) -> None:
+        """Send a response that is small but for the asker's own id; one that it bloats is dropped."""
+        try:
+            self.send(route, data)
+        except TooLarge:
+            event(_log, "result.dropped", logging.WARNING, why="larger than the broker carries")
 
     def send(self, route: ReplyRoute, data: bytes) -> None:
         """Send the one response of a request, or hold it until the link is back or its deadline.
@@ -128,9 +155,22 @@ class Replies:
             dropped = self._held.popleft()
             self._held_bytes -= len(dropped.data)
             event(_log, "result.dropped", logging.WARNING, why="too many results wait for the broker")
+        if self._link.is_up and self._again is None:
+            self._again = asyncio.get_running_loop().call_later(_AGAIN_S, self.release)
+
+    def close(self) -> None:
+        """Nothing more is sent."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
+        self._held.clear()
+        self._held_bytes = 0
 
     def release(self) -> None:
         """The link is back: send what is held and still wanted."""
+        if self._again is not None:
+            self._again.cancel()
+            self._again = None
         waiting, self._held, self._held_bytes = self._held, deque(), 0
         now_ms = self._clock.wall_ms()
         for held in waiting:

@@ -77,7 +77,12 @@ class SlowCalls:
         intake = self._intake
         if intake is None or self._closed:
             return
-        now = self._clock.monotonic()
+        try:
+            self._look(intake, self._clock.monotonic())
+        finally:  # whatever one call does, the others are watched
+            self._arm()
+
+    def _look(self, intake: Intake, now: float) -> None:
         for key in self._book.due_accepted(now):
             taken = intake.calls.get(key)
             if taken is not None:
@@ -89,4 +94,3 @@ class SlowCalls:
             if taken is not None:
                 event(_log, "caller.silent", logging.WARNING, call=taken[0].route.call, tool=taken[0].tool)
                 taken[1].cancel(key, "caller_silent")
-        self._arm()

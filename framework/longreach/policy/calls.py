@@ -6,7 +6,7 @@ the first three. All memories are bounded: the oldest entry goes first.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Literal
 
@@ -18,41 +18,46 @@ Verdict = Literal["new", "duplicate", "tombstoned"]
 
 
 class _Entry:
-    __slots__ = ("accepted", "arrived", "frames", "keep_running", "scope")
+    __slots__ = ("accepted", "keep_running", "scope")
 
-    def __init__(self, scope: str, arrived: float, *, frames: bool, keep_running: bool) -> None:
+    def __init__(self, scope: str, keep_running: bool) -> None:
         self.scope = scope
-        self.arrived = arrived
-        self.frames = frames
         self.keep_running = keep_running
         self.accepted = False
 
 
 class _Memory:
-    """Keys and when they were put in, bounded in number and age."""
+    """Keys, in two generations: the older one is dropped whole when the younger one is full or of age.
+
+    A key is kept for `keep_s` at least and twice that at most, unless more than `limit` come meanwhile. This
+    costs one set entry a key, where exact ages would cost an ordered dictionary's work on every call.
+    """
 
     def __init__(self, limit: int, keep_s: float) -> None:
         self._limit = limit
         self._keep_s = keep_s
-        self._at: OrderedDict[str, float] = OrderedDict()
+        self._young: set[str] = set()
+        self._old: set[str] = set()
+        self._turn_at = float("-inf")
 
     def __len__(self) -> int:
-        return len(self._at)
+        return len(self._young) + len(self._old)
 
     def add(self, key: str, now: float) -> None:
-        at = self._at
-        at[key] = now
-        at.move_to_end(key)
-        oldest = next(iter(at))
-        while len(at) > self._limit or at[oldest] < now - self._keep_s:
-            del at[oldest]
-            if not at:
-                return
-            oldest = next(iter(at))
+        if now >= self._turn_at or len(self._young) >= self._limit:
+            self._turn(now)
+        self._young.add(key)
 
     def holds(self, key: str, now: float) -> bool:
-        at = self._at.get(key)
-        return at is not None and at >= now - self._keep_s
+        if now >= self._turn_at:
+            self._turn(now)
+        return key in self._young or key in self._old
+
+    def _turn(self, now: float) -> None:
+        is_stale = now >= self._turn_at + self._keep_s  # nothing was added for so long that both are of age
+        self._old = set() if is_stale else self._young
+        self._young = set()
+        self._turn_at = now + self._keep_s
 
 
 class CallBook:
@@ -61,7 +66,7 @@ class CallBook:
     Args:
         caller_silence_s: a connection not heard of for so long after `accepted` has fallen silent.
         remember_s: how long ended calls and tombstones are remembered.
-        max_remembered: how many of each, at the most.
+        max_remembered: how many of each, at the least that many of the newest, at the most twice that.
     """
 
     def __init__(
@@ -92,9 +97,9 @@ class CallBook:
         """A call came; only a "new" one may begin."""
         if key in self._here or self._done.holds(key, now):
             return "duplicate"
-        if len(self._tombstones) and self._tombstones.holds(key, now):
+        if self._tombstones and self._tombstones.holds(key, now):
             return "tombstoned"
-        self._here[key] = _Entry(scope, now, frames=frames, keep_running=keep_running)
+        self._here[key] = _Entry(scope, keep_running)
         if frames:
             self._young.append((now, key))
         if scope in self._heard:
@@ -153,7 +158,7 @@ class CallBook:
         """The keys of calls that have been here for 250 ms, each of them once."""
         due = []
         young = self._young
-        while young and young[0][0] <= now - ACCEPTED_AFTER_S:
+        while young and now >= young[0][0] + ACCEPTED_AFTER_S:  # the sum that `next_due` names
             _, key = young.popleft()
             entry = self._here.get(key)
             if entry is None or entry.accepted:

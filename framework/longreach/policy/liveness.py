@@ -38,13 +38,14 @@ class Liveness:
         self._watched: dict[str, Watch] = {}
         self._pulses = Pulses(self._config)
         self._search = Search(self._config, self._pulses)
-        self._lost: list[Lost] = []
+        self._lost: dict[str, Lost] = {}  # not told yet; an answer that comes before is still welcome
+        self._died: list[Lost] = []
         self._paused = False
         self._now = 0.0
         self._due: float | None = None
 
     def __len__(self) -> int:
-        return len(self._fresh) + len(self._watched)
+        return len(self._fresh) + len(self._watched) + len(self._lost)
 
     @property
     def patience_s(self) -> float:
@@ -59,7 +60,8 @@ class Liveness:
 
     def ended(self, call: str) -> None:
         """A call was answered, given up or cancelled: nothing is asked or said about it any more."""
-        if self._fresh.pop(call, None) is None and self._watched:
+        if self._fresh.pop(call, None) is None:
+            self._lost.pop(call, None)
             self._unwatch(call)
 
     def accepted(self, call: str, node: NodeId, now: float) -> None:
@@ -141,7 +143,7 @@ class Liveness:
         self._search.died(node, now)
         for call in self._pulses.drop(node):
             self._lose(call, "unknown", "node_died", node)
-        self._lost.append(Lost("", "unknown", "node_died", node))
+        self._died.append(Lost("", "unknown", "node_died", node))
 
     # What is known of our own link
 
@@ -182,12 +184,14 @@ class Liveness:
             actions += self._pulses.ask(now, wanted)
             self._search.forget(now)
             self._pulses.forget(now, wanted)
-        actions += self._lost
-        self._lost = []
+        actions += self._died
+        actions += self._lost.values()
+        self._died.clear()
+        self._lost.clear()
         return actions
 
     def _next_due(self) -> float | None:
-        if self._lost:
+        if self._lost or self._died:
             return self._now
         if self._paused:
             return None
@@ -212,10 +216,10 @@ class Liveness:
 
     def _age(self, now: float) -> None:
         """Calls that nobody has accepted for too long are searched for."""
-        limit = now - self.patience_s
+        patience_s = self.patience_s
         old = []
         for call, (_, _, sent_at) in self._fresh.items():
-            if sent_at > limit:
+            if now < sent_at + patience_s:
                 break
             old.append(call)
         for call in old:
@@ -232,7 +236,7 @@ class Liveness:
 
     def _lose(self, call: str, delivered: Delivered, reason: Reason, node: NodeId | None) -> None:
         self._unwatch(call)
-        self._lost.append(Lost(call, delivered, reason, node))
+        self._lost[call] = Lost(call, delivered, reason, node)
 
     def _unwatch(self, call: str) -> None:
         watch = self._watched.pop(call, None)

@@ -152,12 +152,13 @@ class Pulses:
 
     def stuck(self, now: float) -> list[tuple[NodeId, list[str]]]:
         """The nodes that have been silent for too long, and what they had."""
-        limit = now - self._config.stuck_s
+        # Here and below: the very sum that `next_due` names: rounding must not make them differ.
+        stuck_s = self._config.stuck_s
         found = []
         for node, pulse in self._pulses.items():
-            if pulse.calls and pulse.last_heard <= limit:
+            if pulse.calls and now >= pulse.last_heard + stuck_s:
                 found.append((node, list(pulse.calls)))
-            if pulse.left and max(pulse.last_heard, pulse.since) <= limit:
+            if pulse.left and now >= max(pulse.last_heard, pulse.since) + stuck_s:
                 pulse.left = False
         return found
 
@@ -167,7 +168,7 @@ class Pulses:
         for node, pulse in self._pulses.items():
             if now < pulse.next_ask or not (pulse.is_waited_for or node in wanted):
                 continue
-            if not pulse.is_waited_for and now - pulse.last_heard < config.ask_every_s:
+            if not pulse.is_waited_for and now < pulse.last_heard + config.ask_every_s:
                 pulse.next_ask = pulse.last_heard + config.ask_every_s
                 continue
             pulse.next_ask = now + config.ask_every_s
