@@ -35,7 +35,7 @@ class ProcessSlots:
     """Processes for one actor: `concurrency` at once."""
 
     def __init__(self, concurrency: int) -> None:
-        import anyio  # here, and not above: it takes as long as all the rest, and few servers need it
+        import anyio  # here: a tenth of what a node imports, and few servers need it
 
         self._limiter = anyio.CapacityLimiter(concurrency)
 
