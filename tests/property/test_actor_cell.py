@@ -183,6 +183,7 @@ class Machine(RuleBasedStateMachine):
         self.turn()
         assert self.seen.endings.keys() == self.taken
         assert (self.cell.running, self.cell.waiting, self.inside) == (0, 0, {})
+        assert len(self.cell._tasks) == 0
         assert all(
             isinstance(e, NotStarted | Cancelled | Completed | Crashed) for e in self.seen.endings.values()
         )

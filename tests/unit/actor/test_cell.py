@@ -567,4 +567,4 @@ async def test_a_sink_that_raises_does_not_cost_a_slot(caplog):
         cell.offer(make_call(seen, "b", "quick"))
         assert await seen.text("b") == "ok"
         await eventually(lambda: cell.running == 0)
-    assert "task.failed" in caplog.text
+    assert "ending.failed" in caplog.text
