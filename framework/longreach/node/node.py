@@ -200,10 +200,12 @@ class Node:
         return 0 if self.failed is None else 1
 
     async def __aenter__(self) -> Node:
+        is_mine = not self._begun
         try:
             await self.start()
         except BaseException:
-            await self._close()
+            if is_mine:
+                await self._close()
             raise
         if self.failed is not None:
             await self.drain(self.failed)
@@ -307,21 +309,26 @@ class Node:
             await self._close()
 
     async def _close(self) -> None:
-        if self.state != "stopped":
-            self.state = "stopped"
-            # After a drain they are stopped already; where a start failed, or was cancelled, they are not.
-            await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
-            if self._hosted:
-                self._slow.close()
-                self._replies.close()
-            if self._broker is not None:
-                await self._broker.close(self._link)
-            link = self._link or self._given_link
-            if link is not None:
-                await link.close()
-            event(_log, "node.stopped", node=self.name, failed=self.failed)
-        self._ended.set()
-        await self._tasks.close()
+        try:
+            if self.state != "stopped":
+                self.state = "stopped"
+                await self._take_apart()
+                event(_log, "node.stopped", node=self.name, failed=self.failed)
+        finally:
+            self._ended.set()
+            await self._tasks.close()
+
+    async def _take_apart(self) -> None:
+        # After a drain they are stopped already; where a start failed, or was cancelled, they are not.
+        await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
+        if self._hosted:
+            self._slow.close()
+            self._replies.close()
+        if self._broker is not None:
+            await self._broker.close(self._link)
+        link = self._link or self._given_link
+        if link is not None:
+            await link.close()
 
     async def _fence(self) -> None:
         if self._link is None:
