@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from longreach.cli.demo.display import answered_by, ms
-from longreach.cli.demo.tally import latencies
+from longreach.cli.demo.tally import REFUSALS, latencies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +36,8 @@ def calls_table(board: Board, ending: Ending) -> Table:
     """The calls, and what the kill and the drain did to them."""
     tally = board.tally
     felt = tally.felt(ending.killed_at_s)
-    others = dict(tally.retries - Counter(felt.reasons))
+    refused = {reason: count for reason, count in tally.retries.items() if reason in REFUSALS}
+    others = dict(tally.retries - Counter(felt.reasons) - Counter(refused))
     table = _table("what happened", "")
     table.add_row("calls", f"{tally.begun:,}")
     table.add_row("failed", _zero(len(tally.failures)))
@@ -46,12 +47,13 @@ def calls_table(board: Board, ending: Ending) -> Table:
     table.add_row("calls bound to a region that left it", _zero(tally.strayed))
     table.add_row("progress notes heard", f"{tally.notes:,}")
     table.add_row("on the killed node at the kill, by its own count", str(ending.on_killed))
-    table.add_row("sent again because of the kill", f"{felt.calls} {_reasons(felt.reasons)}")
-    table.add_row("sent again for other reasons", f"{sum(others.values())} {_reasons(others)}")
-    table.add_row("the kill was felt for: longest extra wait of a fast tool", ms(felt.longest_fast_s))
-    table.add_row("... and of a simulation, which begins anew on a busier node", ms(felt.longest_s))
-    table.add_row("last of those calls answered, after the kill", ms(felt.until_s))
-    table.add_row("drain, with calls running", ms(ending.drain_took_s))
+    table.add_row("lost with it, and run again elsewhere", f"{felt.calls} {_reasons(felt.reasons)}")
+    table.add_row("refused before they began, and sent elsewhere", f"{_total(refused)} {_reasons(refused)}")
+    table.add_row("sent again for other reasons", f"{_total(others)} {_reasons(others)}")
+    table.add_row("the kill was felt for, by a call of a fast tool at most", ms(felt.longest_fast_s))
+    table.add_row("... and by a simulation, which begins anew on a busier node", ms(felt.longest_s))
+    table.add_row("last of the lost calls answered, after the kill", ms(felt.until_s))
+    table.add_row("drain, with calls running, took", ms(ending.drain_took_s))
     return table
 
 
@@ -93,6 +95,10 @@ def _table(*columns: str) -> Table:
 
 def _zero(count: int) -> Text:
     return Text(str(count), style="bold red" if count else "bold green")
+
+
+def _total(reasons: dict[str, int]) -> int:
+    return sum(reasons.values())
 
 
 def _reasons(reasons: dict[str, int]) -> str:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 _RECENT = 4_000
-_NEVER_THERE = {"no_responders"}
-"""Why a call was sent elsewhere at once: it had found no node, so it cannot have been lost with one."""
+REFUSALS = frozenset({"no_responders", "busy", "draining", "expired", "not_here", "crashed"})
+"""Why a call that had not begun anywhere was sent elsewhere; none of them means that it was lost."""
 
 
 class Answered(NamedTuple):
@@ -116,7 +116,7 @@ class Tally:
         affected = [
             call
             for call in self.answered
-            if set(call.retries) - _NEVER_THERE
+            if set(call.retries) - REFUSALS
             and call.ended_s >= killed_at_s
             and call.began_s <= killed_at_s + quiet_s
         ]

@@ -64,6 +64,7 @@ def test_a_kill_is_felt_beyond_the_usual_time_of_the_same_tool() -> None:
     )
     felt = tally.felt(killed_at_s=5.0)
     assert (felt.calls, felt.reasons) == (2, {"node_died": 2})
+    assert tally.retries == {"node_died": 2, "no_responders": 1}
     assert felt.longest_s == pytest.approx(1.5)
     assert felt.longest_fast_s == pytest.approx(1.0)
     assert felt.until_s == pytest.approx(2.5)
