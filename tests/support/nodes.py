@@ -20,7 +20,11 @@ class NodeProcess:
 
     @classmethod
     async def start(
-        cls, url: str, region: str = "local", effects: str = os.devnull, module: str = "tests.support.chaos_node"
+        cls,
+        url: str,
+        region: str = "local",
+        effects: str = os.devnull,
+        module: str = "tests.support.chaos_node",
     ) -> NodeProcess:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", module, url, region, effects,
