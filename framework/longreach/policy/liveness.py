@@ -66,8 +66,7 @@ class Liveness:
 
     def accepted(self, call: str, node: NodeId, now: float) -> None:
         """A node says that it has the call."""
-        self._now = now
-        self._pulses.hear(node, now)
+        self.heard(node, now)
         watch = self._watched.get(call)
         if watch is None:
             fresh = self._fresh.pop(call, None)
@@ -87,6 +86,7 @@ class Liveness:
         """A sign of life of a node."""
         self._now = now
         self._pulses.hear(node, now)
+        self._search.heard(node, now)
 
     def instances(self, server: str, region: str, nodes: frozenset[NodeId]) -> None:
         """The nodes that offer a server in a region, by the catalog; to be told at each change."""
@@ -104,8 +104,8 @@ class Liveness:
 
     def alive_reply(self, node: NodeId, gone: Iterable[str], now: float, *, probe: int) -> None:
         """A node answered `AskAlive`; it no longer has the calls in `gone`."""
-        self._now = now
-        self._pulses.answered(probe, node, now)
+        self._pulses.answered(probe)
+        self.heard(node, now)
         for call in gone:
             watch = self._watched.get(call)
             if watch is not None and watch.node == node:
@@ -120,8 +120,7 @@ class Liveness:
         now: float,
     ) -> None:
         """A node answered `AskWhose`: of what was asked and is in neither list, it will never run any."""
-        self._now = now
-        self._pulses.hear(node, now)
+        self.heard(node, now)
         here, ended = set(have), set(done)
         for call in asked:
             watch = self._watched.get(call)

@@ -124,10 +124,9 @@ class Pulses:
         pulse = self._pulses.get(node)
         return None if pulse is None else pulse.since
 
-    def answered(self, probe: int, node: NodeId, now: float) -> None:
-        """A node answered."""
+    def answered(self, probe: int) -> None:
+        """A question was answered."""
         self._probes.pop(probe, None)
-        self.hear(node, now)
 
     def no_responders(self, probe: int, now: float) -> NodeId | None:
         """The broker says that nobody hears a question; the node that is dead because of it, if one is."""

@@ -112,6 +112,7 @@ class Search:
         self._pulses = pulses
         self._rounds: dict[Place, _Round] = {}
         self._members: dict[Place, _Members] = {}
+        self._dead: set[NodeId] = set()
         self._has_news = False
 
     def begin(self, call: str, watch: Watch, now: float) -> None:
@@ -150,6 +151,15 @@ class Search:
         self._has_news = True
         for members in self._members.values():
             members.died(node, now)
+        self._dead = {node for members in self._members.values() for node in members.dead}
+
+    def heard(self, node: NodeId, now: float) -> None:
+        """A node lives. If it was taken for dead, it is suspected again, though it isn't in the catalog yet."""
+        if node in self._dead:
+            self._dead.discard(node)
+            for members in self._members.values():
+                if members.dead.pop(node, None) is not None:
+                    members.ghosts[node] = now
 
     def refused(self, watch: Watch, node: NodeId) -> None:
         """A node says that it has never had the call, and never will."""
