@@ -66,8 +66,8 @@ def describe_node(node: Node, flags: Sequence[str]) -> Serving:
 
 def banner(serving: Serving, workers: int = 1) -> str:
     """The text; without colours, `click.echo` strips them where nobody is looking."""
-    who = serving.node if workers == 1 else f"{serving.node} and {workers - 1} more"
-    lines = [f"{click.style('longreach', bold=True)} {who} serves in region {serving.region}"]
+    serve = "serves" if workers == 1 else f"and {workers - 1} more serve"
+    lines = [f"{click.style('longreach', bold=True)} {serving.node} {serve} in region {serving.region}"]
     kind = " (embedded: this user's other commands find it)" if serving.embedded else ""
     lines.append(_row("broker", serving.url + kind))
     for server, tools in serving.servers:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from longreach.cli.completing import complete_tool
+from longreach.cli.endings import EXIT_CODES_HELP
 from longreach.cli.options import SettingsCommand, setting_options
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 STDIN = "-"
 
 
-@click.command(cls=SettingsCommand)
+@click.command(cls=SettingsCommand, epilog=EXIT_CODES_HELP)
 @click.argument("tool", metavar="SERVER.TOOL", shell_complete=complete_tool)
 @click.argument("arguments", metavar="[KEY=VALUE | KEY:=JSON | @FILE | -]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")

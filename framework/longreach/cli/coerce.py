@@ -16,7 +16,7 @@ from typing import Any
 from longreach.cli.schemas import EVERYTHING, Shape, resolve_ref, shape_of
 from longreach.errors import ConfigError
 
-_INTEGER = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,400}")  # Python refuses to read very long ones
 _YES = frozenset({"true", "yes", "on"})
 _NO = frozenset({"false", "no", "off"})
 _NOTHING = object()

@@ -41,7 +41,7 @@ def _load(target: str) -> Server:
     from longreach.actor.server import Server
 
     name, _, attribute = target.partition(":")
-    module = _import_file(name) if name.endswith(".py") else _import(name, target)
+    module = _import_file(name) if name.endswith(".py") else _import(name, name)
     if attribute:
         found: Any = module
         for part in attribute.split("."):

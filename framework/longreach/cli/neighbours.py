@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from longreach.errors import LongreachError
 from longreach.observe import event
 
@@ -24,13 +26,16 @@ async def warn_of_others(node: Node) -> None:
     from longreach.client.connect import connect
 
     settings = node.settings
+    connection = msgspec.structs.replace(settings.connection, name=f"{settings.connection.name} neighbours")
     try:
         async with connect(
-            connection=settings.connection, residency=[settings.region], namespace=settings.namespace
+            connection=connection, residency=[settings.region], namespace=settings.namespace
         ) as mesh:
             found = differing(mesh.catalog, node)
-    except (LongreachError, OSError):
+    except (LongreachError, OSError) as error:
+        event(_log, "neighbours.unknown", logging.DEBUG, reason=str(error))
         return
+    event(_log, "neighbours.asked", logging.DEBUG, differing=len(found))
     for server, version, others in found:
         event(
             _log, "group.differs", logging.WARNING, server=server, version=version, others=", ".join(others),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from longreach.cli.endings import NO_BROKER, OK, TOOL_ERROR, USAGE, ending_of, one_line
+from longreach.cli.endings import EXIT_CODES_HELP, NO_BROKER, OK, TOOL_ERROR, USAGE, ending_of, one_line
 from longreach.cli.options import NodeCommand, setting_options
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ Found = Mapping[str, Mapping[str, Any]]
 _LOOK_EVERY_S = 0.05
 
 
-@click.command(cls=NodeCommand)
+@click.command(cls=NodeCommand, epilog=EXIT_CODES_HELP)
 @click.argument("servers", metavar="[MODULE:SERVER | FILE.py:SERVER]...", nargs=-1)
 @setting_options("node")
 def run(servers: tuple[str, ...], **flags: Any) -> int:
@@ -154,9 +154,16 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
     # Without a URL the broker is ours, so that it does not change hands whenever a worker is restarted.
     embedded = None if settings.connection.urls else await asyncio.to_thread(EmbeddedBroker.find_or_start)
     try:
+        # -P, as with the `longreach` script: what is in the working directory must not hide a library.
         workers = Workers(
             count,
-            (sys.executable, "-m", "longreach.cli", *click.get_current_context().find_root().meta["argv"]),
+            (
+                sys.executable,
+                "-P",
+                "-m",
+                "longreach.cli",
+                *click.get_current_context().find_root().meta["argv"],
+            ),
             drain_timeout_s=settings.drain_timeout_s,
             hopeless=frozenset({USAGE, NO_BROKER}),
             on_report=reported,

@@ -39,11 +39,18 @@ def subject(name: str, version: str | None, identity: str | None, as_json: bool,
     Nobody is asked: the names need not exist. Region and caller are those of --region and --as.
     """
     from longreach.cli.settings import resolve
+    from longreach.wire.names import check_server_name
 
     place = resolve("client", flags, config=flags.get("config")).get("client", {})
     server, _, tool = name.partition(".")
     region = place.get("region", "local")
-    names = Names(place.get("namespace", "default"), region, server, tool or None, place.get("caller"))
+    names = Names(
+        place.get("namespace", "default"),
+        region,
+        check_server_name(server),
+        tool or None,
+        place.get("caller"),
+    )
     about = {
         "request": request_subject(names, version),
         "caller": caller_grants(names)._asdict(),

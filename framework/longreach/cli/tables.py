@@ -1,53 +1,74 @@
-"""Tables for people; on a pipe they are as wide as they need, so that nothing is cut off."""
+"""Tables for people: columns of text, that fit a terminal and are whole on a pipe."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+import click
 
-_PIPE_WIDTH = 10_000
 _COLUMNS = {
     "servers": ("name", "versions", "regions", "instances", "tools", "title"),
     "tools": ("name", "hints", "versions", "regions", "description"),
     "nodes": ("name", "region", "servers", "labels", "skew"),
 }
-_ELASTIC = frozenset({"title", "description", "labels", "servers"})
-"""Columns that may be cut on a narrow terminal; names never are: they are there to be copied."""
+_ELASTIC = ("description", "title", "labels", "servers")
+"""Columns that are cut on a narrow terminal. Names never are: they are there to be copied."""
 _HINTS = {
     "readOnlyHint": "read-only",
     "idempotentHint": "idempotent",
     "destructiveHint": "destructive",
 }
+_GAP = "  "
+_LEAST_WIDTH = 8
 SHOWN_SKEW_MS = 500
 
 
-def print_tables(listings: Mapping[str, list[dict[str, Any]]], console: Console | None = None) -> None:
-    """Print each listing under its name."""
-    console = console or Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PIPE_WIDTH
-    for kind, rows in listings.items():
+def print_tables(listings: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Print each listing, under its name where there are several."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for number, (kind, rows) in enumerate(listings.items()):
         if len(listings) > 1:
-            console.print(Text(kind.upper(), style="bold"))
+            click.secho(("\n" if number else "") + kind.upper(), bold=True)
         if rows:
-            console.print(make_table(kind, rows))
+            head, *lines = table(kind, rows, width)
+            click.secho(head, dim=True)
+            click.echo("\n".join(lines))
         else:
-            console.print(f"no {kind}: start a node with `longreach run module:server`")
+            click.echo(f"no {kind}: start a node with `longreach run module:server`")
 
 
-def make_table(kind: str, rows: list[dict[str, Any]]) -> Table:
-    """A listing as a table."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    for column in _COLUMNS[kind]:
-        elastic = column in _ELASTIC
-        table.add_column(column, no_wrap=True, overflow="ellipsis" if elastic else "fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(row, column)) for column in _COLUMNS[kind]))
-    return table
+def table(kind: str, rows: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:
+    """A listing as lines, the first of them the names of the columns.
+
+    Args:
+        kind: ``"servers"``, ``"tools"`` or ``"nodes"``.
+        rows: as `longreach ls --json` has them.
+        width: of the terminal, in characters; None: as wide as it gets.
+    """
+    columns = _COLUMNS[kind]
+    cells = [columns, *([_cell(row, column) for column in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    if width is not None:
+        _fit(columns, widths, width)
+    return [_GAP.join(map(_padded, line, widths)).rstrip() for line in cells]
+
+
+def _fit(columns: Sequence[str], widths: list[int], width: int) -> None:
+    """Narrow what may be cut until the line fits, as far as that goes."""
+    too_much = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    for column in _ELASTIC:
+        if column in columns and too_much > 0:
+            at = columns.index(column)
+            cut = min(too_much, max(0, widths[at] - _LEAST_WIDTH))
+            widths[at] -= cut
+            too_much -= cut
+
+
+def _padded(text: str, width: int) -> str:
+    return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
 
 
 def _cell(row: Mapping[str, Any], column: str) -> str:

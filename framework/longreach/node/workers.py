@@ -204,12 +204,22 @@ class Workers:
         failed = None
         try:
             while line := await reader.readline():
-                report = msgspec.json.decode(line, type=Report)
-                failed = report.text if report.kind == "failed" else failed
-                self._on_report(number, report)
+                report = _decode(line)
+                if report is not None:
+                    failed = report.text if report.kind == "failed" else failed
+                    self._on_report(number, report)
+        except ValueError:  # a line beyond the limit: nothing of ours
+            event(_log, "report.malformed", logging.WARNING, worker=number)
         finally:
             transport.close()
         return failed
+
+
+def _decode(line: bytes) -> Report | None:
+    try:
+        return msgspec.json.decode(line, type=Report)
+    except msgspec.DecodeError:  # the pipe is open to whatever runs in the worker
+        return None
 
 
 def _send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+
+from longreach.actor.server import Server
+from longreach.cli.banner import Serving, banner
+from longreach.cli.neighbours import differing
+from longreach.cli.reach import reach_flags
+from longreach.cli.settings import resolve
+from longreach.node.node import Node
+from longreach.policy.catalog import Catalog
+from longreach.wire.frames import Announcement
+
+SERVING = Serving("n.1", "eu", "nats://h:4222", False, [("docs 1.0.0", ["a", "b"])], "longreach call docs.a")
+
+
+def test_the_banner_says_where_and_how():
+    assert banner(SERVING).count("\n") == 3
+    for word in ("n.1", "region eu", "nats://h:4222", "docs 1.0.0: a, b", "longreach call docs.a"):
+        assert word in banner(SERVING)
+    assert "embedded" not in banner(SERVING)
+
+
+def test_workers_are_counted():
+    assert "n.1 and 2 more serve in" in banner(SERVING, 3)
+
+
+def test_many_tools_are_not_all_listed():
+    serving = Serving("n.1", "eu", "u", True, [("s 1", [f"t{i}" for i in range(20)]), ("e 1", [])], None)
+
+    assert "t7, and 12 more" in banner(serving)
+    assert "e 1: no tools yet" in banner(serving)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({}, []),
+        ({"token": "secret"}, []),
+        ({"namespace": "my ns"}, ["--namespace", "'my ns'"]),
+        ({"nats": ("nats://u:pw@a:1", "b")}, ["--nats", "nats://a:1,nats://b:4222"]),
+        ({"nats": "a", "token": "secret"}, ["--nats", "nats://a:4222", "--token", '"$LONGREACH_TOKEN"']),
+        ({"nats": "a", "tls_handshake_first": True}, ["--nats", "nats://a:4222", "--tls-handshake-first"]),
+        ({"nats": "a", "user": "me", "ping_interval": "1.5"},
+         ["--nats", "nats://a:4222", "--ping-interval", "1.5", "--user", "me"]),
+    ],
+)  # fmt: skip
+def test_others_reach_the_node_by_these_flags(flags: dict[str, object], words: list[str]):
+    assert reach_flags(resolve("node", flags, environment={})) == words
+
+
+def test_secrets_are_never_shown():
+    environment = {"LONGREACH_PASSWORD": "pw", "LONGREACH_NKEY": "SUA", "LONGREACH_NATS": "nats://u:pw@h"}
+
+    words = " ".join(reach_flags(resolve("node", {}, environment=environment)))
+
+    assert "pw" not in words
+    assert "SUA" not in words
+
+
+def _announced(identity: str, version: str, digest: str, region: str = "local") -> Announcement:
+    return Announcement(
+        server="docs", version=version, digest=digest, region=region, identity=identity, instance="1",
+        state="up", seq=1, clock_ms=0, labels={}, binding=1,
+    )  # fmt: skip
+
+
+def test_neighbours_of_one_version_and_other_content_differ(monkeypatch: pytest.MonkeyPatch):
+    node = Node(Server("docs", version="1.0.0"))
+    monkeypatch.setattr(Node, "digests", property(lambda self: {"docs": "mine"}))
+    catalog = Catalog()
+    for announcement in (
+        _announced("same", "1.0.0", "mine"),
+        _announced("other", "1.0.0", "theirs"),
+        _announced("newer", "1.1.0", "theirs"),
+        _announced("abroad", "1.0.0", "theirs", region="us"),
+    ):
+        catalog = catalog.apply(announcement, 0)
+
+    assert differing(catalog, node) == [("docs", "1.0.0", ["other.1"])]
