@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Raw
 
 from longreach.wire.digest import digest
+from longreach.wire.tokens import MAX_TOKEN_BYTES
 
 HEADER = "Lr"
 """The NATS header that makes a message a frame; its value is the frame's kind."""
@@ -25,8 +26,8 @@ Name = Annotated[str, Meta(min_length=1)]
 """A name that becomes a subject token, which cannot be empty."""
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 """An integer that every JSON reader holds exactly."""
-Calls = Annotated[list[str], Meta(max_length=MAX_CALLS_PER_ASK)]
-"""`<call>` tokens; their connection is that of the asking message's own reply subject."""
+Calls = Annotated[list[Annotated[str, Meta(max_length=MAX_TOKEN_BYTES)]], Meta(max_length=MAX_CALLS_PER_ASK)]
+"""`<call>` tokens; their connection is that of the asking message's own reply subject. Nodes keep them."""
 
 
 class Accepted(msgspec.Struct, frozen=True):
