@@ -1,9 +1,9 @@
 """One connection to a broker: nats-py's handshake, our own reading, writing and ending.
 
-nats-py 2.16 does what it does well: URLs, INFO, TLS, NKeys, JWT, parsing. Overridden is what a mesh
+nats-py 2.16 does what it does well: URLs, INFO, TLS, NKeys, JWT. Overridden is what a mesh
 cannot live with (docs/adr/0002, tests/unit/transport/test_nats_pins.py):
 
-- messages go to a synchronous sink: no queue, task or object per subscription and message;
+- messages go from a parser of our own to a synchronous sink: no queue, task or object for each;
 - everything, PING too, goes through one buffer in order, so that PING and PONG are a true fence;
 - a connection ends once, at once, with a reset, and is never used again: nats-py's own ways keep and
   send what should be forgotten, and wait for sockets that never close.
@@ -25,15 +25,15 @@ from nats.aio.client import Client
 from nats.aio.transport import TcpTransport
 
 from longreach.observe import event
-from longreach.transport._listeners import call_sink
-from longreach.transport.link import Headers, Sink
+from longreach.transport._listeners import log_failure
+from longreach.transport._parser import Parser, parse_headers
+from longreach.transport.link import Sink
 
 _log = logging.getLogger("longreach.transport")
 
 _CRLF = b"\r\n"
 _PING = b"PING\r\n"
 _PONG = b"PONG\r\n"
-_NO_RESPONDERS = b"NATS/1.0 503\r\n"  # newer brokers add the subject as a header
 _READ_BYTES = 64 * 1024
 _RESET_ON_CLOSE = struct.pack(
     "ii", 1, 0
@@ -71,6 +71,7 @@ class NatsClient(Client):
         self._out_bytes = 0
         self._socket_bytes = 0  # in the transport's buffer; may be out of date, then it is too high
         self._flush_due = False
+        self._lines: deque[bytes] = deque()
         self._pings: deque[tuple[float, OnPong | None]] = deque()
         self.heard_at = self._loop.time()
         self.rtt_s = 0.0
@@ -129,7 +130,7 @@ class NatsClient(Client):
     # Reading
 
     async def _read_loop(self) -> None:
-        transport, parse = self._tcp(), self._ps.parse
+        transport, feed = self._tcp(), Parser(self._message, self._line).feed
         try:
             while not self._ended:
                 data = await transport.read(_READ_BYTES)
@@ -137,7 +138,9 @@ class NatsClient(Client):
                     self.lose("eof")
                     return
                 self.heard_at = self._loop.time()
-                await parse(data)
+                feed(data)
+                while self._lines:  # what nats-py knows better: INFO and complaints
+                    await self._ps.parse(self._lines.popleft() + _CRLF)
         except asyncio.CancelledError:
             raise
         except OSError as error:
@@ -145,25 +148,25 @@ class NatsClient(Client):
         except Exception as error:  # noqa: BLE001 - what the parser chokes on ends this connection, not the link
             self.lose(f"protocol: {error!s}")
 
-    async def _process_msg(
-        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None
-    ) -> None:
+    def _message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
         sink = self._sinks.get(sid)
         if sink is None or self._ended:
             return
-        parsed: Headers | None = None
-        if headers:
-            parsed = (
-                {"Status": "503"}
-                if headers.startswith(_NO_RESPONDERS)
-                else await self._process_headers(headers)
-            )
-        call_sink(sink, subject.decode(), reply.decode(), data, parsed)
+        try:
+            sink(subject.decode(), reply.decode(), data, None if headers is None else parse_headers(headers))
+        except Exception as error:  # noqa: BLE001 - the sink is code of other floors; the link goes on
+            log_failure("sink.failed", error, subject=subject.decode(errors="replace"))
 
-    async def _process_ping(self) -> None:
-        self.write(_PONG)
+    def _line(self, line: bytes) -> None:
+        kind = line[:4].upper()
+        if kind == b"PONG":
+            self._pong()
+        elif kind == b"PING":
+            self.write(_PONG)
+        elif kind != b"+OK":
+            self._lines.append(line)
 
-    async def _process_pong(self) -> None:
+    def _pong(self) -> None:
         if not self._pings:
             return
         sent_at, on_pong = self._pings.popleft()

@@ -17,9 +17,6 @@ from longreach.transport._client import NatsClient
 
 _OVERRIDDEN = {
     "_read_loop": ["self"],
-    "_process_msg": ["self", "sid", "subject", "reply", "data", "headers"],
-    "_process_ping": ["self"],
-    "_process_pong": ["self"],
     "_process_err": ["self", "err_msg"],
     "_process_op_err": ["self", "e"],
     "_select_next_server": ["self"],
@@ -28,7 +25,6 @@ _OVERRIDDEN = {
 }
 _CALLED = {
     "_connect_to_server": ["self", "s"],
-    "_process_headers": ["self", "headers"],
     "_process_connect_init": ["self"],
 }
 _ATTRIBUTES = [
