@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Literal
 
 from longreach.cli.demo.tally import Tally
+from longreach.clock import SYSTEM_CLOCK, Clock
 
 NodeState = Literal["starting", "serving", "draining", "drained", "killed"]
 Weight = Literal["plain", "good", "bad", "loud"]
@@ -43,6 +43,7 @@ class Board:
         nodes: in the order in which they were started.
         moments: what has happened, oldest first.
         now_playing: what goes on, in a few words.
+        clock: the time.
     """
 
     broker_url: str
@@ -50,12 +51,15 @@ class Board:
     nodes: dict[str, NodeRow] = field(default_factory=dict)
     moments: list[Moment] = field(default_factory=list)
     now_playing: str = ""
-    _started: float = field(default_factory=time.monotonic)
+    clock: Clock = SYSTEM_CLOCK
+
+    def __post_init__(self) -> None:
+        self._started_at = self.clock.monotonic()
 
     @property
     def now_s(self) -> float:
         """Seconds since the demo began."""
-        return time.monotonic() - self._started
+        return self.clock.monotonic() - self._started_at
 
     def say(self, text: str, weight: Weight = "plain") -> None:
         """Something happened just now."""

@@ -25,7 +25,7 @@ _STATE_STYLES = {
     "drained": "dim",
     "killed": "bold red",
 }
-_BARS = " ▁▂▃▄▅▆▇█"
+_BARS = "▁▁▂▃▄▅▆▇█"
 _BAR_CHARS = 28
 _SPARK_CHARS = 40
 _SPARK_EVERY_S = 0.5
@@ -63,7 +63,7 @@ class LiveShow:
                 live.update(self._view(), refresh=True)
 
     def _view(self) -> RenderableType:
-        self._rates.look(len(self._board.tally.answered), self._board.now_s)
+        self._rates.look(self._board)
         return view(self._board, self._rates)
 
 
@@ -99,19 +99,23 @@ class PlainShow:
 
 
 class Rates:
-    """Calls a second, over the last seconds, for the sparkline."""
+    """Calls a second over time, each with the style of what happened meanwhile."""
 
     def __init__(self) -> None:
         self._last_s = 0.0
         self._last_count = 0
-        self.values: list[float] = []
+        self.values: list[tuple[float, str]] = []
 
-    def look(self, count: int, now_s: float) -> None:
-        """`count` calls have been answered so far."""
-        if now_s - self._last_s >= _SPARK_EVERY_S:
-            if count:
-                self.values.append((count - self._last_count) / (now_s - self._last_s))
-            self._last_s, self._last_count = now_s, count
+    def look(self, board: Board) -> None:
+        """Take down the rate since the last time, if that is long enough ago."""
+        now_s, count = board.now_s, len(board.tally.answered)
+        if now_s - self._last_s < _SPARK_EVERY_S:
+            return
+        if board.tally.begun:
+            weights = {moment.weight for moment in board.moments if moment.at_s > self._last_s}
+            style = next((_STYLES[weight] for weight in ("bad", "loud") if weight in weights), "cyan")
+            self.values.append(((count - self._last_count) / (now_s - self._last_s), style))
+        self._last_s, self._last_count = now_s, count
 
 
 def view(board: Board, rates: Rates) -> RenderableType:
@@ -122,9 +126,11 @@ def view(board: Board, rates: Rates) -> RenderableType:
     parts: list[RenderableType] = [head, Text(f" broker {board.broker_url}", style="dim"), Text()]
     parts.append(Padding(nodes_table(board), (0, 0, 0, 1)))
     parts += [Text(" ").append(calls_line(board)), Text(" ").append(times_line(board))]
-    parts.append(Text.assemble(" ", (sparkline(rates.values[-_SPARK_CHARS:]), "cyan")))
-    parts.append(Text())
+    parts += [Text(" ").append(sparkline(rates.values[-_SPARK_CHARS:])), Text()]
     parts += [Text(" ").append(moment_line(moment)) for moment in board.moments[-_MOMENTS_SHOWN:]]
+    for part in parts:
+        if isinstance(part, Text):  # a line that wraps would make the view jump
+            part.no_wrap, part.overflow = True, "ellipsis"
     return Group(*parts)
 
 
@@ -183,12 +189,10 @@ def answered_by(board: Board, row: NodeRow) -> int:
     return board.tally.per_node[row.region, row.name]
 
 
-def sparkline(values: list[float]) -> str:
-    """`values` as a row of bars, the highest of them full."""
-    top = max(values, default=0.0)
-    if top <= 0:
-        return ""
-    return "".join(_BARS[round(value / top * (len(_BARS) - 1))] for value in values)
+def sparkline(values: list[tuple[float, str]]) -> Text:
+    """Values with their styles as a row of bars, the highest of them full."""
+    top = max((value for value, _ in values), default=0.0) or 1.0
+    return Text.assemble(*((_BARS[round(value / top * (len(_BARS) - 1))], style) for value, style in values))
 
 
 def ms(seconds: float) -> str:

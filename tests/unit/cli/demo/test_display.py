@@ -11,6 +11,7 @@ from longreach.cli.demo.display import Rates, calls_line, ms, nodes_table, spark
 from longreach.cli.demo.play import Ending
 from longreach.cli.demo.summary import summary
 from longreach.cli.demo.tally import Answered
+from longreach.clock import FakeClock
 
 
 def text_of(what: RenderableType) -> str:
@@ -66,17 +67,36 @@ def test_the_summary_of_a_bad_run_says_what_is_wrong() -> None:
     assert "No call was lost" not in shown
 
 
-def test_rates_are_taken_every_half_second() -> None:
-    rates = Rates()
-    for count, now_s in ((0, 0.5), (10, 0.7), (100, 1.0), (150, 2.0)):
-        rates.look(count, now_s)
-    assert rates.values == [200.0, 50.0]
+def test_rates_are_taken_every_half_second_and_marked_where_something_bad_happened() -> None:
+    rates, clock = Rates(), FakeClock()
+    board = Board("nats://127.0.0.1:4222", clock=clock)
+    for count, wait_s, text in ((0, 0.5, ""), (10, 0.2, ""), (90, 0.3, "kill -9"), (50, 1.0, "")):
+        clock.advance(wait_s)
+        for _ in range(count):
+            board.tally.began()
+            board.tally.ended(Answered("risk.volatility", False, 0.0, board.now_s, "eu", "n", ()))
+        if text:
+            board.say(text, "bad")
+        rates.look(board)
+    assert [(round(rate), style) for rate, style in rates.values] == [(200, "bold red"), (50, "cyan")]
 
 
 def test_sparkline_is_full_at_its_highest() -> None:
-    assert sparkline([0, 4, 8]) == " ▄█"
-    assert sparkline([]) == ""
-    assert sparkline([0.0]) == ""
+    line = sparkline([(0, "cyan"), (4, "red"), (8, "cyan")])
+    assert str(line) == "▁▄█"
+    assert [span.style for span in line.spans] == ["cyan", "red", "cyan"]
+    assert str(sparkline([])) == ""
+    assert str(sparkline([(0.0, "")])) == "▁"
+
+
+def test_no_line_of_the_view_wraps_on_a_narrow_terminal() -> None:
+    shown = board()
+    shown.say("something that happened and takes a great many words to be told, more than fit", "good")
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(view(shown, Rates()))
+    lines = console.export_text().splitlines()
+    assert sum("something that happened" in line for line in lines) == 1
+    assert len(lines) == 15
 
 
 def test_times_read_well() -> None:
