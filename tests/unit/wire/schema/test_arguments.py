@@ -190,7 +190,8 @@ def test_integers_of_any_size():
     assert inspect_handler(handler).decode_arguments(b'{"n":%d}' % 10**30) == {"n": 10**30}
 
 
-def test_memory_that_runs_out_is_no_wrong_argument():
+@pytest.mark.parametrize("raw", [b'{"x":{"value":1}}', b'{"y":"read one by one","x":{"value":1}}'])
+def test_memory_that_runs_out_is_no_wrong_argument(raw):
     @dataclass
     class Greedy:
         value: int
@@ -198,8 +199,8 @@ def test_memory_that_runs_out_is_no_wrong_argument():
         def __post_init__(self) -> None:
             raise MemoryError
 
-    def handler(x) -> None: ...
+    def handler(x, y: int = 0) -> None: ...
 
     handler.__annotations__["x"] = Greedy
     with pytest.raises(MemoryError):
-        inspect_handler(handler).decode_arguments(b'{"x":{"value":1}}')
+        inspect_handler(handler).decode_arguments(raw)
