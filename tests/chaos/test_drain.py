@@ -1,4 +1,4 @@
-"""Nodes with 20 tools are drained under load. Acceptance: no call fails, in any way, and none is retried blindly."""
+"""Nodes with 20 tools are drained under load. Acceptance: no call fails in any way, none runs twice."""
 
 from __future__ import annotations
 

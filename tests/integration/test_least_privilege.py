@@ -1,4 +1,4 @@
-"""The least-privilege permissions of binding.md 10 carry everything, and let nothing else through. M10.1, M3.1."""
+"""The permissions of binding.md 10 carry everything, and let nothing else through. M10.1, M3.1."""
 
 from __future__ import annotations
 
