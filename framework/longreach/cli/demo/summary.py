@@ -46,7 +46,9 @@ def calls_table(board: Board, ending: Ending) -> Table:
     table.add_row("wrong results", _zero(len(tally.wrong)))
     table.add_row("calls bound to a region that left it", _zero(tally.strayed))
     table.add_row("progress notes heard", f"{tally.notes:,}")
-    table.add_row("on the killed node at the kill, by its own count", str(ending.on_killed))
+    table.add_row(
+        "on the killed node at the kill, by its own count", _on_killed(ending.on_killed, felt.calls)
+    )
     table.add_row("lost with it, and run again elsewhere", f"{felt.calls} {_reasons(felt.reasons)}")
     table.add_row("refused before they began, and sent elsewhere", f"{_total(refused)} {_reasons(refused)}")
     table.add_row("sent again for other reasons", f"{_total(others)} {_reasons(others)}")
@@ -95,6 +97,11 @@ def _table(*columns: str) -> Table:
 
 def _zero(count: int) -> Text:
     return Text(str(count), style="bold red" if count else "bold green")
+
+
+def _on_killed(counted: int, lost: int) -> str:
+    on_their_way = lost - counted
+    return f"{counted}, and {on_their_way} on their way to it" if on_their_way > 0 else str(counted)
 
 
 def _total(reasons: dict[str, int]) -> int:

@@ -1,0 +1,43 @@
+"""The benchmarks run and measure what they say; how fast it is, is not for a test on a busy machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks import call
+from benchmarks.processes import broker, peer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_all_scenarios_run_and_write_their_values(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--rounds", "2", "--json", str(out)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "framework")}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = {each["name"]: each for each in json.loads(out.read_text())["results"]}
+    assert len(results["calls, 64 in flight"]["longreach"]) == 2
+    assert all(
+        min(each["longreach"] + each["bare"]) > 0 for each in results.values() if "CPU" not in each["name"]
+    )
+    assert "import longreach" in results
+    assert "memory of an idle node (longreach run)" in results
+
+
+def test_the_bare_side_sends_the_very_bytes_that_longreach_sends() -> None:
+    with broker() as url, peer("node", url), peer("caller", url, text="hello") as caller:
+        request, response = asyncio.run(call.capture(url, caller))
+    asked, answered = json.loads(request), json.loads(response)
+    assert asked["method"] == "tools/call"
+    assert asked["params"]["name"] == "echo"
+    assert asked["params"]["arguments"] == {"text": "hello"}
+    assert answered["id"] == asked["id"]
+    assert answered["result"]["content"] == [{"type": "text", "text": "hello"}]
