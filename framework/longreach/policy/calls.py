@@ -13,6 +13,8 @@ from typing import Literal
 REMEMBER_S = 60.0
 MAX_REMEMBERED = 10_000
 ACCEPTED_AFTER_S = 0.25
+_TOLD = float("inf")
+"""Instead of when a connection was last heard: it is silent, and that has been told."""
 
 Verdict = Literal["new", "duplicate", "tombstoned"]
 
@@ -170,10 +172,14 @@ class CallBook:
         return due
 
     def silent_calls(self, now: float) -> list[str]:
-        """The keys of accepted calls whose caller has fallen silent, those left out that keep running."""
+        """The keys of accepted calls whose caller has fallen silent, those left out that keep running.
+
+        Each silence is told of once: what cannot be stopped isn't stopped again and again.
+        """
         silent = []
         for scope, heard in self._heard.items():
-            if heard <= now - self._silence_s:
+            if now >= heard + self._silence_s:
+                self._heard[scope] = _TOLD
                 silent += [key for key in self._accepted[scope] if not self._here[key].keep_running]
         return silent
 
@@ -184,5 +190,6 @@ class CallBook:
             young.popleft()
         due = [young[0][0] + ACCEPTED_AFTER_S] if young else []
         if self._heard:
-            due.append(max(min(self._heard.values()) + self._silence_s, now + 0.5))
-        return min(due) if due else None
+            due.append(min(self._heard.values()) + self._silence_s)
+        soonest = min(due, default=_TOLD)
+        return None if soonest == _TOLD else soonest

@@ -147,7 +147,8 @@ class Catalog(msgspec.Struct, frozen=True):
         same = before is not None and before._replace(skew_ms=skew_ms) == after
         if same and before is not None and abs(before.skew_ms - skew_ms) < _SKEW_JITTER_MS:
             return self
-        return self._but(instances=MappingProxyType({**self.instances, key: after}))
+        changed = self._but(instances=MappingProxyType({**self.instances, key: after}))
+        return changed if before is None or before.digest == after.digest else changed._pruned()
 
     def expire(self, now: float, hearing: Hearing) -> Catalog:
         """The catalog without those that have been silent for too long."""
@@ -193,6 +194,12 @@ class Catalog(msgspec.Struct, frozen=True):
         for digest, manifest in manifests.items():
             if digest not in names and all(tool in tools for tool in manifest.tools):
                 names[digest] = {tools[tool].name: tool for tool in manifest.tools}
+        if (len(manifests), len(tools), len(names)) == (
+            len(self.manifests),
+            len(self.tools),
+            len(self.names),
+        ):
+            return self
         return self._but(
             manifests=MappingProxyType(manifests),
             tools=MappingProxyType(tools),

@@ -11,8 +11,9 @@ from typing import Literal, NamedTuple
 
 Strategy = Literal["one_for_one", "one_for_all", "rest_for_one"]
 Restart = Literal["permanent", "transient", "temporary"]
-"""`permanent` is always restarted, `transient` only after a crash, `temporary` never."""
+"""`permanent` is always restarted, `transient` only after a crash or a failed start, `temporary` never."""
 ExitKind = Literal["normal", "shutdown", "crash", "start_failed"]
+"""`shutdown`: its supervisor ended it, and restarts it only on purpose."""
 
 
 class RestartWindow:

@@ -78,7 +78,7 @@ class RetryBudget:
 class RetryState:
     """What has become of one call so far."""
 
-    __slots__ = ("_absent_since", "attempts", "denied_regions", "maybe_ran", "reruns", "tried")
+    __slots__ = ("_absent_since", "attempts", "denied_regions", "maybe_ran", "not_before", "reruns", "tried")
 
     def __init__(self) -> None:
         self.attempts = 0
@@ -86,6 +86,7 @@ class RetryState:
         self.maybe_ran: Failure | None = None
         self.denied_regions: frozenset[str] = frozenset()
         self.tried: dict[str | None, int] = {}
+        self.not_before: dict[str | None, float] = {}
         self._absent_since: float | None = None
 
     def failed(self, failure: Failure, now: float) -> None:
@@ -94,6 +95,8 @@ class RetryState:
         self.tried[failure.region] = self.tried.get(failure.region, 0) + 1
         if failure.delivered == "unknown":
             self.maybe_ran = failure
+        if failure.retry_after_s is not None:
+            self.not_before[failure.region] = now + failure.retry_after_s
         if failure.reason == "denied" and failure.region is not None:
             self.denied_regions |= {failure.region}
         if failure.reason != "no_responders":
@@ -125,24 +128,29 @@ def decide(
         state: of this call.
         hints: the tool's own.
         caller_said: whether the caller says that it may run again; None: the caller says nothing.
-        candidates: where it may go, in order, denied regions left out.
+        candidates: where it may go, in order.
         budget: of re-runs.
         now: monotonic seconds.
         deadline: of the whole call, monotonic seconds.
         random: chance.
     """
+    if failure.delivered == "yes":
+        return Stop(failure)
     ending = Stop(state.maybe_ran or failure)
-    if failure.delivered == "yes" or now >= deadline:
+    if now >= deadline:
         return ending
-    if failure.delivered == "unknown" and not _may_rerun(failure, state, hints, caller_said, budget):
+    allowed = [candidate for candidate in candidates if candidate.region not in state.denied_regions]
+    if failure.delivered == "unknown" and not (
+        allowed and _may_rerun(failure, state, hints, caller_said, budget)
+    ):
         return ending
-    if failure.reason == "denied" and not candidates:
+    if failure.reason == "denied" and not allowed:
         return ending
-    patience_s = ABSENT_S if candidates else UNLISTED_S
+    patience_s = ABSENT_S if allowed else UNLISTED_S
     if failure.reason == "no_responders" and state.absent_s(now) >= patience_s:
         return ending
-    best = min(candidates, key=lambda c: state.tried.get(c.region, 0), default=None)
-    delay_s = _delay(failure, state, best, random)
+    best = min(allowed, key=lambda c: state.tried.get(c.region, 0), default=None)
+    delay_s = _delay(failure, state, best, now, random)
     return ending if now + delay_s >= deadline else Again(best, delay_s)
 
 
@@ -157,10 +165,11 @@ def _may_rerun(
     return True
 
 
-def _delay(failure: Failure, state: RetryState, best: Candidate | None, random: Random) -> float:
-    """At once where nobody has refused yet; with back-off where somebody has."""
-    refused = state.tried.get(best.region, 0) if best is not None else state.attempts
+def _delay(failure: Failure, state: RetryState, best: Candidate | None, now: float, random: Random) -> float:
+    """At once where nobody has refused yet; with back-off where somebody has, never before they said."""
+    region = best.region if best is not None else failure.region
+    refused = state.tried.get(region, 0) if best is not None else state.attempts
     fresh = best is not None and refused == 0
     if (fresh or failure.delivered == "unknown") and failure.reason not in _LINK_REASONS:
         return 0.0
-    return max(_AGAIN.delay(refused, random), failure.retry_after_s or 0.0)
+    return max(_AGAIN.delay(refused, random), state.not_before.get(region, now) - now)

@@ -47,7 +47,7 @@ class Verdict(NamedTuple):
 
 
 class _Members:
-    """The instances of one server in one region: those in the catalog, ghosts, and the dead with their time."""
+    """The instances of one server in one region: by the catalog, ghosts, and the dead with their time."""
 
     __slots__ = ("dead", "ghosts", "instances")
 
@@ -154,7 +154,7 @@ class Search:
         self._dead = {node for members in self._members.values() for node in members.dead}
 
     def heard(self, node: NodeId, now: float) -> None:
-        """A node lives. If it was taken for dead, it is suspected again, though it isn't in the catalog yet."""
+        """A node lives. If it was taken for dead it is suspected again, even before the catalog has it."""
         if node in self._dead:
             self._dead.discard(node)
             for members in self._members.values():
