@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check format bench clean
+.PHONY: help setup demo test unit check format chaos bench clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ check: $(READY)  ## format, lint, types, floors
 format: $(READY)  ## put the code into its one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+chaos: $(READY)  ## kills, stops and drains at length: 20 rounds, 200 drains, a broker stopped for 20 s
+	LONGREACH_ROUNDS=20 LONGREACH_DRAINS=200 LONGREACH_STOP_S=20 $(BIN)/python -m pytest tests/chaos -s --timeout 1800
 
 bench: $(READY)  ## speed, compared with bare nats-py within one run
 	$(BIN)/python -m benchmarks
