@@ -15,7 +15,7 @@ import msgspec
 
 from longreach.client import endings
 from longreach.client.inbox import Waiter
-from longreach.client.options import DEFAULT_TIMEOUT_S, CallOptions, OnProgress
+from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, CallOptions, OnProgress
 from longreach.client.results import BAD_JSON, RawResult, decode_response
 from longreach.errors import LongreachError, RemoteError
 from longreach.observe import event
@@ -174,6 +174,7 @@ class Caller:
         self._ways: dict[tuple[Target, Candidate], Way] = {}
         self._loop = asyncio.get_running_loop()
         self._count = 0
+        self._closed = False
         self.stats = CallStats()
 
     async def call(self, plan: Plan, arguments: bytes, options: CallOptions) -> Outcome:
@@ -185,12 +186,12 @@ class Caller:
         stats = self.stats
         stats.calls += 1
         now = self._clock.monotonic()
-        timeout_s = options.timeout_s or plan.timeout_s or DEFAULT_TIMEOUT_S
+        timeout_s = min(options.timeout_s or plan.timeout_s or DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
         deadline = now + timeout_s
         self._budget.began()
         try:
             answer: RawResult | Failure | LongreachError
-            if plan.first is not None:
+            if plan.first is not None and not self._closed:
                 answer = await self._attempt(plan, plan.first, arguments, options, now, deadline)
                 if type(answer) is RawResult:
                     stats.answered += 1
@@ -210,6 +211,12 @@ class Caller:
         if attempt is not None:
             failure = Failure(delivered=loss.delivered, reason=loss.reason, region=attempt.region)
             attempt.end(failure)
+
+    def close(self) -> None:
+        """No more attempts; calls that wait end now, and whoever has them is told by their tasks."""
+        self._closed = True
+        for attempt in tuple(self._attempts.values()):
+            attempt.end(Failure(delivered="unknown", reason=endings.CLOSED, region=attempt.region))
 
     def denied(self, subject: str) -> None:
         """The broker refused to publish on `subject`, which it names in lower case."""
@@ -233,6 +240,12 @@ class Caller:
                 return Outcome(answer, len(retries) + 1, tuple(retries))
             if isinstance(answer, LongreachError):
                 raise answer
+            if self._closed:
+                ending = state.maybe_ran or answer
+                closed = Failure(delivered=ending.delivered, reason=endings.CLOSED, region=ending.region)
+                raise endings.to_error(
+                    closed, str(plan.target), timeout_s=timeout_s, residency=options.residency
+                )
             now = self._clock.monotonic()
             state.failed(answer, now)
             verdict = decide(
@@ -253,6 +266,8 @@ class Caller:
             if verdict.delay_s > 0:
                 await asyncio.sleep(verdict.delay_s)
             if verdict.candidate is None:
+                if answer.delivered == "unknown":  # its re-run is granted, but nobody can take it yet
+                    answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=answer.region)
                 continue
             event(
                 _log, "call.retried", logging.DEBUG, target=str(plan.target), reason=answer.reason,
@@ -265,8 +280,15 @@ class Caller:
 
     def limit(self, now: float) -> None:
         """Give each attempt that takes its time a timer for its deadline; fast ones need none."""
+        self._limit(now, now - _YOUNG_S)
+
+    def limit_all(self, now: float) -> None:
+        """The link is down, and nobody looks at calls until it is back: each needs a timer of its own."""
+        self._limit(now, now)
+
+    def _limit(self, now: float, sent_by: float) -> None:
         for attempt in self._attempts.values():
-            if attempt.sent_at > now - _YOUNG_S:
+            if attempt.sent_at > sent_by:
                 return
             if attempt.timer is None:
                 self._set_timer(attempt, now)
@@ -315,7 +337,7 @@ class Caller:
             return self._read(answer, candidate.region)
         if answer is None:
             return Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
-        if answer.reason == endings.DEADLINE:
+        if answer.reason in (endings.DEADLINE, endings.CLOSED):
             self._cancel(attempt, plan.target.server)
         return answer  # type: ignore[no-any-return]
 

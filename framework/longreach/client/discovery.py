@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import tenacity
 
-from longreach.errors import LongreachError
+from longreach.errors import BrokerUnavailable, LongreachError, RemoteError
 from longreach.observe import event
 from longreach.policy.catalog import Catalog, Hearing
 from longreach.wire import frames
@@ -78,8 +78,9 @@ class Discovery:
         self._wanted: set[str] = set()
         self.catalog = Catalog()
         self.hearing = Hearing()
-        self._last_who = -1e9
+        self._asked_at = float("-inf")
         self._who_task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def open(self) -> None:
         """Hear announcements, and forget nodes that fell silent."""
@@ -92,7 +93,8 @@ class Discovery:
         self._tasks.start(self._expire(), name="expire")
 
     def close(self) -> None:
-        """Hear no more."""
+        """Hear no more, and ask no more."""
+        self._closed = True
         for subscription in self._subscriptions:
             self._link.unsubscribe(subscription)
         self._subscriptions.clear()
@@ -111,18 +113,30 @@ class Discovery:
 
         Several who ask at the same time share one question.
         """
+        await asyncio.wait({self._ask_who(timeout_s)})
+
+    def _ask_who(self, timeout_s: float) -> asyncio.Task[None]:
+        self._require_open()
         if self._who_task is None or self._who_task.done():
+            self._asked_at = self._clock.monotonic()
             self._who_task = self._tasks.spawn(self._who(timeout_s), name="who")
-        await asyncio.shield(self._who_task)
+        return self._who_task
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise BrokerUnavailable("the mesh is closed", retryable=False)
 
     async def census(self, timeout_s: float = _WHO_LIMIT_S) -> None:
         """Ask `who`, and forget every node that does not answer."""
-        began = self._clock.monotonic()
-        await self.refresh(timeout_s)
+        asking = self._ask_who(timeout_s)
+        asked_at = self._asked_at  # the question may be another one's, and answered in part before we joined
+        await asyncio.wait({asking})
+        if not self._link.is_up:  # silence is ours
+            return
         silent = [
             instance
             for instance in self.catalog.instances.values()
-            if self.hearing.last_heard(instance) < began
+            if self.hearing.last_heard(instance) < asked_at
         ]
         catalog = self.catalog
         for instance in silent:
@@ -207,7 +221,8 @@ class Discovery:
             return
         self.hearing.heard(announcement, self._clock.monotonic())
         self._replace(self.catalog.apply(announcement, self._clock.wall_ms()))
-        if announcement.server in self._wanted and self._missing({announcement.server}):
+        wanted = announcement.server in self._wanted and not self._closed
+        if wanted and self._missing({announcement.server}):
             self._tasks.start(self.want(announcement.server), name=f"fetch {announcement.server}")
 
     def _replace(self, catalog: Catalog) -> None:
@@ -232,6 +247,7 @@ class Discovery:
 
     async def _fetch(self, servers: set[str]) -> None:
         """Fetch what is missing of `servers`; what somebody else fetches already is waited for."""
+        self._require_open()
         plan: dict[NodeId, list[str]] = {}
         waiting: set[asyncio.Task[None]] = set()
         for digest, holders in self._missing(servers):
@@ -281,7 +297,10 @@ class Discovery:
             asked = left[:_DIGESTS_PER_ASK]
             body = msgspec.json.encode(frames.BlobsRequest(asked))
             answer = await self._questions.ask(subject, body, _FETCH_TIMEOUT_S + 4 * self._link.rtt_s)
-            reply = frames.decode(answer, frames.BlobsReply)
+            try:
+                reply = frames.decode(answer, frames.BlobsReply)
+            except msgspec.DecodeError as error:  # another node may do better
+                raise RemoteError(f"{node} sent no blobs: {error}") from error
             got = frames.by_digest(reply)
             self._replace(self.catalog.with_blobs(got))
             still = [digest for digest in left if digest not in got]

@@ -31,6 +31,7 @@ DEADLINE = "deadline"
 DENIED = "denied"
 LINK = "link"
 TOO_LARGE = "too_large"
+CLOSED = "closed"
 
 _UNKNOWN_TEXT = {
     "node_died": "the node that had the call died",
@@ -78,6 +79,8 @@ def to_error(
         if failure.delivered == "unknown":
             text += "; it may have run. Allow more with timeout_s, or ask `longreach ls` who serves it"
         return CallTimeout(text, delivered=failure.delivered, **fields)
+    if failure.delivered == "unknown" and failure.reason == CLOSED:
+        return OutcomeUnknown(f"the mesh was closed while {target} ran; it was told to stop", **fields)
     if failure.delivered == "unknown":
         why = _UNKNOWN_TEXT.get(failure.reason, failure.reason)
         text = (
@@ -97,6 +100,8 @@ def _refused(
             f"`longreach subject {target}` prints the permission that is needed"
         )
         return PermissionDenied(text, **fields)
+    if failure.reason == CLOSED:
+        return BrokerUnavailable(f"the mesh is closed; {target} was not sent", retryable=False, **fields)
     if failure.reason == LINK:
         return BrokerUnavailable(f"no connection to a broker; {target} was not sent", **fields)
     if failure.reason == NO_RESPONDERS:

@@ -11,6 +11,7 @@ import asyncio
 import secrets
 from typing import TYPE_CHECKING, TypeVar
 
+from longreach.errors import BrokerUnavailable
 from longreach.wire.frames import HEADER
 from longreach.wire.subjects import ROOT
 
@@ -46,6 +47,11 @@ class Waiter:
         if not self.future.done():
             self.future.set_result(answer)
         return True
+
+    def give_up(self) -> None:
+        """No answer will come: the connection is being closed."""
+        if not self.future.done():
+            self.future.set_exception(BrokerUnavailable("the mesh was closed", delivered="unknown"))
 
 
 class Gathering(Waiter):
@@ -101,7 +107,7 @@ class Inbox:
         self._subscriptions.clear()
         for waiter in self._waiters.values():
             if not isinstance(waiter, Gathering):
-                waiter.future.cancel()
+                waiter.give_up()
         self._waiters.clear()
 
     def new_token(self, deadline_ms: int) -> str:

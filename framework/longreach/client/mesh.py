@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 import msgspec
 
 from longreach.client.caller import Outcome, Plan, Target
-from longreach.client.results import CallResult, error_text, to_call_result
+from longreach.client.options import MAX_TIMEOUT_S
+from longreach.client.results import BAD_JSON, CallResult, error_text, to_call_result
 from longreach.client.views import diff, list_nodes, list_servers, list_tools
-from longreach.errors import BrokerUnavailable, ConfigError, NotFound, ToolError
+from longreach.errors import BrokerUnavailable, ConfigError, NotFound, RemoteError, ToolError
 from longreach.policy.route import routes
 from longreach.wire.subjects import version_target
 
@@ -178,11 +179,11 @@ class Mesh:
         await self._session.discovery.census(timeout_s)
 
     async def watch(self) -> AsyncIterator[Change]:
-        """Changes of the mesh as they are noticed, until the iterator is closed.
+        """Changes of the mesh as they are noticed, until the iterator or the mesh is closed.
 
         At most 1,000 unread changes are kept; where more come, they are replaced by one ``"resync"``.
         """
-        queue: asyncio.Queue[Change] = asyncio.Queue()
+        queue: asyncio.Queue[Change | None] = asyncio.Queue()
 
         def changed(before: Catalog, after: Catalog) -> None:
             for change in diff(before, after, overflow=queue.qsize() >= _WATCH_QUEUE):
@@ -191,12 +192,18 @@ class Mesh:
                         queue.get_nowait()
                 queue.put_nowait(change)
 
-        stop = self._session.discovery.on_change(changed)
+        if self._session.is_closed:
+            return
+        stops = (
+            self._session.discovery.on_change(changed),
+            self._session.on_close(lambda: queue.put_nowait(None)),
+        )
         try:
-            while True:
-                yield await queue.get()
+            while (change := await queue.get()) is not None:
+                yield change
         finally:
-            stop()
+            for stop in stops:
+                stop()
 
     async def ops(self, node: str, verb: str, timeout_s: float = 2.0) -> dict[str, Any]:
         """Ask a node's operator verbs: ``"info"`` or ``"drain"``.
@@ -211,12 +218,15 @@ class Mesh:
             if info.name == node:
                 questions = self._session.questions
                 subject = questions.node_subject(info.region, info.identity, info.instance, verb, "ops")
-                answer: dict[str, Any] = msgspec.json.decode(await questions.ask(subject, b"{}", timeout_s))
-                return answer
+                answer = await questions.ask(subject, b"{}", timeout_s)
+                try:
+                    return msgspec.json.decode(answer, type=dict[str, Any])
+                except BAD_JSON as error:
+                    raise RemoteError(f"{node} did not answer with an object: {error}") from error
         raise NotFound(f"no node is called {node!r}; `longreach ls nodes` shows those that are up")
 
     async def close(self) -> None:
-        """End the connection; calls that are still waiting are cancelled."""
+        """End the connection; calls that still wait end as `OutcomeUnknown`, and their nodes are told."""
         await self._session.close()
 
     async def _seen(self) -> None:
@@ -226,6 +236,8 @@ class Mesh:
             await self._session.discovery.refresh()
 
     def _require_link(self) -> None:
+        if self._session.is_closed:
+            raise BrokerUnavailable("the mesh is closed", retryable=False)
         if not self._session.link.is_up:
             raise BrokerUnavailable("no connection to a broker just now; it is being tried again")
 
@@ -245,7 +257,7 @@ class Mesh:
         if on_progress is not None or timeout_s is not None or idempotent is not None:
             said = {"on_progress": on_progress, "timeout_s": timeout_s, "idempotent": idempotent}
             options = options.but(**{key: value for key, value in said.items() if value is not None})
-        plan = await self._plan(server, tool, options)
+        plan = await self._plan(server, tool)
         try:
             body = msgspec.json.encode(arguments or {})
         except (TypeError, ValueError) as error:
@@ -261,7 +273,7 @@ class Mesh:
             name = getattr(function, "__qualname__", repr(function))
             raise ConfigError(f"{name} is no tool: decorate it with @server.tool, or call it by its name")
         version = version_target(spec.version)
-        plan = await self._plan(spec.server, spec.name, self._options, version)
+        plan = await self._plan(spec.server, spec.name, version)
         body = spec.schema.encode_arguments(args, kwargs)
         outcome: Outcome = await self._session.caller.call(plan, body, self._options)
         result = outcome.result
@@ -274,19 +286,19 @@ class Mesh:
             return spec.schema.decode_result(structured, None)
         return spec.schema.decode_result(None, to_call_result(result, *outcome[1:]).text)
 
-    async def _plan(self, server: str, tool: str, options: CallOptions, to: str | None = None) -> Plan:
+    async def _plan(self, server: str, tool: str, to: str | None = None) -> Plan:
         key = (server, tool, to)
         known = self._plans.get(key)
         if known is not None and known[0] is self._session.discovery.catalog:
             return known[1]
-        plan = await self._new_plan(Target(server, tool), options, to)
+        plan = await self._new_plan(Target(server, tool), to)
         if len(self._plans) > 10_000:
             self._plans.clear()
         self._plans[key] = (self._session.discovery.catalog, plan)
         return plan
 
-    async def _new_plan(self, target: Target, options: CallOptions, to: str | None) -> Plan:
-        discovery = self._session.discovery
+    async def _new_plan(self, target: Target, to: str | None) -> Plan:
+        discovery, options = self._session.discovery, self._options
         await discovery.want(target.server)
         found = discovery.catalog.find(*target)
         if found.missing is not None:
@@ -319,7 +331,7 @@ class Mesh:
             first[0] if first else None,
             allowed,
             hints,
-            timeout_ms / 1000 if timeout_ms else None,
+            min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
             msgspec.json.encode(target.tool),
         )
 

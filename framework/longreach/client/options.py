@@ -13,6 +13,8 @@ OnProgress = Callable[[float, float | None, str | None], None]
 """Called with progress, total and message, from within the event loop; it must not wait."""
 
 DEFAULT_TIMEOUT_S = 60.0
+MAX_TIMEOUT_S = 366 * 86_400.0
+"""More than this is as much: a deadline has a last digit on the wire (docs/binding.md M2.3)."""
 
 
 class CallOptions(msgspec.Struct, frozen=True, kw_only=True):

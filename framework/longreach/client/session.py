@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from longreach.client.caller import Caller
@@ -17,7 +19,7 @@ from longreach.tasks import TaskSet
 from longreach.wire.tokens import NONE, encode_optional, encode_token
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from longreach.clock import Clock
     from longreach.policy.catalog import Catalog
@@ -79,6 +81,7 @@ class Session:
         )
         self._skew_ms = 0
         self._closed = False
+        self._on_close: list[Callable[[], None]] = []
         self.discovery.on_change(self._catalog_changed)
         link.on_change(self._link_changed)
         link.on_denied(self._denied)
@@ -90,16 +93,32 @@ class Session:
         if self.link.is_up:
             await self.discovery.refresh()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether it was closed, or is about to be."""
+        return self._closed
+
+    def on_close(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` when the session closes; returns what ends that."""
+        self._on_close.append(listener)
+        return partial(self._on_close.remove, listener)
+
     async def close(self) -> None:
         """Give up what waits, and close the connection."""
         if self._closed:
             return
         self._closed = True
-        self.vigil.close()
-        self.discovery.close()
-        self.inbox.close()
-        await self.tasks.close()
-        await self.link.close()
+        try:
+            self.vigil.close()
+            self.discovery.close()
+            self.caller.close()
+            await asyncio.sleep(0)  # the tasks of calls that are given up say so to the nodes that have them
+            self.inbox.close()
+            for listener in tuple(self._on_close):
+                listener()
+            await self.tasks.close()
+        finally:
+            await self.link.close()
 
     def _lost(self, loss: Lost) -> None:
         if loss.node is not None and loss.reason == "node_died":
@@ -142,6 +161,7 @@ class Session:
                 self.tasks.start(self.discovery.refresh(), name="who")
         else:
             self.liveness.link_lost(now)
+            self.caller.limit_all(now)
         self.vigil.wake_now()
 
     def _denied(self, denied: Denied) -> None:

@@ -104,7 +104,11 @@ class SyncMesh:
         changes = self._mesh.watch()
         try:
             while True:
-                yield self._run(changes.__anext__)
+                try:
+                    change = self._run(changes.__anext__)
+                except StopAsyncIteration:  # the mesh was closed
+                    return
+                yield change
         finally:
             self._run(changes.aclose)  # type: ignore[attr-defined]
 

@@ -87,7 +87,13 @@ class Vigil:
 
     def _tick(self) -> None:
         self._timer = None
-        now = self._clock.monotonic()
+        try:
+            self._look(self._clock.monotonic())
+        finally:  # whatever one call does, the others are watched
+            if not self._closed:
+                self._arm()
+
+    def _look(self, now: float) -> None:
         self._on_tick(now)
         for action in self.liveness.tick(now):
             match action:
@@ -98,8 +104,6 @@ class Vigil:
                 case Lost():
                     self._on_lost(action)
         self._forget_old(now)
-        if not self._closed:
-            self._arm()
 
     def _forget_old(self, now: float) -> None:
         keep = 0
