@@ -54,6 +54,15 @@ class Desk:
             timeout=_TIMEOUT_S, check=False, stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
+    def start(self, *words: str) -> subprocess.Popen[str]:
+        """Start a command that does not end by itself."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "longreach.cli", *words], cwd=self.folder, env=self.environment, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        self._scripts.append(process)
+        return process
+
     def python(self, script: str) -> subprocess.Popen[str]:
         """Start a script; what it prints can be read."""
         process = subprocess.Popen(

@@ -41,8 +41,8 @@ def call(tool: str, arguments: tuple[str, ...], as_json: bool, **flags: Any) -> 
 
     Values are read by the tool's input schema: text stays as it is (zip=02139), numbers, true, false and
     null are what they look like, lists and objects are JSON. key:=value is JSON whatever the schema says,
-    a repeated key makes a list. @FILE and - (standard input) hold a JSON object of arguments; what comes
-    after them on the line is laid over it.
+    a repeated key makes a list. @FILE and - (standard input) hold a JSON object of arguments; key=value
+    takes precedence over it.
     """
     from longreach.cli.loop import open_mesh, run_loop
     from longreach.cli.progress import ProgressLine

@@ -34,7 +34,7 @@ class SettingsCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 sections.setdefault(getattr(parameter, "section", "Options"), []).append(record)
         sections["Settings without a flag"] = [
             (f"{setting.key} = {setting.metavar}", _help(setting))

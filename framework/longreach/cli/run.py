@@ -141,6 +141,9 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
     from longreach.node.workers import Report, Workers
     from longreach.transport.embedded import EmbeddedBroker
 
+    # -P, as with the `longreach` script: what is in the working directory must not hide a library.
+    words = click.get_current_context().find_root().meta["argv"]
+    command = (sys.executable, "-P", "-m", "longreach.cli", *words)
     serving: set[int] = set()
     count = found["cli"]["workers"]
 
@@ -154,16 +157,9 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
     # Without a URL the broker is ours, so that it does not change hands whenever a worker is restarted.
     embedded = None if settings.connection.urls else await asyncio.to_thread(EmbeddedBroker.find_or_start)
     try:
-        # -P, as with the `longreach` script: what is in the working directory must not hide a library.
         workers = Workers(
             count,
-            (
-                sys.executable,
-                "-P",
-                "-m",
-                "longreach.cli",
-                *click.get_current_context().find_root().meta["argv"],
-            ),
+            command,
             drain_timeout_s=settings.drain_timeout_s,
             hopeless=frozenset({USAGE, NO_BROKER}),
             on_report=reported,

@@ -128,7 +128,12 @@ class Workers:
         return self._failed or Ended(0)
 
     def _signalled(self) -> None:
-        (self._hurry if self._stop.is_set() else self._stop).set()
+        if self._stop.is_set():
+            event(_log, "workers.stopping", logging.WARNING)
+            self._hurry.set()
+        else:
+            event(_log, "workers.draining", workers=len(self._running))
+            self._stop.set()
 
     async def _keep(self, number: int) -> None:
         quick_ends = restarts = 0

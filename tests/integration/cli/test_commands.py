@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 import time
 
 import pytest
 from tests.support.broker import free_port
 from tests.support.commands import Desk, RunningNode
+
+from longreach import Mesh, NatsOptions, connect
+from longreach.transport.embedded import find_running
 
 pytestmark = pytest.mark.usefixtures("shared_node")
 
@@ -154,3 +159,34 @@ def test_no_embedded_broker_is_found_out_at_once(shared_desk: Desk):
 
     assert done.returncode == 6
     assert "longreach run" in done.stderr
+
+
+async def test_interrupting_a_call_cancels_it(shared_desk: Desk):
+    found = find_running(shared_desk.folder / "runtime")
+    assert found is not None
+    async with connect(found.url, connection=NatsOptions(token=found.token)) as mesh:
+        (node,) = await mesh.nodes()
+        call = shared_desk.start("call", "docs.slow", "seconds=300")
+        await _in_flight(mesh, node.name, 1)
+
+        call.send_signal(signal.SIGINT)
+        said, complained = await asyncio.to_thread(call.communicate, timeout=_START_UP_S)
+
+        assert (call.returncode, said, complained.strip()) == (130, "", "")
+        await _in_flight(mesh, node.name, 0)
+
+
+async def _in_flight(mesh: Mesh, node: str, wanted: int) -> None:
+    """Wait until the node has so many calls."""
+    async with asyncio.timeout(_START_UP_S):
+        while (await mesh.ops(node, "info"))["inFlight"] != wanted:  # each answer takes a moment
+            pass
+
+
+def test_a_reader_that_has_enough_is_no_error(shared_desk: Desk):
+    done = shared_desk.shell(
+        "(longreach ls --json; echo $? >&2) | true; (longreach --help; echo $? >&2) | head -1"
+    )
+
+    assert done.stdout.startswith("Usage: longreach")
+    assert set(done.stderr.split()) <= {"0", "1"}

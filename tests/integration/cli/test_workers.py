@@ -67,6 +67,47 @@ def test_workers_die_with_a_supervisor_that_is_killed(desk: Desk):
     assert gone(family) == []
 
 
+def test_the_closed_pipe_alone_ends_a_worker(desk: Desk):
+    """Where the system has no signal for the death of a parent."""
+    child = (
+        "import os, time\n"
+        "from longreach.node import workers\n"
+        "workers._die_with_parent = lambda supervisor: None\n"
+        "workers.attach()\n"
+        "print(os.getpid(), flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    supervisor = desk.python(
+        "import asyncio, sys\n"
+        "from longreach.node.workers import Workers\n"
+        f"asyncio.run(Workers(1, [sys.executable, '-c', {child!r}]).run())\n"
+    )
+    assert supervisor.stdout is not None
+    worker = psutil.Process(int(supervisor.stdout.readline()))
+
+    supervisor.kill()
+
+    assert gone([worker]) == []
+
+
+def test_a_server_that_cannot_start_ends_its_workers_with_the_reason(desk: Desk):
+    desk.write(
+        "broken.py",
+        "from contextlib import asynccontextmanager\n"
+        "from longreach import Server\n"
+        "@asynccontextmanager\n"
+        "async def lifespan(server):\n"
+        "    raise RuntimeError('no database')\n"
+        "    yield\n"
+        "docs = Server('docs', lifespan=lifespan, intensity=0)\n",
+    )
+    node = desk.node("broken", "--workers", "2")
+
+    assert node.ended() == 1
+    line = next(line for line in node.said.splitlines() if line.startswith("longreach: "))
+    assert "no database" in line
+
+
 def test_workers_that_cannot_start_end_the_supervisor_with_their_reason(desk: Desk):
     node = desk.node("app:nothing", "--workers", "2")
 
@@ -92,6 +133,7 @@ def test_the_second_signal_stops_workers_at_once(desk: Desk):
         worker.suspend()  # it cannot drain
 
     node.signal(signal.SIGINT)
+    node.until("workers.draining")
     node.signal(signal.SIGINT)
 
     node.ended(20)

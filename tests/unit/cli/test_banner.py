@@ -50,7 +50,11 @@ def test_others_reach_the_node_by_these_flags(flags: dict[str, object], words: l
 
 
 def test_secrets_are_never_shown():
-    environment = {"LONGREACH_PASSWORD": "pw", "LONGREACH_NKEY": "SUA", "LONGREACH_NATS": "nats://u:pw@h"}
+    environment = {
+        "LONGREACH_PASSWORD": "pw",
+        "LONGREACH_NKEY_SEED": "SUA",
+        "LONGREACH_NATS": "nats://u:pw@h",
+    }
 
     words = " ".join(reach_flags(resolve("node", {}, environment=environment)))
 

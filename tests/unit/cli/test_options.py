@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import Result
 
-from longreach.cli.settings import Table, settings_of
+from longreach.cli.settings import SETTINGS, Setting, Table, settings_of
 
 
 @pytest.mark.parametrize(("command", "table"), [("run", "node"), ("ls", "client"), ("call", "client")])
@@ -37,7 +38,7 @@ def test_help_has_sections(longreach: Callable[..., Result]):
 def test_secrets_have_no_flag_unless_they_were_asked_for():
     flagged = {setting.key for setting in settings_of("node") if setting.flags}
 
-    assert not flagged & {"password", "nkey"}
+    assert not flagged & {"password", "nkey_seed"}
 
 
 def test_a_malformed_flag_is_one_line(longreach: Callable[..., Result]):
@@ -45,3 +46,18 @@ def test_a_malformed_flag_is_one_line(longreach: Callable[..., Result]):
 
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr == "longreach: --ping-interval takes seconds: a number more than 0\n"
+
+
+def test_the_page_in_docs_lists_each_setting_as_it_is():
+    page = (Path(__file__).resolve().parents[3] / "docs" / "cli.md").read_text()
+
+    for setting in SETTINGS:
+        assert row(setting) in page, f"docs/cli.md lacks: {row(setting)}"
+    assert page.count("| `LONGREACH_") == len(SETTINGS)
+
+
+def row(setting: Setting) -> str:
+    """A setting in the tables of docs/cli.md."""
+    flag = f"`{setting.flags[0]}`" if setting.flags else ""
+    default = setting.shown_default or ""
+    return f"| `{setting.key}` | {flag} | `{setting.variable}` | {setting.help} | {default} |"
