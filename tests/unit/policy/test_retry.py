@@ -1,0 +1,199 @@
+"""The closed table of endings, read. Source: docs/binding.md 5 (M5.3, M5.4)."""
+
+from __future__ import annotations
+
+import pytest
+
+from longreach.policy.hints import Hints
+from longreach.policy.retry import (
+    ABSENT_S,
+    UNLISTED_S,
+    Again,
+    Failure,
+    RetryBudget,
+    RetryState,
+    Stop,
+    decide,
+)
+from longreach.policy.route import Candidate
+
+EU, US = Candidate("eu", "_", "home"), Candidate("us", "_", "offers it")
+BUSY = Failure("no", "busy", "eu")
+DIED = Failure("unknown", "node_died", "eu")
+
+
+def after(*failures: Failure, state: RetryState | None = None, now: float = 0.0, **more):
+    """The decision after the last of these failures, each of which came at `now`."""
+    given = {
+        "hints": Hints(),
+        "caller_said": None,
+        "candidates": (EU, US),
+        "budget": RetryBudget(),
+        "now": now,
+        "deadline": 30.0,
+        "random": lambda: 0.0,
+        **more,
+    }
+    state = state or RetryState()
+    verdict = None
+    for failure in failures:
+        state.failed(failure, now)
+        verdict = decide(failure, state, **given)
+    return verdict
+
+
+# What did not begin
+
+
+def test_elsewhere_first_and_at_once():
+    assert after(BUSY) == Again(US, 0.0)
+
+
+def test_the_same_region_again_soon_and_then_later():
+    state, delays = RetryState(), []
+    for _ in range(10):
+        verdict = after(BUSY, state=state, candidates=(EU,))
+        assert verdict.candidate == EU
+        delays.append(verdict.delay_s)
+    assert delays[:3] == pytest.approx([0.01, 0.02, 0.04])
+    assert delays[-1] == 0.5
+    assert delays == sorted(delays)
+
+
+def test_regions_take_turns():
+    state = RetryState()
+    first = after(BUSY, state=state)
+    second = after(Failure("no", "busy", "us"), state=state)
+    assert (first.candidate, second.candidate) == (US, EU)
+    assert second.delay_s > 0
+
+
+def test_a_region_is_not_asked_before_it_said():
+    assert after(BUSY._replace(retry_after_s=2.0), candidates=(EU,)).delay_s == 2.0
+
+
+def test_what_one_region_said_does_not_bind_another():
+    state = RetryState()
+    after(BUSY._replace(retry_after_s=3.0), state=state)
+    verdict = after(Failure("no", "busy", "us"), state=state, now=1.0)
+    assert verdict == Again(EU, 2.0)
+    verdict = after(Failure("no", "busy", "eu"), state=state, now=3.0)
+    assert verdict.candidate == US
+    assert verdict.delay_s < 0.1
+
+
+def test_no_delay_passes_the_deadline():
+    late = BUSY._replace(retry_after_s=31.0)
+    assert after(late, candidates=(EU,)) == Stop(late)
+    assert after(BUSY, now=30.0) == Stop(BUSY)
+
+
+def test_a_region_that_forbids_it_is_not_asked_again():
+    denied = Failure("no", "denied", "eu")
+    state = RetryState()
+    assert after(denied, state=state).candidate == US
+    for _ in range(5):
+        assert after(Failure("no", "busy", "us"), state=state).candidate == US
+    assert after(Failure("no", "denied", "us"), state=state) == Stop(Failure("no", "denied", "us"))
+
+
+# Absence
+
+
+def test_no_responders_is_waited_out_for_a_while_and_counted_from_the_first():
+    state, absent = RetryState(), Failure("no", "no_responders", "eu")
+    assert isinstance(after(absent, state=state, candidates=(EU,), now=1.0), Again)
+    assert isinstance(after(absent, state=state, candidates=(EU,), now=0.9 + ABSENT_S), Again)
+    assert after(absent, state=state, candidates=(EU,), now=1.0 + ABSENT_S) == Stop(absent)
+
+
+def test_what_nobody_announces_is_given_up_sooner():
+    state, absent = RetryState(), Failure("no", "no_responders", None)
+    first = after(absent, state=state, candidates=())
+    assert first.candidate is None
+    assert first.delay_s > 0
+    assert after(absent, state=state, candidates=(), now=UNLISTED_S) == Stop(absent)
+
+
+def test_any_other_answer_shows_that_somebody_is_there():
+    state, absent = RetryState(), Failure("no", "no_responders", "eu")
+    after(absent, state=state, candidates=(EU,), now=0.0)
+    after(BUSY, state=state, candidates=(EU,), now=4.0)
+    assert isinstance(after(absent, state=state, candidates=(EU,), now=6.0), Again)
+
+
+# What may have begun
+
+
+def test_what_has_run_is_never_run_again():
+    ran = Failure("yes", "crashed_actor", "eu")
+    assert after(ran, hints=Hints(True, True), caller_said=True) == Stop(ran)
+
+
+@pytest.mark.parametrize(
+    ("hints", "caller_said", "runs_again"),
+    [
+        (Hints(), None, False),
+        (Hints(read_only=True), None, True),
+        (Hints(idempotent=True), None, True),
+        (Hints(), True, True),
+        (Hints(), False, False),
+        (Hints(True, True), False, False),
+    ],
+)
+def test_who_may_say_that_it_may_run_again(hints, caller_said, runs_again):
+    verdict = after(DIED, hints=hints, caller_said=caller_said)
+    assert verdict == (Again(US, 0.0) if runs_again else Stop(DIED))
+
+
+def test_at_most_once():
+    state = RetryState()
+    assert isinstance(after(DIED, state=state, caller_said=True), Again)
+    assert isinstance(after(DIED, state=state, caller_said=True), Stop)
+
+
+def test_a_refusal_between_does_not_earn_another_run():
+    state = RetryState()
+    assert isinstance(after(DIED, state=state, caller_said=True), Again)
+    assert isinstance(after(BUSY, state=state, caller_said=True), Again)
+    assert isinstance(after(DIED, state=state, caller_said=True), Stop)
+
+
+def test_a_call_that_may_have_run_ends_as_such_though_its_re_run_was_refused():
+    state = RetryState()
+    after(DIED, state=state, caller_said=True)
+    assert after(BUSY, state=state, caller_said=True, now=30.0) == Stop(DIED)
+
+
+def test_nowhere_to_go_ends_it_and_costs_no_budget():
+    budget = RetryBudget()
+    assert after(DIED, caller_said=True, candidates=(), budget=budget) == Stop(DIED)
+    assert budget.left == 256
+
+
+def test_the_deadline_is_the_end_even_of_what_may_run_again():
+    late = Failure("unknown", "deadline", "eu")
+    assert after(late, hints=Hints(True, True), caller_said=True) == Stop(late)
+
+
+# The budget
+
+
+def test_the_budget_covers_a_burst_and_then_a_share_of_the_calls():
+    budget = RetryBudget(burst=3, per_call=0.5)
+    assert [budget.take() for _ in range(4)] == [True, True, True, False]
+    budget.began()
+    assert not budget.take()
+    budget.began()
+    assert budget.take()
+
+
+def test_the_budget_never_exceeds_its_burst():
+    budget = RetryBudget(burst=2, per_call=1.0)
+    for _ in range(10):
+        budget.began()
+    assert [budget.take() for _ in range(3)] == [True, True, False]
+
+
+def test_without_budget_it_ends():
+    assert after(DIED, caller_said=True, budget=RetryBudget(burst=0)) == Stop(DIED)
