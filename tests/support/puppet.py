@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from longreach import Server
+from longreach import Mesh, Server
 from longreach.transport.link import Headers
 from longreach.transport.memory import MemoryBroker
 from longreach.wire import frames
@@ -131,3 +131,14 @@ def error(code: int, **data: Any) -> bytes:
     return msgspec.json.encode(
         {"jsonrpc": "2.0", "id": 1, "error": {"code": code, "message": "no", "data": data}}
     )
+
+
+def start(mesh: Mesh, name: str = "docs.do", **options: Any) -> asyncio.Task[Any]:
+    return asyncio.get_running_loop().create_task(mesh.call(name, {}, **options))
+
+
+def nothing_is_left(mesh: Mesh) -> None:
+    session = mesh._session
+    assert len(session.inbox) == 0
+    assert len(session.liveness) == 0
+    assert session.caller._attempts == {}

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import pytest
 from tests.support.hosts import Gate
+from tests.support.puppet import Puppet, tools
 
+from longreach import Mesh, connect
 from longreach.transport.memory import MemoryBroker
 
 
@@ -14,3 +18,15 @@ async def broker() -> MemoryBroker:
 @pytest.fixture
 async def gate() -> Gate:
     return Gate()
+
+
+@pytest.fixture
+async def mesh(broker: MemoryBroker, puppet: Puppet) -> AsyncIterator[Mesh]:
+    async with connect(link=broker.link(), timeout_s=5) as mesh:
+        await mesh.tools()
+        yield mesh
+
+
+@pytest.fixture
+async def puppet(broker: MemoryBroker) -> Puppet:
+    return Puppet(broker, tools("do"))
