@@ -17,12 +17,13 @@ from longreach.errors import LongreachError, TooLarge
 from longreach.observe import event
 from longreach.transport.link import MAX_SUBJECT_BYTES, Headers, Link
 from longreach.wire import codes, jsonrpc
-from longreach.wire.callid import parse_reply
+from longreach.wire.callid import parse_call, reply_tail
 from longreach.wire.subjects import ROOT
 
 _log = logging.getLogger("longreach.node.replies")
 
 BARE_INBOX = "_INBOX."
+_MAX_CONNECTIONS = 10_000
 _AGAIN_S = 0.05
 """How soon a result is tried again that a busy link refused: it stays up, and nothing tells of its room."""
 _NO_SUBJECT = frozenset("*> ")
@@ -81,6 +82,7 @@ class Replies:
         self._max_held_bytes = max_held_bytes
         self._held: deque[_Held] = deque()
         self._held_bytes = 0
+        self._connections: dict[str, str] = {}
         self._again: asyncio.TimerHandle | None = None
 
     @property
@@ -90,12 +92,24 @@ class Replies:
 
     def route(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
         """Where to answer a request of `via`.`caller` that named `reply`; None: nowhere."""
-        tail = parse_reply(reply)
-        if tail is None:
+        head, _, call = reply.rpartition(".")
+        connection = self._connections.get(head) or self._connection(head)
+        token = parse_call(call) if connection else None
+        if token is None:
             return self._bare(reply, via, caller)
-        scope = f"{via}.{caller}.{tail.connection}"
-        key = f"{scope}.{tail.call}"
-        return ReplyRoute(self._prefix + key, key, scope, tail.call, tail.deadline_ms, tail.frames)
+        scope = f"{via}.{caller}.{connection}"
+        key = f"{scope}.{call}"
+        return ReplyRoute(self._prefix + key, key, scope, call, token.deadline_ms, token.frames)
+
+    def _connection(self, head: str) -> str | None:
+        """The connection token of a reply subject without its last token; one asker's is always the same."""
+        tail = reply_tail(f"{head}.0")
+        if tail is None:
+            return None
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            self._connections.clear()
+        self._connections[head] = tail[0]
+        return tail[0]
 
     def _bare(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
         if not (self._bare_inboxes and reply.startswith(BARE_INBOX)):
@@ -120,13 +134,15 @@ class Replies:
         Like `refuse` it raises nothing: that would hit whoever ends the call, and the calls that end next.
         """
         try:
-            self.send(route, data)
+            self._link.send(route.subject, data)
         except TooLarge as error:
             event(_log, "result.too_large", logging.WARNING, bytes=len(data), call=route.call)
             text = f"it ran, but its result cannot be sent: {error}"
             reason = {"reason": "result_too_large"}
             small = jsonrpc.encode_error(request_id, codes.INTERNAL_ERROR, text, reason)
             self.refuse(route, small)
+        except LongreachError:
+            self._hold(_Held(route.subject, data, route.deadline_ms))
 
     def refuse(self, route: ReplyRoute, data: bytes) -> None:
         """Send a response that is small but for the asker's own id; one that it bloats is dropped."""

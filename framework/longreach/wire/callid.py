@@ -16,10 +16,6 @@ _REPLY = re.compile(
     r"lr\.v1\.[a-z0-9_=-]{1,96}\.[a-z0-9_=-]{1,96}\.rep\.[a-z0-9_=-]{1,96}\.[a-z0-9_=-]{1,96}"
     r"\.([a-z0-9_=-]{1,96})\.([a-z0-9_=-]{1,96})"
 )
-_REPLY_CALL = re.compile(
-    r"lr\.v1\.[a-z0-9_=-]{1,96}\.[a-z0-9_=-]{1,96}\.rep\.[a-z0-9_=-]{1,96}\.[a-z0-9_=-]{1,96}"
-    r"\.([a-z0-9_=-]{1,96})\.([a-z0-9]+-([0-9a-f]{1,16})-([fn]))"
-)
 # What "-", 16 digits of a deadline, "-" and the flag leave of a token.
 _MAX_ID_CHARS = MAX_TOKEN_BYTES - 19
 
@@ -65,20 +61,3 @@ def reply_tail(reply: str) -> tuple[str, str] | None:
     """(connection, call) of a reply subject of the binding's form; None if it is not of that form."""
     match = _REPLY.fullmatch(reply)
     return (match[1], match[2]) if match else None
-
-
-class ReplyTail(NamedTuple):
-    """The two tokens of a reply subject that matter, and what the second one says."""
-
-    connection: str
-    call: str
-    deadline_ms: int
-    frames: bool
-
-
-def parse_reply(reply: str) -> ReplyTail | None:
-    """What a reply subject says, in one pass: `reply_tail` and `parse_call` together, for the hot path."""
-    match = _REPLY_CALL.fullmatch(reply)
-    if match is None or len(match[2]) > MAX_TOKEN_BYTES:
-        return None
-    return ReplyTail(match[1], match[2], int(match[3], 16), match[4] == "f")

@@ -6,6 +6,7 @@ Optional members are left out when they are not set. Source: MCP 2026-07-28 sche
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 import msgspec
@@ -142,12 +143,8 @@ class CallToolResult(msgspec.Struct, rename="camel", omit_defaults=True):
     structured_content: Raw | UnsetType = UNSET
     is_error: bool = False
     meta: Any = msgspec.field(name="_meta", default=UNSET)
-    result_type: str | UnsetType = UNSET
-
-    def __post_init__(self) -> None:
-        # `omit_defaults` would leave a constant default out, and MCP requires it.
-        if self.result_type is UNSET:
-            self.result_type = "complete"
+    result_type: str = msgspec.field(default_factory=partial(str, "complete"))
+    # A factory, because `omit_defaults` would leave a constant default out, and MCP requires the member.
 
 
 class ListToolsResult(msgspec.Struct, rename="camel"):
