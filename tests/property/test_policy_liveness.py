@@ -172,7 +172,7 @@ class World(RuleBasedStateMachine):
             if upcoming > end:
                 self.now = end
                 return
-            self.send_accepted()
+            self.run_nodes()
             self.tick()
             if upcoming == end:
                 return
@@ -184,7 +184,7 @@ class World(RuleBasedStateMachine):
         self.liveness.next_tick(self.now)
         self.now += seconds
         self.tick()
-        self.send_accepted()
+        self.run_nodes()
 
     # How the world works
 
@@ -226,12 +226,15 @@ class World(RuleBasedStateMachine):
                 if self.link_up:
                     self.liveness.whose_reply(node.id, have, done, calls, self.now)
 
-    def send_accepted(self) -> None:
+    def run_nodes(self) -> None:
         for node in self.nodes:
             if node.running and not node.dead:
                 for key in node.book.due_accepted(self.now):
                     if self.link_up and node.connected:
                         self.liveness.accepted(key.rsplit(".", 1)[1], node.id, self.now)
+                for key in node.book.silent_calls(self.now):  # it cancels them: nobody seems to wait
+                    node.calls.discard(key.rsplit(".", 1)[1])
+                    node.book.ended(key, self.now)
 
     def tick(self) -> None:
         """What follows from the answers, which come at once, is told at once."""
