@@ -99,5 +99,5 @@ def cell_for(server: Server, name: str, *, clock: Clock = SYSTEM_CLOCK, **option
 async def eventually(condition: Callable[[], bool]) -> None:
     """Let the loop turn until `condition` holds; for what tells nobody."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - bounded, and there is nothing else to wait for
+        while not condition():
             await asyncio.sleep(0.001)

@@ -113,7 +113,7 @@ async def wait_for_down(link: Link) -> None:
 async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
     """Wait, bounded, until `condition` holds."""
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - any condition, of any thread or process
+        while not condition():
             await asyncio.sleep(0.005)
 
 

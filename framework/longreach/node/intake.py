@@ -233,8 +233,8 @@ class Door:
                 timeout_s = left_s
         params = request.params
         call = RoutedCall(  # by position: this is where names would cost
-            route.key, request.id, self._tool, params.arguments, arrived + timeout_s, params.meta, via, caller,
-            arrived, intake,
+            route.key, request.id, self._tool, params.arguments, arrived + timeout_s, params.meta, via,
+            caller, arrived, intake,
         )  # fmt: skip
         call.route = route
         call.result_meta = self._result_meta
