@@ -1,0 +1,62 @@
+"""What a type checker makes of calls; checked by mypy, and never run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_type
+
+from longreach import CallResult, Context, Mesh, Server, connect
+from longreach.client.sync import SyncMesh
+
+docs = Server("docs")
+
+
+@dataclass
+class Extract:
+    text: str
+
+
+@docs.tool(read_only=True)
+async def extract(url: str, pages: int = 1, ctx: Context = Context.injected) -> Extract:
+    return Extract(url)
+
+
+@docs.tool
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@docs.tool
+async def forget(url: str) -> None:
+    return None
+
+
+async def by_function(mesh: Mesh) -> None:
+    assert_type(await mesh.call(extract, "u"), Extract)
+    assert_type(await mesh.call(extract, url="u", pages=2), Extract)
+    assert_type(await mesh.call(add, 1, b=2), int)
+    await mesh.call(forget, "u")
+    assert_type(await mesh.options(timeout_s=1, idempotent=True).call(add, 1, 2), int)
+
+
+async def by_name(mesh: Mesh) -> None:
+    assert_type(await mesh.call("docs.extract", {"url": "u"}), CallResult)
+    assert_type(await mesh.call("docs.extract", timeout_s=1, idempotent=True), CallResult)
+    assert_type(await mesh.server("docs").extract(url="u"), CallResult)
+
+
+def blocking(mesh: SyncMesh) -> None:
+    assert_type(mesh.call(extract, "u"), Extract)
+    assert_type(mesh.call(add, 1, b=2), int)
+    assert_type(mesh.call("docs.extract", {"url": "u"}), CallResult)
+
+
+async def connecting() -> None:
+    async with connect("nats://localhost") as mesh:
+        assert_type(mesh, Mesh)
+    assert_type(await connect("nats://localhost"), Mesh)
+
+
+async def decorated_functions_stay_what_they_are() -> None:
+    assert_type(await extract("u"), Extract)
+    assert_type(add(1, 2), int)
