@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from longreach.cli.completing import complete_tool
+from longreach.cli.endings import printable
 from longreach.cli.examples import example_call
 from longreach.cli.options import SettingsCommand, setting_options
 from longreach.cli.schemas import type_text
@@ -81,7 +82,8 @@ def describe_tool(info: ToolInfo) -> str:
     hints = ", ".join(f"{name}={json.dumps(value)}" for name, value in info.annotations.items())
     lines += ["", f"Versions: {', '.join(info.versions)}   Regions: {', '.join(info.regions)}"]
     lines += [f"Hints: {hints}"] if hints else []
-    return "\n".join([*lines, "", "Example:", f"  {example_call(info.qualified, schema)}"])
+    lines += ["", "Example:", f"  {example_call(info.qualified, schema)}"]
+    return "\n".join(map(printable, lines))
 
 
 def _parameters(schema: dict[str, Any]) -> list[str]:

@@ -70,5 +70,14 @@ def ending_of(error: BaseException) -> Ending:
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks."""
-    return " ".join(text.split())
+    """`text`, which others may have written, without line breaks and without control of a terminal."""
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """`text` with a mark in place of each control character."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    )

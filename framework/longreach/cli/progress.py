@@ -6,6 +6,8 @@ import sys
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from longreach.cli.endings import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
@@ -41,7 +43,7 @@ class ProgressLine:
         if self._bar is None:
             self._open()
         assert self._bar is not None
-        label = " ".join(message.split()) if message else self._label
+        label = one_line(message) if message else self._label
         self._bar.update(self._task, completed=progress, total=total, description=label)
 
     def _open(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from longreach.cli.banner import Serving
     from longreach.node.node import Node
     from longreach.node.settings import NodeSettings
-    from longreach.node.workers import Attachment
+    from longreach.node.worker import Attachment
 
 Found = Mapping[str, Mapping[str, Any]]
 
@@ -38,7 +38,7 @@ def run(servers: tuple[str, ...], **flags: Any) -> int:
     from longreach.cli.app import debugging
     from longreach.cli.logs import log_to_stderr
     from longreach.cli.settings import resolve
-    from longreach.node.workers import attach
+    from longreach.node.worker import attach
 
     worker = attach()
     try:
@@ -77,7 +77,7 @@ def _run_node(found: Found, settings: NodeSettings, worker: Attachment | None) -
     from longreach.cli.loading import load_servers
     from longreach.cli.loop import run_loop
     from longreach.node.node import Node
-    from longreach.node.workers import Report
+    from longreach.node.worker import Report
 
     node = Node(*load_servers(found["cli"]["servers"]), settings=settings)
     code = run_loop(_serve(node, found, worker))
@@ -107,7 +107,7 @@ async def _introduce(node: Node, found: Found, worker: Attachment | None) -> Non
     from longreach.cli.banner import describe_node
     from longreach.cli.neighbours import warn_of_others
     from longreach.cli.reach import reach_flags
-    from longreach.node.workers import Report
+    from longreach.node.worker import Report
 
     while node.state == "starting":  # noqa: ASYNC110 - a node tells nobody of its state
         await asyncio.sleep(_LOOK_EVERY_S)
@@ -138,7 +138,8 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
     import msgspec
 
     from longreach.cli.banner import Serving
-    from longreach.node.workers import Report, Workers
+    from longreach.node.worker import Report
+    from longreach.node.workers import Workers
     from longreach.transport.embedded import EmbeddedBroker
 
     # -P, as with the `longreach` script: what is in the working directory must not hide a library.
@@ -176,7 +177,7 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
 
 def _report_failure(worker: Attachment, error: Exception) -> int:
     """A worker says to its supervisor, and not to the terminal, why it could not start."""
-    from longreach.node.workers import Report
+    from longreach.node.worker import Report
 
     ending = ending_of(error)
     worker.report(Report("failed", ending.line))

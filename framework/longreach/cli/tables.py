@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from longreach.cli.endings import printable
+
 _COLUMNS = {
     "servers": ("name", "versions", "regions", "instances", "tools", "title"),
     "tools": ("name", "hints", "versions", "regions", "description"),
@@ -49,7 +51,7 @@ def table(kind: str, rows: Sequence[Mapping[str, Any]], width: int | None) -> li
         width: of the terminal, in characters; None: as wide as it gets.
     """
     columns = _COLUMNS[kind]
-    cells = [columns, *([_cell(row, column) for column in columns] for row in rows)]
+    cells = [columns, *([printable(_cell(row, column)) for column in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     if width is not None:
         _fit(columns, widths, width)

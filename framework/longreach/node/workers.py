@@ -1,9 +1,7 @@
 """`--workers N`: N node processes of one command, in the same queue groups, kept up by a supervising one.
 
 The broker balances between them as it does between machines. A worker is the same command again, in a new
-process (never a fork), which knows by ``LONGREACH_WORKER`` that it is one. It ends with its supervisor,
-killed -9 included: the kernel closes the pipe on its standard input, and on Linux sends it a signal too,
-which needs no thread of ours. What it has to say it writes into a second pipe.
+process, never a fork; `node.worker` is its side of the tie.
 """
 
 from __future__ import annotations
@@ -14,20 +12,18 @@ import logging
 import os
 import random
 import signal
-import sys
-import threading
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import IO, Literal, NamedTuple
 
 import msgspec
 
 from longreach.clock import SYSTEM_CLOCK, Clock
+from longreach.node.worker import VARIABLE, Report
 from longreach.observe import event
 from longreach.policy.backoff import Backoff
 
 _log = logging.getLogger("longreach.workers")
 
-VARIABLE = "LONGREACH_WORKER"
 QUICK_S = 10.0
 """A worker that ends sooner after its start than this has not really started."""
 QUICK_ENDS = 3
@@ -36,17 +32,8 @@ _STOP_AT_ONCE_S = 5.0
 """What a worker gets to obey the second signal, before it is killed."""
 _LAST_WORDS_S = 1.0
 _REPORT_LIMIT = 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 
 Verdict = Literal["done", "restart", "give_up"]
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What a worker says of itself: that it is serving, with what is to be known, or why it failed."""
-
-    kind: Literal["serving", "failed"]
-    text: str = ""
-    details: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Ended(NamedTuple):
@@ -247,60 +234,3 @@ def _signal_name(code: int) -> str | None:
         return f"killed by {signal.Signals(-code).name}"
     except ValueError:
         return f"killed by signal {-code}"
-
-
-class Attachment:
-    """A worker's tie to its supervisor; made by `attach`.
-
-    Args:
-        number: of the worker, from 1 on.
-        descriptor: where reports go.
-    """
-
-    def __init__(self, number: int, descriptor: int) -> None:
-        self.number = number
-        self._descriptor = descriptor
-
-    def report(self, report: Report) -> None:
-        """Tell the supervisor; if it is gone, so are we."""
-        data = msgspec.json.encode(report) + b"\n"
-        with contextlib.suppress(OSError):
-            while data:
-                data = data[os.write(self._descriptor, data) :]
-
-
-def attach(environment: MutableMapping[str, str] = os.environ) -> Attachment | None:
-    """In a worker: end with the supervisor, from now on. None in a process that is no worker."""
-    said = environment.pop(VARIABLE, None)  # processes that a worker starts are no workers
-    if said is None:
-        return None
-    number, descriptor, supervisor = map(int, said.split(":"))
-    os.set_inheritable(descriptor, False)
-    _die_with_parent(supervisor)
-    threading.Thread(target=_watch, args=(_take_stdin(),), name="supervisor watch", daemon=True).start()
-    return Attachment(number, descriptor)
-
-
-def _take_stdin() -> int:
-    """The pipe on standard input, which is empty for everybody else from now on."""
-    pipe = os.dup(0)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    return pipe
-
-
-def _watch(pipe: int) -> None:
-    while os.read(pipe, 1):
-        pass
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _die_with_parent(supervisor: int) -> None:
-    """On Linux the kernel kills us with the supervisor, even while a handler holds the interpreter."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != supervisor:  # it was faster
-        os.kill(os.getpid(), signal.SIGKILL)

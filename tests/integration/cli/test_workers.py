@@ -71,9 +71,9 @@ def test_the_closed_pipe_alone_ends_a_worker(desk: Desk):
     """Where the system has no signal for the death of a parent."""
     child = (
         "import os, time\n"
-        "from longreach.node import workers\n"
-        "workers._die_with_parent = lambda supervisor: None\n"
-        "workers.attach()\n"
+        "from longreach.node import worker\n"
+        "worker._die_with_parent = lambda supervisor: None\n"
+        "worker.attach()\n"
         "print(os.getpid(), flush=True)\n"
         "time.sleep(600)\n"
     )

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
 import pytest
+from click.testing import Result
 
 from longreach.cli.drain import pick_node
 from longreach.client.info import NodeInfo
@@ -29,3 +33,57 @@ def test_what_is_not_unique_is_not_guessed():
 def test_nobody_is_nobody():
     with pytest.raises(NotFound, match="longreach ls nodes"):
         pick_node(NODES, "a")
+
+
+class FakeMesh:
+    """One node, which goes when it is asked to drain, or not."""
+
+    def __init__(self, *, goes: bool) -> None:
+        self._left = [NODES[0]]
+        self._goes = goes
+        self.asked: list[tuple[str, str]] = []
+
+    async def __aenter__(self) -> FakeMesh:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+    async def nodes(self) -> list[NodeInfo]:
+        return self._left
+
+    async def ops(self, node: str, verb: str) -> dict[str, str]:
+        self.asked.append((node, verb))
+        return {"state": "draining"}
+
+    async def watch(self) -> AsyncIterator[None]:
+        while True:
+            if not self._goes:
+                await asyncio.Event().wait()
+            self._left = []
+            yield None
+
+
+@pytest.mark.parametrize(
+    ("goes", "words", "code", "said"),
+    [
+        (True, [], 0, "a.b.1 has drained\n"),
+        (False, ["--no-wait"], 0, "a.b.1 drains\n"),
+        (False, ["--timeout", "0.01"], 5, "longreach: a.b.1 still drains after 0.01 s\n"),
+    ],
+)
+def test_the_command_waits_until_the_node_is_gone(
+    longreach: Callable[..., Result],
+    monkeypatch: pytest.MonkeyPatch,
+    goes: bool,
+    words: list[str],
+    code: int,
+    said: str,
+):
+    mesh = FakeMesh(goes=goes)
+    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda flags: mesh)
+
+    done = longreach("drain", "a.b", *words)
+
+    assert (done.exit_code, done.output) == (code, said)
+    assert mesh.asked == [("a.b.1", "drain")]

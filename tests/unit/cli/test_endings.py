@@ -54,6 +54,10 @@ def test_lines_have_no_breaks():
     assert ending_of(click.UsageError("a\nb")).line == "a b"
 
 
+def test_nobody_moves_the_cursor_of_a_terminal():
+    assert ending_of(errors.RemoteError("\x1b[2Jx\x07")).line == "\ufffd[2Jx\ufffd"
+
+
 def test_what_should_not_happen_is_told_apart():
     assert ending_of(ZeroDivisionError("x")).code == BUG
     assert ending_of(KeyboardInterrupt()) == (130, "")

@@ -46,6 +46,10 @@ def test_columns_stand_below_each_other():
     assert second.endswith("a=b")
 
 
+def test_nobody_moves_the_cursor_of_a_terminal():
+    assert "\x1b" not in table("tools", [{**TOOL, "description": "\x1b[2J"}], None)[1]
+
+
 class FakeMesh:
     refreshed = False
 

@@ -17,7 +17,7 @@ from types import TracebackType
 import msgspec
 
 from longreach.errors import LongreachError
-from longreach.node import workers
+from longreach.node import worker
 from longreach.transport.embedded import EmbeddedBroker, Found
 
 _POLL_S = 0.02
@@ -48,7 +48,7 @@ class NodeProcess:
             **os.environ,
             "LONGREACH_RUNTIME_DIR": str(stage),
             # As a worker of ours it ends with us, killed -9 included, and reports why it failed.
-            workers.VARIABLE: f"1:{write_end}:{os.getpid()}",
+            worker.VARIABLE: f"1:{write_end}:{os.getpid()}",
         }
         try:
             with self._log.open("wb") as log:
@@ -79,7 +79,7 @@ class NodeProcess:
     def last_words(self) -> str:
         """Why it failed, if it said so; else the end of its log."""
         for line in (self._reports.read() or b"").splitlines():
-            report = msgspec.json.decode(line, type=workers.Report)
+            report = msgspec.json.decode(line, type=worker.Report)
             if report.kind == "failed":
                 return report.text
         lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
