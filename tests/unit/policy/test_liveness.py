@@ -511,3 +511,13 @@ def test_servers_are_searched_apart():
     liveness.tick(WHOSE_AT)
     liveness.whose_reply(A, [], [], ["x"], 0.36)
     assert losses(liveness.tick(0.36)) == [("x", "no", "not_here")]
+
+
+def test_a_round_that_our_link_took_with_it_does_not_count():
+    liveness = new()
+    send(liveness, "x")
+    assert len(liveness.tick(WHOSE_AT)) == 1
+    liveness.link_lost(0.36)
+    liveness.link_back(5.0)
+    lost_at = [at for at, action in until(liveness, 20.0, 5.0) if isinstance(action, Lost)]
+    assert lost_at == [pytest.approx(6.0, abs=0.11)]  # asked at 5.0 and 5.5
