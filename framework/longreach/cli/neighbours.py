@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from longreach.policy.catalog import Catalog
 
 _log = logging.getLogger("longreach.cli.run")
+_ASKING = re.compile(r"\.(who|rep)\._\._(\.|$)|\.adv\.")
+"""Where a caller without a name asks who is there, and hears of it."""
 
 
 async def warn_of_others(node: Node) -> None:
@@ -28,10 +33,11 @@ async def warn_of_others(node: Node) -> None:
     settings = node.settings
     connection = msgspec.structs.replace(settings.connection, name=f"{settings.connection.name} neighbours")
     try:
-        async with connect(
-            connection=connection, residency=[settings.region], namespace=settings.namespace
-        ) as mesh:
-            found = differing(mesh.catalog, node)
+        with _unheard():
+            async with connect(
+                connection=connection, residency=[settings.region], namespace=settings.namespace
+            ) as mesh:
+                found = differing(mesh.catalog, node)
     except (LongreachError, OSError) as error:
         event(_log, "neighbours.unknown", logging.DEBUG, reason=str(error))
         return
@@ -41,6 +47,22 @@ async def warn_of_others(node: Node) -> None:
             _log, "group.differs", logging.WARNING, server=server, version=version, others=", ".join(others),
             hint="same version, other content: callers get the one or the other; raise the version",
         )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """Keep to ourselves that a node's credentials may not ask as a caller: least privilege is no fault."""
+    logger = logging.getLogger("longreach.client.session")
+    logger.addFilter(_is_no_denial)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_no_denial)
+
+
+def _is_no_denial(record: logging.LogRecord) -> bool:
+    subject = str(getattr(record, "event_fields", {}).get("subject", ""))
+    return record.getMessage() != "permission.denied" or not _ASKING.search(subject)
 
 
 def differing(catalog: Catalog, node: Node) -> list[tuple[str, str, list[str]]]:

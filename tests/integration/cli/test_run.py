@@ -146,6 +146,15 @@ def test_it_waits_for_a_broker_that_comes_later(desk: Desk):
         assert node.ended() == 0
 
 
+def test_a_node_that_waits_for_a_broker_ends_at_a_signal(desk: Desk):
+    node = desk.node("app:docs", "--nats", f"nats://127.0.0.1:{free_port()}")
+    node.until("broker")
+
+    node.signal(signal.SIGINT)
+
+    assert node.ended(_AT_ONCE_S) == 0
+
+
 @pytest.mark.parametrize("broker", ['authorization { token: "right" }'], indirect=True)
 def test_credentials_are_used_and_wrong_ones_are_said_at_once(desk: Desk, broker: Broker):
     desk.write("token", "right\n")

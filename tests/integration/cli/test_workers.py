@@ -140,6 +140,17 @@ def test_the_second_signal_stops_workers_at_once(desk: Desk):
     assert gone(family) == []
 
 
+def test_workers_that_still_start_end_at_a_signal(desk: Desk):
+    node = desk.node("app:docs", "--workers", "2")
+    node.until("worker.started", times=2)
+    family = node.family()
+
+    node.signal(signal.SIGTERM)
+
+    assert node.ended() == 0
+    assert gone(family) == []
+
+
 def test_a_worker_reads_nothing_from_standard_input(desk: Desk):
     desk.write(
         "reads.py",
