@@ -204,7 +204,7 @@ class Catalog(msgspec.Struct, frozen=True):
             manifests=MappingProxyType(manifests),
             tools=MappingProxyType(tools),
             names=MappingProxyType(names),
-        )
+        )._pruned()
 
     def of_server(self, server: str) -> Iterator[Instance]:
         """The instances of a server."""
@@ -287,9 +287,18 @@ class Catalog(msgspec.Struct, frozen=True):
         return self._but(instances=MappingProxyType(left))._pruned()
 
     def _pruned(self) -> Catalog:
-        """Without the manifests and tools that nobody announces any more."""
+        """Without the manifests and tools that nobody announces any more.
+
+        Those of a server whose new manifest is still to be fetched stay until it has come: most of the tools
+        in it are the same, and would have to be fetched again.
+        """
         announced = {instance.digest for instance in self.instances.values()}
-        manifests = {digest: m for digest, m in self.manifests.items() if digest in announced}
+        changing = {i.server for i in self.instances.values() if i.digest not in self.manifests}
+        manifests = {
+            digest: manifest
+            for digest, manifest in self.manifests.items()
+            if digest in announced or manifest.server in changing
+        }
         named = {digest for manifest in manifests.values() for digest in manifest.tools}
         return msgspec.structs.replace(
             self,
