@@ -84,20 +84,32 @@ class Hosted:
         self._owners: dict[str, ActorCell] = {}
         self._direct_subscription: Subscription | None = None
         self._stop_listening: Callable[[], None] | None = server.on_change(self._tools_changed)
+        self._may_join = False
 
     async def start(self) -> None:
-        """Start the actors; each joins the group when it is ready."""
+        """Start the actors. None joins the group before `join`: a node announces itself first.
+
+        Who takes a call must be known to callers, or they would take the word of all others, "not here", for
+        proof that nobody has it.
+        """
         for method in self._methods.names:
             self._doors[f"{method_token(method)}.{NONE}"] = self._methods.sink(method)
         self._direct_subscription = self._link.subscribe(
             self._direct, self._direct_request, encode_token(self.server.name)
         )
         await self.tree.start()
+
+    def join(self) -> None:
+        """Let every actor that is ready join the group, and from now on each one when it becomes ready."""
         if self._stop_listening is None:  # it was stopped meanwhile
             return
+        self._may_join = True
         for method in self._methods.names:
             address = f"{method_token(method)}.{NONE}"
             self.membership.join(method_token(method), NONE, self._doors[address])
+        for address in self._owners:
+            method, _, name = address.partition(".")
+            self.membership.join(method, name, self._doors[address])
 
     async def leave(self) -> None:
         """Leave the group, behind a fence: when this returns nothing more arrives through it."""
@@ -126,7 +138,8 @@ class Hosted:
                 door = Door(self._intake, spec, cell, self._result_meta)
                 self._doors[address] = door
                 self._owners[address] = cell
-                self.membership.join(_CALL, encode_token(tool), door)
+                if self._may_join:
+                    self.membership.join(_CALL, encode_token(tool), door)
         else:
             # A tool may have been replaced while the old one still has calls: it leaves with its own only.
             mine = [address for _, address in addresses if self._owners.get(address) is cell]

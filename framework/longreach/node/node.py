@@ -130,7 +130,7 @@ class Node:
         return self._announcer.digests
 
     async def start(self) -> None:
-        """Connect, start every server's actors, join their groups, announce.
+        """Connect, start every server's actors, announce them, let them join their groups.
 
         Waits for a broker that is not up yet. When a server cannot start, `failed` says why and the
         node drains. A node that is drained while it starts does not come to serve.
@@ -151,11 +151,16 @@ class Node:
             await hosted.start()
             if self._draining is not None:
                 return
+        for server in self.servers:
+            self._announcer.offer(server)
         await self._fence()
         if self._draining is not None:
             return
-        for server in self.servers:
-            self._announcer.offer(server)
+        for hosted in self._hosted:
+            hosted.join()
+        await self._fence()
+        if self._draining is not None:
+            return
         self._tasks.start(self._announcer.beat(), name="heartbeat")
         self._move("started")
 

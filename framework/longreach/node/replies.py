@@ -19,6 +19,7 @@ from longreach.transport.link import MAX_SUBJECT_BYTES, Headers, Link
 from longreach.wire import codes, jsonrpc
 from longreach.wire.callid import parse_call, reply_tail
 from longreach.wire.subjects import ROOT
+from longreach.wire.tokens import is_token
 
 _log = logging.getLogger("longreach.node.replies")
 
@@ -82,7 +83,7 @@ class Replies:
         self._max_held_bytes = max_held_bytes
         self._held: deque[_Held] = deque()
         self._held_bytes = 0
-        self._connections: dict[str, str] = {}
+        self._scopes: dict[tuple[str, str, str], str] = {}
         self._again: asyncio.TimerHandle | None = None
 
     @property
@@ -93,23 +94,23 @@ class Replies:
     def route(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
         """Where to answer a request of `via`.`caller` that named `reply`; None: nowhere."""
         head, _, call = reply.rpartition(".")
-        connection = self._connections.get(head) or self._connection(head)
-        token = parse_call(call) if connection else None
-        if token is None:
+        scope = self._scopes.get((head, via, caller)) or self._new_scope(head, via, caller)
+        token = parse_call(call) if scope else None
+        if scope is None or token is None:
             return self._bare(reply, via, caller)
-        scope = f"{via}.{caller}.{connection}"
         key = f"{scope}.{call}"
         return ReplyRoute(self._prefix + key, key, scope, call, token.deadline_ms, token.frames)
 
-    def _connection(self, head: str) -> str | None:
-        """The connection token of a reply subject without its last token; one asker's is always the same."""
+    def _new_scope(self, head: str, via: str, caller: str) -> str | None:
+        """The scope of an asker whose reply subject is `head` and a `<call>` token; the same in all its calls."""
         tail = reply_tail(f"{head}.0")
-        if tail is None:
+        # The broker lets nearly any byte into a subject: what is no token here could not be published to.
+        if tail is None or not (is_token(via) and is_token(caller)):
             return None
-        if len(self._connections) >= _MAX_CONNECTIONS:
-            self._connections.clear()
-        self._connections[head] = tail[0]
-        return tail[0]
+        if len(self._scopes) >= _MAX_CONNECTIONS:
+            self._scopes.clear()
+        scope = self._scopes[head, via, caller] = f"{via}.{caller}.{tail[0]}"
+        return scope
 
     def _bare(self, reply: str, via: str, caller: str) -> ReplyRoute | None:
         if not (self._bare_inboxes and reply.startswith(BARE_INBOX)):
