@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from benchmarks.compare import Comparison, Target
-from benchmarks.processes import Peer, broker, peer
+from benchmarks.processes import Broker, Peer, broker, peer
 
 IN_FLIGHT = 64
 TEXT = "the quick brown fox jumps over the lazy dog"
@@ -30,6 +30,7 @@ class Side:
 
     caller: Peer
     server: Peer
+    broker: Broker
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Leg:
     p50_us: float
     caller_cpu_us: float
     server_cpu_us: float
+    broker_cpu_us: float
 
 
 async def capture(url: str, peer_call: Peer) -> tuple[bytes, bytes]:
@@ -74,15 +76,17 @@ def run(size: Size) -> list[Comparison]:
         "p50_us": Comparison("p50 of a call, one at a time", "µs", Target("at most", 1.15)),
         "caller_cpu_us": Comparison(f"CPU of the caller for a call, {IN_FLIGHT} in flight", "µs"),
         "server_cpu_us": Comparison(f"CPU of the node for a call, {IN_FLIGHT} in flight", "µs"),
+        "broker_cpu_us": Comparison(f"CPU of the broker for a call, {IN_FLIGHT} in flight", "µs"),
     }
     with ExitStack() as stack:
-        url = stack.enter_context(broker())
+        between = stack.enter_context(broker())
+        url = between.url
         node = stack.enter_context(peer("node", url))
-        ours = Side(stack.enter_context(peer("caller", url, text=TEXT)), node)
+        ours = Side(stack.enter_context(peer("caller", url, text=TEXT)), node, between)
         request, response = (base64.b64encode(it).decode() for it in asyncio.run(capture(url, ours.caller)))
         echo = stack.enter_context(peer("echo", url, response=response))
         asker = stack.enter_context(peer("asker", url, request=request, response=response))
-        theirs = Side(asker, echo)
+        theirs = Side(asker, echo, between)
         for side in (ours, theirs):  # everything has run once before it counts
             leg(side, Size(1, size.parallel // 4, size.sequential // 4))
         for number in range(size.rounds):
@@ -95,13 +99,14 @@ def run(size: Size) -> list[Comparison]:
 
 def leg(side: Side, size: Size) -> Leg:
     """Measure one side once: many at a time, then one at a time."""
-    before_s = side.server.cpu_s
+    before_s, broker_before_s = side.server.cpu_s, side.broker.cpu_s
     parallel = side.caller.ask(calls=size.parallel, in_flight=IN_FLIGHT)
-    server_s = side.server.cpu_s - before_s
+    server_s, broker_s = side.server.cpu_s - before_s, side.broker.cpu_s - broker_before_s
     sequential = side.caller.ask(calls=size.sequential, in_flight=1)
     return Leg(
         size.parallel / parallel["seconds"],
         sequential["p50_s"] * 1e6,
         parallel["cpu_s"] / size.parallel * 1e6,
         server_s / size.parallel * 1e6,
+        broker_s / size.parallel * 1e6,
     )

@@ -26,7 +26,8 @@ def memory(rounds: int) -> list[Comparison]:
     """The resident memory of an idle node, run by the command and in code, against a connected nats-py."""
     by_command = Comparison("memory of an idle node (longreach run)", "MiB", _LIMIT)
     in_code = Comparison("memory of an idle node (Node in code)", "MiB", _LIMIT)
-    with broker() as url:
+    with broker() as running:
+        url = running.url
         for _ in range(rounds):
             command = ("-m", "longreach.cli", "run", "benchmarks.echo_server:server", "--nats", url)
             with (

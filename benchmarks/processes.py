@@ -24,9 +24,35 @@ ROOT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 120.0
 
 
+class Watched:
+    """A process, seen from outside."""
+
+    def __init__(self, pid: int) -> None:
+        self._view = psutil.Process(pid)
+
+    @property
+    def cpu_s(self) -> float:
+        """The CPU time it has used so far, in seconds."""
+        times = self._view.cpu_times()
+        return float(times.user + times.system)
+
+    @property
+    def rss_mib(self) -> float:
+        """Its resident memory, in MiB."""
+        return float(self._view.memory_info().rss) / 2**20
+
+
+class Broker(Watched):
+    """A running nats-server."""
+
+    def __init__(self, pid: int, url: str) -> None:
+        super().__init__(pid)
+        self.url = url
+
+
 @contextmanager
-def broker() -> Iterator[str]:
-    """A nats-server on a free port, with its defaults; the URL."""
+def broker() -> Iterator[Broker]:
+    """A nats-server on a free port, with its defaults."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -34,7 +60,7 @@ def broker() -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for_port(port)
-        yield f"nats://127.0.0.1:{port}"
+        yield Broker(process.pid, f"nats://127.0.0.1:{port}")
     finally:
         process.kill()
         process.wait()
@@ -51,7 +77,7 @@ def wait_for_port(port: int) -> None:
         time.sleep(0.01)
 
 
-class Peer:
+class Peer(Watched):
     """A process that is measured.
 
     Args:
@@ -73,7 +99,7 @@ class Peer:
         )
         while ready not in self._line():
             pass
-        self._view = psutil.Process(self._process.pid)
+        super().__init__(self._process.pid)
 
     def __enter__(self) -> Peer:
         return self
@@ -88,17 +114,6 @@ class Peer:
         self._process.stdin.flush()
         answer: dict[str, float] = json.loads(self._line())
         return answer
-
-    @property
-    def cpu_s(self) -> float:
-        """The CPU time it has used so far, in seconds."""
-        times = self._view.cpu_times()
-        return float(times.user + times.system)
-
-    @property
-    def rss_mib(self) -> float:
-        """Its resident memory, in MiB."""
-        return float(self._view.memory_info().rss) / 2**20
 
     def end(self) -> None:
         """Close its input, and kill it if that does not end it."""

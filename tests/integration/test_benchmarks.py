@@ -33,8 +33,8 @@ def test_all_scenarios_run_and_write_their_values(tmp_path: Path) -> None:
 
 
 def test_the_bare_side_sends_the_very_bytes_that_longreach_sends() -> None:
-    with broker() as url, peer("node", url), peer("caller", url, text="hello") as caller:
-        request, response = asyncio.run(call.capture(url, caller))
+    with broker() as running, peer("node", running.url), peer("caller", running.url, text="hello") as caller:
+        request, response = asyncio.run(call.capture(running.url, caller))
     asked, answered = json.loads(request), json.loads(response)
     assert asked["method"] == "tools/call"
     assert asked["params"]["name"] == "echo"
