@@ -9,10 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from longreach import sync
     from longreach.actor.context import Context, current_context
     from longreach.actor.results import Audio, Image
     from longreach.actor.server import Actor, Server, tool
-    from longreach.client import sync
     from longreach.client.connect import connect
     from longreach.client.mesh import Mesh
     from longreach.client.results import CallResult
@@ -64,7 +64,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """Import what is asked for, when it is asked for: a server module needs no client, and the reverse."""
     if name == "sync":
-        return importlib.import_module("longreach.client.sync")
+        return importlib.import_module("longreach.sync")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'longreach' has no attribute {name!r}")

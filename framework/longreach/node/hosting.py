@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node.hosting")
 _CALL = method_token("tools/call")
+_ORDINARY = frozenset(
+    {("starting", "ready"), ("ready", "draining"), ("draining", "stopped"), ("ready", "stopped")}
+)
+"""What happens to every actor of every node; anything else is worth an operator's look."""
 
 
 class Hosted:
@@ -131,7 +135,9 @@ class Hosted:
 
     def _cell_changed(self, cell: ActorCell, old: str, new: str) -> None:
         addresses = [(tool, f"{_CALL}.{encode_token(tool)}") for tool in cell.tools]
-        event(_log, "actor.changed", server=self.server.name, actor=cell.name, old=old, new=new)
+        quiet = (old, new) in _ORDINARY
+        level = logging.DEBUG if quiet else logging.WARNING
+        event(_log, "actor.changed", level, server=self.server.name, actor=cell.name, old=old, new=new)
         if in_group(new):
             for tool, address in addresses:
                 spec = cell.tools[tool]

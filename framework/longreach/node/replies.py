@@ -102,7 +102,7 @@ class Replies:
         return ReplyRoute(self._prefix + key, key, scope, call, token.deadline_ms, token.frames)
 
     def _new_scope(self, head: str, via: str, caller: str) -> str | None:
-        """The scope of an asker whose reply subject is `head` and a `<call>` token; the same in all its calls."""
+        """The scope of an asker whose reply subject begins with `head`; the same in all its calls."""
         tail = reply_tail(f"{head}.0")
         # The broker lets nearly any byte into a subject: what is no token here could not be published to.
         if tail is None or not (is_token(via) and is_token(caller)):

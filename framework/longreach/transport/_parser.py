@@ -73,7 +73,8 @@ class Parser:
                 self._on_line(data[at:line_end])
                 at = line_end + 2
                 continue
-            words = data[at:line_end].split()
+            # By spaces alone, as the broker writes them: it lets other white space into subjects.
+            words = data[at:line_end].split(b" ")
             try:
                 size = int(words[-1])
                 has_headers = words[0] == b"HMSG"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from tests.support.asker import Asker, reason, text
 from tests.support.hosts import Gate, docs, node
 from tests.support.links import eventually
@@ -121,4 +123,4 @@ async def test_malformed_subjects_to_this_node_reach_nobody(
             asker.send(f"req.docs.n-{host.instance}.{tail}", b"{}", "1-0-f")
         await asker.settle()
         assert [heard.headers for heard in asker.heard] == [{"Status": "503"}] * 3
-        assert caplog.records == []
+        assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
