@@ -52,6 +52,21 @@ async def test_a_request_that_is_none_is_refused_and_the_next_is_taken(
         assert text(await asker.ask("echo", call="2-0-f")) == "hi"
 
 
+@pytest.mark.parametrize("caller", ["a\x01b", "a\x0bb", "\x1b[2J", "é", "A", "x" * 97])
+async def test_an_asker_of_a_name_that_is_none_is_not_heard_and_hurts_nobody(
+    broker: MemoryBroker, gate: Gate, asker: Asker, caller: str
+):
+    """The broker lets such bytes into subjects; an answer to them could not be published."""
+    async with node(broker, docs(gate)) as host:
+        subject = f"{asker.root}.req.docs._._.{caller}.tools-call.wait"
+        host._hosted[0]._doors["tools-call.wait"](subject, f"{asker.inbox}.1-0-f", request("wait"), None)
+        assert host.in_flight == 0
+        asker.request("wait", call="2-0-f")
+        await asker.until(lambda: asker.frames("2-0-f"))
+        gate.release.set()
+        await asker.answer("2-0-f")
+
+
 async def test_a_call_that_came_too_late_does_not_begin(broker: MemoryBroker, gate: Gate, asker: Asker):
     """M2.4: by the node's own clock."""
     clock = FakeClock()

@@ -53,6 +53,21 @@ def test_however_it_is_split(cuts: list[int]):
     assert heard(*(STREAM[a:b] for a, b in itertools.pairwise(edges))) == EVENTS
 
 
+@pytest.mark.parametrize("byte", [b"\x0b", b"\x0c", b"\x01", b"\x1c", b"\x85", b"\xa0"])
+def test_white_space_that_the_broker_lets_into_subjects_ends_no_connection(byte: bytes):
+    """Anybody who may publish could otherwise cut off all who listen, with one message."""
+    subject, reply = b"a." + byte + b".b", b"c" + byte
+    assert heard(
+        b"MSG %s 1 2\r\nhi\r\n" % subject,
+        b"MSG %s 1 %s 2\r\nhi\r\n" % (subject, reply),
+        b"HMSG %s 1 %s 12 14\r\nNATS/1.0\r\n\r\nhi\r\n" % (subject, reply),
+    ) == [
+        (1, subject, b"", b"hi", None),
+        (1, subject, reply, b"hi", None),
+        (1, subject, reply, b"hi", b"NATS/1.0\r\n\r\n"),
+    ]
+
+
 def test_a_large_message_in_small_pieces():
     body = b"x" * 1_000_000
     data = b"MSG a 1 1000000\r\n" + body + b"\r\n"
