@@ -103,6 +103,8 @@ def leg(side: Side, size: Size) -> Leg:
     parallel = side.caller.ask(calls=size.parallel, in_flight=IN_FLIGHT)
     server_s, broker_s = side.server.cpu_s - before_s, side.broker.cpu_s - broker_before_s
     sequential = side.caller.ask(calls=size.sequential, in_flight=1)
+    step_s = 1e-3  # less is as good as nothing where the clock has coarse steps, and cannot be divided by
+    server_s, broker_s = max(server_s, step_s), max(broker_s, step_s)
     return Leg(
         size.parallel / parallel["seconds"],
         sequential["p50_s"] * 1e6,

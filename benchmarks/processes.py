@@ -33,6 +33,9 @@ class Watched:
     @property
     def cpu_s(self) -> float:
         """The CPU time it has used so far, in seconds."""
+        if sys.platform == "linux":
+            # The clock that clock_getcpuclockid(3) names: in nanoseconds, where others have steps of 10 ms.
+            return time.clock_gettime((~self._view.pid << 3) | 2)
         times = self._view.cpu_times()
         return float(times.user + times.system)
 

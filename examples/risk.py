@@ -27,6 +27,8 @@ from longreach import Context, Server, ToolError
 
 risk = Server("risk", version="1.0.0", title="Market risk")
 
+Symbol = Annotated[str, Meta(examples=["AAPL", "MSFT"])]
+
 MONTHS = 12
 PATHS_A_STEP = 250
 
@@ -49,7 +51,7 @@ class ValueAtRisk:
 
 
 @risk.tool(read_only=True)
-async def volatility(symbol: str) -> float:
+async def volatility(symbol: Symbol) -> float:
     """How much a share moves in a year: the standard deviation of its log returns.
 
     Args:
@@ -59,7 +61,7 @@ async def volatility(symbol: str) -> float:
 
 
 @risk.tool(read_only=True)
-async def correlation(one: str, other: str) -> float:
+async def correlation(one: Symbol, other: Symbol) -> float:
     """How two shares move together, from -1 to 1.
 
     Args:
@@ -72,7 +74,7 @@ async def correlation(one: str, other: str) -> float:
 
 
 @risk.tool(read_only=True)
-async def drawdown(symbol: str) -> Drawdown:
+async def drawdown(symbol: Symbol) -> Drawdown:
     """The worst fall of a share from a peak.
 
     Args:
@@ -89,7 +91,7 @@ async def drawdown(symbol: str) -> Drawdown:
 
 @risk.tool(read_only=True, timeout_s=60)
 async def value_at_risk(
-    symbol: str,
+    symbol: Symbol,
     paths: Annotated[int, Meta(ge=100, le=1_000_000)] = 100_000,
     confidence: Annotated[float, Meta(gt=0, lt=1)] = 0.95,
     seed: int = 1,
