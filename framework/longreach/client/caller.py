@@ -177,8 +177,16 @@ class Caller:
         self._closed = False
         self.stats = CallStats()
 
-    async def call(self, plan: Plan, arguments: bytes, options: CallOptions) -> Outcome:
+    async def call(
+        self, plan: Plan, arguments: bytes, options: CallOptions, began: float | None = None
+    ) -> Outcome:
         """Call, retry what may be retried, and return the result.
+
+        Args:
+            plan: what is known of the tool.
+            arguments: JSON.
+            options: how.
+            began: since when its time runs, in monotonic seconds; None: now.
 
         Raises:
             LongreachError: the one ending of a call that has no result; `delivered` says whether it ran.
@@ -187,7 +195,7 @@ class Caller:
         stats.calls += 1
         now = self._clock.monotonic()
         timeout_s = min(options.timeout_s or plan.timeout_s or DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
-        deadline = now + timeout_s
+        deadline = (now if began is None else began) + timeout_s
         self._budget.began()
         try:
             answer: RawResult | Failure | LongreachError
@@ -394,7 +402,8 @@ class Caller:
         except msgspec.DecodeError as error:
             event(_log, "frame.malformed", logging.WARNING, call=attempt.token, reason=str(error))
             return
-        attempt.node = NodeId(who.region, who.identity, who.instance)
+        # Not the region that it says: what is asked from now on must stay where the call went.
+        attempt.node = NodeId(attempt.region, who.identity, who.instance)
         now = self._clock.monotonic()
         self._vigil.liveness.accepted(attempt.token, attempt.node, now)
         self._vigil.wake(now)

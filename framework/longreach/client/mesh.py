@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 import msgspec
 
 from longreach.client.caller import Outcome, Plan, Target
-from longreach.client.options import MAX_TIMEOUT_S
+from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.results import BAD_JSON, CallResult, error_text, to_call_result
 from longreach.client.views import diff, list_nodes, list_servers, list_tools
-from longreach.errors import BrokerUnavailable, ConfigError, NotFound, RemoteError, ToolError
+from longreach.errors import BrokerUnavailable, CallTimeout, ConfigError, NotFound, RemoteError, ToolError
 from longreach.policy.route import routes
 from longreach.wire.subjects import version_target
 
@@ -257,12 +257,13 @@ class Mesh:
         if on_progress is not None or timeout_s is not None or idempotent is not None:
             said = {"on_progress": on_progress, "timeout_s": timeout_s, "idempotent": idempotent}
             options = options.but(**{key: value for key, value in said.items() if value is not None})
-        plan = await self._plan(server, tool)
+        began = self._session.clock.monotonic()
+        plan = await self._plan(server, tool, options)
         try:
             body = msgspec.json.encode(arguments or {})
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the arguments of {name} cannot be written as JSON: {error}") from error
-        result, attempts, retries = await self._session.caller.call(plan, body, options)
+        result, attempts, retries = await self._session.caller.call(plan, body, options, began)
         return to_call_result(result, attempts, retries)
 
     async def _call_function(
@@ -273,9 +274,10 @@ class Mesh:
             name = getattr(function, "__qualname__", repr(function))
             raise ConfigError(f"{name} is no tool: decorate it with @server.tool, or call it by its name")
         version = version_target(spec.version)
-        plan = await self._plan(spec.server, spec.name, version)
+        began = self._session.clock.monotonic()
+        plan = await self._plan(spec.server, spec.name, self._options, version)
         body = spec.schema.encode_arguments(args, kwargs)
-        outcome: Outcome = await self._session.caller.call(plan, body, self._options)
+        outcome: Outcome = await self._session.caller.call(plan, body, self._options, began)
         result = outcome.result
         if result.is_error:
             raise ToolError(error_text(result), result=to_call_result(result, *outcome[1:]))
@@ -286,12 +288,21 @@ class Mesh:
             return spec.schema.decode_result(structured, None)
         return spec.schema.decode_result(None, to_call_result(result, *outcome[1:]).text)
 
-    async def _plan(self, server: str, tool: str, to: str | None = None) -> Plan:
+    async def _plan(self, server: str, tool: str, options: CallOptions, to: str | None = None) -> Plan:
         key = (server, tool, to)
         known = self._plans.get(key)
         if known is not None and known[0] is self._session.discovery.catalog:
             return known[1]
-        plan = await self._new_plan(Target(server, tool), to)
+        timeout_s = options.timeout_s or DEFAULT_TIMEOUT_S
+        try:
+            async with asyncio.timeout(timeout_s):
+                plan = await self._new_plan(Target(server, tool), to)
+        except TimeoutError:
+            raise CallTimeout(
+                f"no node told within {timeout_s:g} s what {server!r} offers; {server}.{tool} was not "
+                "called. See `longreach ls nodes`, or allow more with timeout_s",
+                delivered="no", retryable=True, reason="not_fetched",
+            ) from None  # fmt: skip
         if len(self._plans) > 10_000:
             self._plans.clear()
         self._plans[key] = (self._session.discovery.catalog, plan)
@@ -299,8 +310,10 @@ class Mesh:
 
     async def _new_plan(self, target: Target, to: str | None) -> Plan:
         discovery, options = self._session.discovery, self._options
-        await discovery.want(target.server)
         found = discovery.catalog.find(*target)
+        if found.missing is not None:  # else nobody waits for what a newer version's node may be slow to tell
+            await discovery.want(target.server)
+            found = discovery.catalog.find(*target)
         if found.missing is not None:
             self._require_link()
             await discovery.refresh()

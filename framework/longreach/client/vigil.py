@@ -122,7 +122,7 @@ class Vigil:
     def _ask_whose(self, probe: int, server: str, region: str, calls: Sequence[str]) -> None:
         subject = self._questions.all_subject(region, server, "whose")
         body = msgspec.json.encode(frames.WhoseRequest(list(calls)))
-        self._ask(subject, body, partial(self._whose_answered, probe, tuple(calls)))
+        self._ask(subject, body, partial(self._whose_answered, probe, region, tuple(calls)))
 
     def _ask(self, subject: str, body: bytes, on_answer: Callable[[Answer], None]) -> None:
         now = self._clock.monotonic()
@@ -147,7 +147,7 @@ class Vigil:
             self.liveness.alive_reply(node, reply.gone, now, probe=probe)
         self.wake_now()
 
-    def _whose_answered(self, probe: int, asked: tuple[str, ...], answer: Answer) -> None:
+    def _whose_answered(self, probe: int, region: str, asked: tuple[str, ...], answer: Answer) -> None:
         now = self._clock.monotonic()
         if answer is None:
             self.liveness.no_responders(probe, now)
@@ -157,6 +157,7 @@ class Vigil:
             except msgspec.DecodeError as error:
                 event(_log, "answer.malformed", logging.WARNING, reason=str(error))
                 return
-            node = NodeId(reply.region, reply.identity, reply.instance)
+            # Not the region that it says: what is asked from now on must stay where the calls went.
+            node = NodeId(region, reply.identity, reply.instance)
             self.liveness.whose_reply(node, reply.have, reply.done, asked, now)
         self.wake_now()

@@ -163,3 +163,50 @@ async def test_a_call_is_cancelled_at_its_node(broker: MemoryBroker, gate: Gate)
         await eventually(lambda: gate.cancelled == 1 and host.in_flight == 0)
         with pytest.raises(asyncio.CancelledError):
             await call
+
+
+async def test_the_time_of_a_call_runs_while_its_tool_is_looked_up(broker: MemoryBroker):
+    """A node that announced a server and then fell silent holds no call beyond its time."""
+    silent = Puppet(broker, tools("do"))
+    silent.on["blobs"] = lambda _: None
+    async with connect(link=broker.link()) as mesh:
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(CallTimeout) as caught:
+            await mesh.call("docs.do", {}, timeout_s=0.2)
+        assert asyncio.get_running_loop().time() - began < 1.0
+        assert (caught.value.delivered, caught.value.retryable) == ("no", True)
+        assert "call" not in silent.asked
+
+
+async def test_a_silent_newcomer_of_another_version_holds_nobody_up(
+    broker: MemoryBroker, mesh: Mesh, puppet: Puppet
+):
+    puppet.on["call"] = lambda _: result()
+    newcomer = Puppet(broker, tools("do", "more"), instance="p2", group=False)
+    newcomer.on["blobs"] = lambda _: None
+    newcomer.announce()
+    await eventually(lambda: len(mesh.catalog.instances) == 2)
+    async with asyncio.timeout(0.5):
+        assert (await mesh.call("docs.do", {})).text == "done"
+
+
+@pytest.mark.parametrize("way", ["accepted", "whose"])
+async def test_what_is_asked_about_a_call_stays_in_the_region_of_the_call(broker: MemoryBroker, way: str):
+    """A node that names another region than its own leads no question and no cancel out of the residency."""
+    puppet = Puppet(broker, tools("do"), region="eu")
+    elsewhere: list[str] = []
+    broker.link().subscribe("lr.v1.default.us.>", lambda subject, *_: elsewhere.append(subject))
+    liar = {"identity": "puppet", "instance": "p1", "region": "us"}
+    async with connect(link=broker.link(), residency=["eu"]) as mesh:
+        call = start(mesh)
+        asked = await puppet.wait("call")
+        if way == "accepted":
+            puppet.reply(asked, msgspec.json.encode(liar), "accepted")
+        else:
+            puppet.on["whose"] = lambda whose: msgspec.json.encode(
+                {**liar, "have": whose.body["calls"], "done": [], "clockMs": 0}
+            )
+        assert (await puppet.wait("alive", 2)).body["calls"]
+        call.cancel()
+        await puppet.wait("cancel")
+        assert elsewhere == []
