@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -131,7 +132,7 @@ class Connecting:
     async def _new_link(self) -> Link:
         options = self._connection
         if not options.urls:
-            found = find_running()
+            found = await asyncio.to_thread(find_running)  # a broker that hangs is waited for
             if found is None:
                 raise BrokerUnavailable(NO_EMBEDDED)
             options = msgspec.structs.replace(options, urls=(found.url,), token=found.token)

@@ -9,22 +9,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from longreach.errors import LongreachError
+from longreach.errors import BrokerUnavailable, LongreachError
 from longreach.observe import event
 from longreach.transport.embedded import EmbeddedBroker, Found
 from longreach.transport.natslink import NatsLink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from longreach.tasks import TaskSet
     from longreach.transport.link import Link, LinkState
     from longreach.transport.options import NatsOptions
 
 _log = logging.getLogger("longreach.node.broker")
 _TAKE_OVER_EVERY_S = 0.5
+_OPEN_TIMEOUT_S = 3.0
+"""For a broker that was there a moment ago; one that is not is looked for, or started, anew."""
+
+Owned = TypeVar("Owned", bound="Found | EmbeddedBroker | None")
 
 
 async def open_link(options: NatsOptions, tasks: TaskSet) -> tuple[Link, BrokerWatch | None]:
@@ -38,12 +46,49 @@ async def open_link(options: NatsOptions, tasks: TaskSet) -> tuple[Link, BrokerW
     """
     if options.urls:
         return await NatsLink.open(options, wait=True, timeout_s=None), None
-    found = await asyncio.to_thread(EmbeddedBroker.find_or_start)
-    options = msgspec.structs.replace(options, urls=(found.url,), token=found.token)
-    link = await NatsLink.open(options, wait=True, timeout_s=None)
-    watch = BrokerWatch(found, tasks)
-    link.on_change(watch.link_changed)
-    return link, watch
+    while True:
+        found = await _owned(EmbeddedBroker.find_or_start)
+        there = msgspec.structs.replace(options, urls=(found.url,), token=found.token)
+        try:
+            link = await NatsLink.open(there, wait=True, timeout_s=_OPEN_TIMEOUT_S)
+        except BrokerUnavailable as error:  # its owner ended just now: find another, or start one
+            event(_log, "broker.gone", logging.WARNING, reason=str(error))
+            await _stop(found.handle)
+        except BaseException:
+            await _stop(found.handle)
+            raise
+        else:
+            watch = BrokerWatch(found, tasks)
+            link.on_change(watch.link_changed)
+            return link, watch
+
+
+async def _owned(make: Callable[[], Owned]) -> Owned:
+    """What `make` makes in a thread; where nobody waits for it any more, a broker in it is stopped."""
+    made: list[EmbeddedBroker] = []
+    abandoned = threading.Event()
+
+    def work() -> Owned:
+        what = make()
+        handle: EmbeddedBroker | None = what.handle if isinstance(what, Found) else what
+        if handle is not None:
+            made.append(handle)
+            if abandoned.is_set():
+                handle.stop()
+        return what
+
+    try:
+        return await asyncio.to_thread(work)
+    except asyncio.CancelledError:
+        abandoned.set()
+        for handle in made:
+            await _stop(handle)
+        raise
+
+
+async def _stop(handle: EmbeddedBroker | None) -> None:
+    if handle is not None:
+        await asyncio.to_thread(handle.stop)
 
 
 class BrokerWatch:
@@ -72,11 +117,11 @@ class BrokerWatch:
         """The node ends: close the link, and stop the broker if this process owns it."""
         if self._attempts is not None:
             self._attempts.cancel()
+            await asyncio.wait({self._attempts})
         if link is not None:
             await link.close()
-        if self._handle is not None:
-            await asyncio.to_thread(self._handle.stop)
-            self._handle = None
+        handle, self._handle = self._handle, None
+        await _stop(handle)
 
     async def _take_over(self) -> None:
         while not self._up:
@@ -84,11 +129,12 @@ class BrokerWatch:
             if self._up:
                 return
             try:
-                handle = await asyncio.to_thread(EmbeddedBroker.take_over, self._found.url, self._found.token)
+                handle = await _owned(partial(EmbeddedBroker.take_over, self._found.url, self._found.token))
             except (LongreachError, OSError) as error:
                 event(_log, "broker.take_over_failed", logging.WARNING, reason=str(error))
                 continue
             if handle is not None:
-                self._handle = handle
+                old, self._handle = self._handle, handle
+                await _stop(old)  # it has ended, and its guard is still to be buried
                 event(_log, "broker.taken_over", url=self._found.url)
             await asyncio.sleep(_TAKE_OVER_EVERY_S)

@@ -103,6 +103,7 @@ class GuardedServer:
             self._guard.wait(_STOP_TIMEOUT_S)
 
     def _close_pipe(self) -> None:
-        if self._write_end in _write_ends:
-            _write_ends.discard(self._write_end)
-            os.close(self._write_end)
+        end, self._write_end = self._write_end, -1  # once: the number may be another one's by the next time
+        if end in _write_ends:
+            _write_ends.discard(end)
+            os.close(end)
