@@ -7,21 +7,23 @@ message; only what fails comes to `policy.retry`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from longreach.client import endings
-from longreach.client.inbox import Waiter
-from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, CallOptions, OnProgress
-from longreach.client.results import BAD_JSON, RawResult, decode_response
-from longreach.errors import LongreachError, RemoteError
+from longreach.client.attempt import Attempt, Way, encode_call, read_answer
+from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, CallOptions
+from longreach.client.plan import CallStats, Outcome
+from longreach.client.results import RawResult
+from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
 from longreach.policy.retry import Failure, RetryState, Stop, decide
-from longreach.wire import codes, frames, jsonrpc
+from longreach.wire import frames
 from longreach.wire.subjects import ROOT, check_subject
 from longreach.wire.tokens import encode_token
 
@@ -29,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longreach.client.inbox import Inbox
+    from longreach.client.plan import Plan, Target
     from longreach.client.questions import Questions
     from longreach.client.vigil import Vigil
     from longreach.clock import Clock
-    from longreach.policy.hints import Hints
     from longreach.policy.retry import RetryBudget
     from longreach.policy.route import Candidate
     from longreach.transport.link import Link
@@ -43,92 +45,6 @@ _YOUNG_S = 0.3
 _SHORT_S = 1.0
 """An attempt with less time than this gets its timer at once."""
 _MAX_WAYS = 10_000
-_META = msgspec.json.encode(
-    {
-        "io.modelcontextprotocol/protocolVersion": codes.PROTOCOL_VERSION,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "longreach", "version": "0.1.0"},
-    }
-)
-
-
-class Target(NamedTuple):
-    """What is called: names, not tokens."""
-
-    server: str
-    tool: str
-
-    def __str__(self) -> str:
-        return f"{self.server}.{self.tool}"
-
-
-class Plan(NamedTuple):
-    """What is known about a target before it is called; made anew when the catalog changes."""
-
-    target: Target
-    first: Candidate | None
-    candidates: Callable[[frozenset[str]], tuple[Candidate, ...]]
-    hints: Callable[[], Hints]
-    timeout_s: float | None
-    name_json: bytes
-
-
-class Outcome(NamedTuple):
-    """A call that was answered: the result, how many attempts it took, and why those before failed."""
-
-    result: RawResult
-    attempts: int
-    retries: tuple[str, ...]
-
-
-class CallStats(msgspec.Struct):
-    """What a mesh has done so far."""
-
-    calls: int = 0
-    answered: int = 0
-    failed: int = 0
-    attempts: int = 0
-    retried: int = 0
-
-
-class Way(NamedTuple):
-    """What is the same in all attempts at a target in a region: the subject, and the reply's beginning."""
-
-    subject: str
-    reply_base: str
-
-
-class _Attempt(Waiter):
-    """One message on its way, and who has it."""
-
-    __slots__ = ("caller", "deadline", "node", "on_progress", "region", "sent_at", "subject", "timer")
-
-    def __init__(
-        self, token: str, future: asyncio.Future[Any], caller: Caller, subject: str, region: str,
-        on_progress: OnProgress | None, sent_at: float, deadline: float,
-    ) -> None:  # fmt: skip
-        self.token = token
-        self.future = future
-        self.caller = caller
-        self.subject = subject
-        self.region = region
-        self.on_progress = on_progress
-        self.sent_at = sent_at
-        self.deadline = deadline
-        self.node: NodeId | None = None
-        self.timer: asyncio.TimerHandle | None = None
-
-    def frame(self, kind: str, body: bytes) -> None:
-        """Take a frame; those of kinds that are not known are ignored."""
-        if kind == "accepted":
-            self.caller.accepted(self, body)
-        elif kind == "note" and self.on_progress is not None:
-            pass_progress(self.on_progress, body)
-
-    def end(self, failure: Failure) -> None:
-        """End it without an answer."""
-        if not self.future.done():
-            self.future.set_result(failure)  # type: ignore[arg-type]
 
 
 class Caller:
@@ -170,11 +86,12 @@ class Caller:
         self._base = f"{ROOT}.{namespace}."
         self._asker = f".{via}.{caller}.tools-call."
         self._skew_ms = skew_ms
-        self._attempts: dict[str, _Attempt] = {}
+        self._attempts: dict[str, Attempt] = {}
         self._ways: dict[tuple[Target, Candidate], Way] = {}
         self._loop = asyncio.get_running_loop()
         self._count = 0
         self._closed = False
+        self._over = asyncio.Event()
         self.stats = CallStats()
 
     async def call(
@@ -223,6 +140,7 @@ class Caller:
     def close(self) -> None:
         """No more attempts; calls that wait end now, and whoever has them is told by their tasks."""
         self._closed = True
+        self._over.set()
         for attempt in tuple(self._attempts.values()):
             attempt.end(Failure(delivered="unknown", reason=endings.CLOSED, region=attempt.region))
 
@@ -272,7 +190,9 @@ class Caller:
                     verdict.failure, str(plan.target), timeout_s=timeout_s, residency=options.residency
                 )
             if verdict.delay_s > 0:
-                await asyncio.sleep(verdict.delay_s)
+                await self._pause(verdict.delay_s)
+            if self._closed:
+                continue
             if verdict.candidate is None:
                 if answer.delivered == "unknown":  # its re-run is granted, but nobody can take it yet
                     answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=answer.region)
@@ -285,6 +205,12 @@ class Caller:
             self.stats.retried += 1
             now = self._clock.monotonic()
             answer = await self._attempt(plan, verdict.candidate, arguments, options, now, deadline)
+
+    async def _pause(self, delay_s: float) -> None:
+        """Wait before the next attempt; not when there will be none, because everything is closed."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(delay_s):
+                await self._over.wait()
 
     def limit(self, now: float) -> None:
         """Give each attempt that takes its time a timer for its deadline; fast ones need none."""
@@ -314,11 +240,13 @@ class Caller:
         deadline_ms = self._clock.wall_ms() + int(left_s * 1000) + self._skew_ms()
         token = self._inbox.new_token(deadline_ms)
         way = self._ways.get((plan.target, candidate)) or self._new_way(plan.target, candidate)
-        attempt = _Attempt(
+        attempt = Attempt(
             token, self._loop.create_future(), self, way.subject, candidate.region, options.on_progress, now,
             deadline,
         )  # fmt: skip
-        body = self._body(plan.name_json, arguments, token if options.on_progress else None)
+        self._count += 1
+        progress_token = token if options.on_progress else None
+        body = encode_call(self._count, plan.name_json, arguments, progress_token)
         try:
             self._link.send(way.subject, body, way.reply_base + token)
         except LongreachError as error:
@@ -342,14 +270,14 @@ class Caller:
             self._attempts.pop(token, None)
             self._vigil.liveness.ended(token)
         if type(answer) is bytes:
-            return self._read(answer, candidate.region)
+            return read_answer(answer, candidate.region)
         if answer is None:
             return Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
         if answer.reason in (endings.DEADLINE, endings.CLOSED):
             self._cancel(attempt, plan.target.server)
         return answer  # type: ignore[no-any-return]
 
-    def _set_timer(self, attempt: _Attempt, now: float) -> None:
+    def _set_timer(self, attempt: Attempt, now: float) -> None:
         failure = Failure(delivered="unknown", reason=endings.DEADLINE, region=attempt.region)
         attempt.timer = self._loop.call_later(max(0.0, attempt.deadline - now), attempt.end, failure)
 
@@ -365,24 +293,7 @@ class Caller:
         way = self._ways[target, candidate] = Way(subject, self._inbox.reply_base(region))
         return way
 
-    def _body(self, name_json: bytes, arguments: bytes, progress_token: str | None) -> bytes:
-        self._count += 1
-        meta = _META
-        if progress_token is not None:
-            meta = b'%s,"progressToken":"%s"}' % (_META[:-1], progress_token.encode())
-        return (
-            b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%s,"arguments":%s,"_meta":%s}}'
-            % (self._count, name_json, arguments, meta)
-        )
-
-    def _read(self, answer: bytes, region: str) -> RawResult | Failure | LongreachError:
-        try:
-            response = decode_response(answer)
-        except RemoteError as error:
-            return error
-        return response if isinstance(response, RawResult) else endings.from_error(response, region)
-
-    def _cancel(self, attempt: _Attempt, server: str) -> None:
+    def _cancel(self, attempt: Attempt, server: str) -> None:
         """Tell whoever has the call that nobody waits for it any more."""
         node = attempt.node
         if node is not None:
@@ -395,7 +306,7 @@ class Caller:
         except LongreachError as error:
             event(_log, "cancel.unsent", logging.DEBUG, call=attempt.token, reason=str(error))
 
-    def accepted(self, attempt: _Attempt, body: bytes) -> None:
+    def accepted(self, attempt: Attempt, body: bytes) -> None:
         """A node says that it has the call."""
         try:
             who = frames.decode(body, frames.Accepted)
@@ -407,20 +318,3 @@ class Caller:
         now = self._clock.monotonic()
         self._vigil.liveness.accepted(attempt.token, attempt.node, now)
         self._vigil.wake(now)
-
-
-def pass_progress(on_progress: OnProgress, body: bytes) -> None:
-    """Hand a progress notification to the user's function; what that raises is logged, and is its own."""
-    try:
-        note = jsonrpc.decode_notification(body)
-        if note.method != "notifications/progress":
-            return
-        params = msgspec.json.decode(note.params)
-        progress, total, message = params["progress"], params.get("total"), params.get("message")
-    except (jsonrpc.Malformed, *BAD_JSON, KeyError, TypeError, AttributeError) as error:
-        event(_log, "frame.malformed", logging.WARNING, reason=str(error))
-        return
-    try:
-        on_progress(progress, total, message)
-    except Exception:  # noqa: BLE001 - the user's function, called from within the read loop
-        _log.exception("progress.failed")

@@ -145,7 +145,8 @@ class Discovery:
 
     async def want(self, server: str) -> None:
         """Have the manifest and tools of `server` in the catalog, as far as they can be had."""
-        self._wanted.add(server)
+        if any(self.catalog.of_server(server)):  # names that callers make up are not kept
+            self._wanted.add(server)
         for _ in range(3):  # a manifest, its tools, and what changed meanwhile
             if not self._missing({server}):
                 return

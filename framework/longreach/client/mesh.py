@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from longreach.client.caller import Outcome, Plan, Target
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
+from longreach.client.plan import Outcome, Plan, Target
 from longreach.client.results import BAD_JSON, CallResult, error_text, to_call_result
 from longreach.client.views import diff, list_nodes, list_servers, list_tools
 from longreach.errors import BrokerUnavailable, CallTimeout, ConfigError, NotFound, RemoteError, ToolError
@@ -17,9 +17,9 @@ from longreach.policy.route import routes
 from longreach.wire.subjects import version_target
 
 if TYPE_CHECKING:
-    from longreach.client.caller import CallStats
     from longreach.client.info import Change, NodeInfo, ServerInfo, ToolInfo
     from longreach.client.options import CallOptions, OnProgress
+    from longreach.client.plan import CallStats
     from longreach.client.session import Session
     from longreach.policy.catalog import Catalog
     from longreach.policy.hints import Hints
