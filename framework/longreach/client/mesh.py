@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
-from longreach.client.plan import Outcome, Plan, Target
+from longreach.client.plan import Outcome
+from longreach.client.planner import Planner
 from longreach.client.results import BAD_JSON, CallResult, error_text, to_call_result
 from longreach.client.views import diff, list_nodes, list_servers, list_tools
-from longreach.errors import BrokerUnavailable, CallTimeout, ConfigError, NotFound, RemoteError, ToolError
-from longreach.policy.route import routes
+from longreach.errors import ConfigError, NotFound, RemoteError, ToolError
 from longreach.wire.subjects import version_target
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from longreach.client.plan import CallStats
     from longreach.client.session import Session
     from longreach.policy.catalog import Catalog
-    from longreach.policy.hints import Hints
-    from longreach.policy.route import Candidate
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,7 +40,7 @@ class Mesh:
     def __init__(self, session: Session, options: CallOptions) -> None:
         self._session = session
         self._options = options
-        self._plans: dict[tuple[str, str, str | None], tuple[Catalog, Plan]] = {}
+        self._planner = Planner(session, options)
 
     @property
     def url(self) -> str | None:
@@ -175,7 +172,7 @@ class Mesh:
 
     async def refresh(self, timeout_s: float = 0.5) -> None:
         """Ask all nodes who they are, and forget those that do not answer."""
-        self._require_link()
+        self._session.require_link()
         await self._session.discovery.census(timeout_s)
 
     async def watch(self) -> AsyncIterator[Change]:
@@ -231,15 +228,9 @@ class Mesh:
 
     async def _seen(self) -> None:
         """Know the mesh, if only by having asked once."""
-        self._require_link()
+        self._session.require_link()
         if not self._session.discovery.catalog.instances:
             await self._session.discovery.refresh()
-
-    def _require_link(self) -> None:
-        if self._session.is_closed:
-            raise BrokerUnavailable("the mesh is closed", retryable=False)
-        if not self._session.link.is_up:
-            raise BrokerUnavailable("no connection to a broker just now; it is being tried again")
 
     async def _call_by_name(
         self,
@@ -258,7 +249,7 @@ class Mesh:
             said = {"on_progress": on_progress, "timeout_s": timeout_s, "idempotent": idempotent}
             options = options.but(**{key: value for key, value in said.items() if value is not None})
         began = self._session.clock.monotonic()
-        plan = await self._plan(server, tool, options)
+        plan = await self._planner.plan(server, tool, options.timeout_s)
         try:
             body = msgspec.json.encode(arguments or {})
         except (TypeError, ValueError) as error:
@@ -275,7 +266,7 @@ class Mesh:
             raise ConfigError(f"{name} is no tool: decorate it with @server.tool, or call it by its name")
         version = version_target(spec.version)
         began = self._session.clock.monotonic()
-        plan = await self._plan(spec.server, spec.name, self._options, version)
+        plan = await self._planner.plan(spec.server, spec.name, self._options.timeout_s, version)
         body = spec.schema.encode_arguments(args, kwargs)
         outcome: Outcome = await self._session.caller.call(plan, body, self._options, began)
         result = outcome.result
@@ -287,66 +278,6 @@ class Mesh:
         if structured:
             return spec.schema.decode_result(structured, None)
         return spec.schema.decode_result(None, to_call_result(result, *outcome[1:]).text)
-
-    async def _plan(self, server: str, tool: str, options: CallOptions, to: str | None = None) -> Plan:
-        key = (server, tool, to)
-        known = self._plans.get(key)
-        if known is not None and known[0] is self._session.discovery.catalog:
-            return known[1]
-        timeout_s = options.timeout_s or DEFAULT_TIMEOUT_S
-        try:
-            async with asyncio.timeout(timeout_s):
-                plan = await self._new_plan(Target(server, tool), to)
-        except TimeoutError:
-            raise CallTimeout(
-                f"no node told within {timeout_s:g} s what {server!r} offers; {server}.{tool} was not "
-                "called. See `longreach ls nodes`, or allow more with timeout_s",
-                delivered="no", retryable=True, reason="not_fetched",
-            ) from None  # fmt: skip
-        if len(self._plans) > 10_000:
-            self._plans.clear()
-        self._plans[key] = (self._session.discovery.catalog, plan)
-        return plan
-
-    async def _new_plan(self, target: Target, to: str | None) -> Plan:
-        discovery, options = self._session.discovery, self._options
-        found = discovery.catalog.find(*target)
-        if found.missing is not None:  # else nobody waits for what a newer version's node may be slow to tell
-            await discovery.want(target.server)
-            found = discovery.catalog.find(*target)
-        if found.missing is not None:
-            self._require_link()
-            await discovery.refresh()
-            await discovery.want(target.server)
-            found = discovery.catalog.find(*target)
-        if found.missing is not None:
-            raise NotFound(found.message, reason=found.missing)
-
-        def allowed(denied: frozenset[str]) -> tuple[Candidate, ...]:
-            return routes(
-                discovery.catalog,
-                target.server,
-                home=options.region,
-                prefer=options.prefer,
-                residency=options.residency,
-                to=to,
-                node=options.node,
-                denied=denied,
-            ).candidates
-
-        def hints() -> Hints:
-            return discovery.catalog.hints(*target)
-
-        timeout_ms = discovery.catalog.timeout_ms(*target)
-        first = allowed(frozenset())
-        return Plan(
-            target,
-            first[0] if first else None,
-            allowed,
-            hints,
-            min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
-            msgspec.json.encode(target.tool),
-        )
 
 
 class ServerProxy:

@@ -12,6 +12,7 @@ from longreach.client.discovery import Discovery
 from longreach.client.inbox import Inbox
 from longreach.client.questions import Questions
 from longreach.client.vigil import Vigil
+from longreach.errors import BrokerUnavailable
 from longreach.observe import event
 from longreach.policy.liveness import Liveness, Lost, NodeId
 from longreach.policy.retry import RetryBudget
@@ -102,6 +103,17 @@ class Session:
         """Call `listener` when the session closes; returns what ends that."""
         self._on_close.append(listener)
         return partial(self._on_close.remove, listener)
+
+    def require_link(self) -> None:
+        """Refuse what needs a connection while there is none.
+
+        Raises:
+            BrokerUnavailable: there is none.
+        """
+        if self.is_closed:
+            raise BrokerUnavailable("the mesh is closed", retryable=False)
+        if not self.link.is_up:
+            raise BrokerUnavailable("no connection to a broker just now; it is being tried again")
 
     async def close(self) -> None:
         """Give up what waits, and close the connection."""
