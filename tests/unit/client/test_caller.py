@@ -7,11 +7,13 @@ import msgspec
 import pytest
 from tests.support.hosts import Gate, docs, node
 from tests.support.links import eventually
-from tests.support.puppet import Puppet, nothing_is_left, result, start, tools
+from tests.support.puppet import Puppet, error, nothing_is_left, result, start, tools
 
 from longreach import Mesh, connect
 from longreach.errors import (
+    BrokerUnavailable,
     CallTimeout,
+    NotFound,
     RemoteError,
     TooLarge,
 )
@@ -210,3 +212,24 @@ async def test_what_is_asked_about_a_call_stays_in_the_region_of_the_call(broker
         call.cancel()
         await puppet.wait("cancel")
         assert elsewhere == []
+
+
+async def test_a_call_that_waits_for_its_next_attempt_ends_with_the_mesh(broker: MemoryBroker):
+    puppet = Puppet(broker, tools("do"))
+    puppet.on["call"] = lambda _: error(-31900, reason="busy", retryAfterMs=30_000)
+    mesh = await connect(link=broker.link(), timeout_s=60)
+    call = start(mesh)
+    await puppet.wait("call")
+    await puppet.link.fence(1)
+    await mesh.close()
+    async with asyncio.timeout(1):
+        with pytest.raises(BrokerUnavailable):
+            await call
+    assert len(puppet.asked["call"]) == 1
+
+
+async def test_names_that_nobody_offers_are_not_kept(mesh: Mesh):
+    for number in range(3):
+        with pytest.raises(NotFound):
+            await mesh.call(f"nobody{number}.do")
+    assert mesh._session.discovery._wanted == {"docs"}
