@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import nkeys
 import pytest
+import trustme
 from tests.support.broker import Broker
 from tests.support.links import Inbox, eventually, wait_for_down
 
@@ -17,21 +17,15 @@ from longreach.transport.natslink import NatsLink
 from longreach.transport.options import NatsOptions
 
 
-def _openssl(*arguments: str | Path) -> None:
-    subprocess.run(["openssl", *arguments], check=True, capture_output=True, timeout=30)
-
-
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An authority (ca.pem) and a certificate for 127.0.0.1 (cert.pem, key.pem), for both ends."""
     folder = tmp_path_factory.mktemp("certificates")
-    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    _openssl(*new, "-subj", "/CN=test", "-keyout", folder / "ca.key", "-out", folder / "ca.pem")
-    issue = ["-CA", folder / "ca.pem", "-CAkey", folder / "ca.key", "-addext", "subjectAltName=IP:127.0.0.1"]
-    plain = ["-addext", "basicConstraints=critical,CA:FALSE"]
-    _openssl(
-        *new, "-subj", "/CN=end", "-keyout", folder / "key.pem", "-out", folder / "cert.pem", *issue, *plain
-    )
+    authority = trustme.CA()
+    end = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    end.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    end.private_key_pem.write_to_path(folder / "key.pem")
     return folder
 
 
