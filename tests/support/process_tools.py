@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import time
@@ -24,6 +25,13 @@ def whoami() -> int:
 def hang(path: str) -> str:
     Path(path).write_text(str(os.getpid()))
     time.sleep(600)
+    return ""
+
+
+def hold(path: str) -> str:
+    """Hang in C, with the interpreter held: no thread of the process gets on."""
+    Path(path).write_text(str(os.getpid()))
+    ctypes.PyDLL(None).sleep(60)
     return ""
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
+import sys
 import threading
 import time
 import traceback
@@ -17,6 +19,7 @@ from typing import Any, Literal
 from longreach.errors import ToolError
 
 _PARENT_POLL_S = 0.5
+_PR_SET_PDEATHSIG = 1
 _watching = threading.Event()
 
 Outcome = tuple[Literal["value", "tool_error", "error"], Any]
@@ -72,6 +75,7 @@ def run_in_child(parent: int, module: str, name: str, kwargs: dict[str, Any]) ->
     """In the child: run the function; the process ends when `parent` is gone."""
     if not _watching.is_set():
         _watching.set()
+        _die_with_parent(parent)
         threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
     try:
         return "value", getattr(importlib.import_module(module), name)(**kwargs)
@@ -79,6 +83,16 @@ def run_in_child(parent: int, module: str, name: str, kwargs: dict[str, Any]) ->
         return "tool_error", str(error)
     except Exception:  # noqa: BLE001 - it is logged by the node
         return "error", traceback.format_exc()
+
+
+def _die_with_parent(parent: int) -> None:
+    """On Linux the kernel kills us with the node, even while the function holds the interpreter."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it was faster
+        os._exit(1)
 
 
 def _watch_parent(parent: int) -> None:

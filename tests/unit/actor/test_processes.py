@@ -79,16 +79,18 @@ async def test_errors_come_over_as_what_they_are(caplog):
 _PARENT = """
 import asyncio, sys
 from longreach.actor.processes import ProcessSlots
-from tests.support.process_tools import hang
-asyncio.run(ProcessSlots(1).run(hang, {"path": sys.argv[1]}))
+from tests.support import process_tools
+asyncio.run(ProcessSlots(1).run(getattr(process_tools, sys.argv[2]), {"path": sys.argv[1]}))
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
-async def test_the_process_ends_when_its_node_is_killed(tmp_path):
+@pytest.mark.parametrize("tool", ["hang", "hold"] if sys.platform == "linux" else ["hang"])
+async def test_the_process_ends_when_its_node_is_killed(tmp_path, tool):
     file = tmp_path / "pid"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    node = subprocess.Popen([sys.executable, "-c", _PARENT, str(file)], env=environment)  # noqa: ASYNC220 - it is short
+    command = [sys.executable, "-c", _PARENT, str(file), tool]
+    node = subprocess.Popen(command, env=environment)  # noqa: ASYNC220 - it is short
     try:
         await eventually(lambda: read_pid(file) > 0)
         child = psutil.Process(read_pid(file))
