@@ -12,36 +12,29 @@ import signal
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.errors import ConfigError, LongreachError
-from longreach.node.announcer import Announcer
+from longreach.node.assembly import Hooks, Parts, assemble
 from longreach.node.broker import BrokerWatch, open_link
-from longreach.node.control import Control
-from longreach.node.hosting import Hosted
-from longreach.node.intake import Intake
-from longreach.node.replies import Replies
 from longreach.node.settings import NodeSettings, new_instance
-from longreach.node.watch import SlowCalls
 from longreach.observe import event
-from longreach.policy.calls import CallBook
 from longreach.policy.lifecycle import NODE, step
 from longreach.tasks import TaskSet
 from longreach.wire import frames
-from longreach.wire.subjects import ROOT
-from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
     from longreach.actor.server import Server
-    from longreach.transport.link import Link, LinkState, Subscription
+    from longreach.node.announcer import Announcer
+    from longreach.node.hosting import Hosted
+    from longreach.node.intake import Intake
+    from longreach.node.replies import Replies
+    from longreach.transport.link import Link, LinkState
 
 _log = logging.getLogger("longreach.node")
 _FENCE_TIMEOUT_S = 5.0
 _COALESCE_S = 0.02
-_NODE_VERBS = frozenset({"alive", "cancel", "blobs"})
-_ALL_VERBS = frozenset({"whose", "cancel"})
-_OPS_VERBS = frozenset({"drain", "info"})
+_STOP_GRACE_S = 0.5
+"""How long a stop "at once" lets the last words be sent."""
 
 
 class Node:
@@ -79,14 +72,13 @@ class Node:
         self._ended = asyncio.Event()
         self._draining: asyncio.Task[None] | None = None
         self._drain_timeout_s = self.settings.drain_timeout_s
-        self._hosted: list[Hosted] = []
-        self._subscriptions: list[Subscription] = []
+        self._hosted: tuple[Hosted, ...] = ()
+        self._parts: Parts | None = None
         self._unannounced: set[str] = set()
         self._link: Link | None = None
         self._broker: BrokerWatch | None = None
         self._intake: Intake
         self._announcer: Announcer
-        self._slow: SlowCalls
         self._replies: Replies
 
     @property
@@ -229,69 +221,20 @@ class Node:
         await self.drain("left")
 
     def _assemble(self, link: Link) -> None:
-        settings, clock = self.settings, self._clock
-        namespace, region = encode_token(settings.namespace), encode_token(settings.region)
-        bare = self.embedded if settings.bare_inboxes is None else settings.bare_inboxes
-        book = CallBook(caller_silence_s=settings.caller_silence_s)
-        self._replies = Replies(link, namespace, region, clock, bare_inboxes=bare)
-        accepted = frames.Accepted(settings.identity, self.instance, settings.region)
-        self._slow = SlowCalls(book, self._replies, clock, msgspec.json.encode(accepted))
-        self._intake = Intake(self._replies, book, clock, self._slow.wake)
-        self._slow.watch(self._intake)
-        self._announcer = Announcer(
+        bare = self.settings.bare_inboxes
+        self._parts = parts = assemble(
             link,
-            self._replies,
-            clock,
-            namespace=namespace,
-            region=settings.region,
-            identity=settings.identity,
-            instance=self.instance,
-            labels=settings.labels,
-            every_s=settings.announce_every_s,
-        )
-        control = Control(
-            self._replies,
-            book,
-            self._intake,
-            self._announcer,
-            clock,
+            self.servers,
+            self.settings,
+            Hooks(self._info, self._begin_drain, self._tools_changed, self._server_failed),
+            self._clock,
             self._tasks,
-            me=(settings.identity, self.instance, settings.region),
-            info=self._info,
-            drain=lambda: self._begin_drain("an operator asked for it"),
+            instance=self.instance,
+            bare_inboxes=self.embedded if bare is None else bare,
         )
-        self._listen(link, control, f"{ROOT}.{namespace}", region)
-        for server in self.servers:
-            hosted = Hosted(
-                server,
-                link,
-                self._tasks,
-                self._intake,
-                clock,
-                namespace=namespace,
-                region=region,
-                instance=self.instance,
-                place=(settings.region, self.name),
-                on_tools=self._tools_changed,
-            )
-            hosted.tree.on_failed(self._server_failed)
-            self._hosted.append(hosted)
+        self._hosted = parts.hosted
+        self._replies, self._intake, self._announcer = parts.replies, parts.intake, parts.announcer
         link.on_change(self._link_changed)
-
-    def _listen(self, link: Link, control: Control, root: str, region: str) -> None:
-        me = f"{encode_token(self.identity)}.{self.instance}"
-        here = f"{root}.{region}"
-        control_subjects = [
-            (f"{here}.node.{me}.*.*.*", 7, _NODE_VERBS),
-            (f"{here}.ops.{me}.*.*.*", 7, _OPS_VERBS),
-            (f"{here}.who.*.*", 5, frozenset({"who"})),
-            (f"{root}._.who.*.*", 5, frozenset({"who"})),
-        ]
-        for server in self.servers:
-            subject = f"{here}.all.{encode_token(server.name)}.*.*.*"
-            control_subjects.append((subject, 6, _ALL_VERBS))
-        for subject, asker_at, verbs in control_subjects:
-            self._subscriptions.append(link.subscribe(subject, control.sink(asker_at, verbs)))
 
     def _begin_drain(self, reason: str) -> None:
         if self._draining is None and self.state != "stopped":
@@ -326,8 +269,8 @@ class Node:
     async def _take_apart(self) -> None:
         # After a drain they are stopped already; where a start failed, or was cancelled, they are not.
         await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
-        if self._hosted:
-            self._slow.close()
+        if self._parts is not None:
+            self._parts.slow.close()
             self._replies.close()
         if self._broker is not None:
             await self._broker.close(self._link)
@@ -360,6 +303,10 @@ class Node:
         await asyncio.gather(*(hosted.drain(0.0) for hosted in self._hosted))
         if self._link is None:
             self._ended.set()
+        elif self._draining is not None:
+            await asyncio.wait({self._draining}, timeout=_STOP_GRACE_S)
+            if not self._draining.done():  # it waits for a broker that hangs
+                await self._link.close(_STOP_GRACE_S)
 
     def _link_changed(self, state: LinkState) -> None:
         if state.status == "up" and self.state in ("serving", "draining"):

@@ -12,6 +12,8 @@ from typing import Literal
 
 REMEMBER_S = 60.0
 MAX_REMEMBERED = 10_000
+MAX_ASKERS = 1000
+"""So many askers' tombstones are kept apart."""
 ACCEPTED_AFTER_S = 0.25
 _TOLD = float("inf")
 """Instead of when a connection was last heard: it is silent, and that has been told."""
@@ -55,11 +57,53 @@ class _Memory:
             self._turn(now)
         return key in self._young or key in self._old
 
+    def is_stale(self, now: float) -> bool:
+        """Whether nothing was added for so long that everything in it is of age."""
+        return now >= self._turn_at + self._keep_s
+
     def _turn(self, now: float) -> None:
-        is_stale = now >= self._turn_at + self._keep_s  # nothing was added for so long that both are of age
-        self._old = set() if is_stale else self._young
+        self._old = set() if self.is_stale(now) else self._young
         self._young = set()
         self._turn_at = now + self._keep_s
+
+
+class _Tombstones:
+    """The promises of a node not to begin a call, kept apart for each asker.
+
+    An asker is ``via.caller``, which the broker vouches for: whatever one asks, it can only push out its own.
+    """
+
+    def __init__(self, limit: int, keep_s: float) -> None:
+        self._limit = limit
+        self._keep_s = keep_s
+        self._of: dict[str, _Memory] = {}
+
+    def __len__(self) -> int:
+        return sum(map(len, self._of.values()))
+
+    def __bool__(self) -> bool:
+        return bool(self._of)
+
+    def add(self, scope: str, key: str, now: float) -> None:
+        asker = scope.rpartition(".")[0]
+        memory = self._of.get(asker)
+        if memory is None:
+            self._make_room(now)
+            memory = self._of[asker] = _Memory(self._limit, self._keep_s)
+        memory.add(key, now)
+
+    def holds(self, scope: str, key: str, now: float) -> bool:
+        memory = self._of.get(scope.rpartition(".")[0])
+        return memory is not None and memory.holds(key, now)
+
+    def _make_room(self, now: float) -> None:
+        """Forget askers whose promises are of age; where there are too many, the one with the most."""
+        if len(self._of) < MAX_ASKERS:
+            return
+        for asker in [asker for asker, memory in self._of.items() if memory.is_stale(now)]:
+            del self._of[asker]
+        if len(self._of) >= MAX_ASKERS:
+            del self._of[max(self._of, key=lambda asker: len(self._of[asker]))]
 
 
 class CallBook:
@@ -68,7 +112,8 @@ class CallBook:
     Args:
         caller_silence_s: a connection not heard of for so long after `accepted` has fallen silent.
         remember_s: how long ended calls and tombstones are remembered.
-        max_remembered: how many of each, at the least that many of the newest, at the most twice that.
+        max_remembered: at least so many of the newest are kept, and at most twice that; of tombstones for
+            each asker.
     """
 
     def __init__(
@@ -81,7 +126,7 @@ class CallBook:
         self._here: dict[str, _Entry] = {}
         self._young: deque[tuple[float, str]] = deque()
         self._done = _Memory(max_remembered, remember_s)
-        self._tombstones = _Memory(max_remembered, remember_s)
+        self._tombstones = _Tombstones(max_remembered, remember_s)
         self._accepted: dict[str, set[str]] = {}
         self._heard: dict[str, float] = {}
 
@@ -99,7 +144,7 @@ class CallBook:
         """A call came; only a "new" one may begin."""
         if key in self._here or self._done.holds(key, now):
             return "duplicate"
-        if self._tombstones and self._tombstones.holds(key, now):
+        if self._tombstones and self._tombstones.holds(scope, key, now):
             return "tombstoned"
         self._here[key] = _Entry(scope, keep_running)
         if frames:
@@ -134,7 +179,7 @@ class CallBook:
             if key in self._here:
                 here.append(key)
             elif not self._done.holds(key, now):
-                self._tombstones.add(key, now)
+                self._tombstones.add(scope, key, now)
         return here
 
     def alive(self, scope: str, calls: Iterable[str], now: float) -> list[str]:
@@ -153,7 +198,7 @@ class CallBook:
             elif self._done.holds(key, now):
                 done.append(call)
             else:
-                self._tombstones.add(key, now)
+                self._tombstones.add(scope, key, now)
         return have, done
 
     def due_accepted(self, now: float) -> list[str]:

@@ -18,7 +18,7 @@ from longreach.transport.memory import MemoryBroker
 def look(host: Node, clock: FakeClock, after_s: float) -> None:
     """What the timer of the node does `after_s` later."""
     clock.advance(after_s)
-    host._slow._tick()
+    host._parts.slow._tick()
 
 
 async def begun(asker: Asker, gate: Gate, call: str, tool: str = "wait") -> None:
@@ -56,7 +56,7 @@ async def test_the_timer_is_set_by_a_call_and_sends_accepted(broker: MemoryBroke
         gate.release.set()
         await asker.answer("1-0-f")
         await begun(asker, gate, "2-0-f")
-        assert host._slow._timer is not None
+        assert host._parts.slow._timer is not None
         await asker.until(lambda: asker.answers("2-0-f"))
 
 
@@ -118,10 +118,10 @@ async def test_one_call_that_fails_the_watch_leaves_the_others_watched(
     clock = FakeClock()
     async with node(broker, docs(gate), clock=clock) as host:
         await begun(asker, gate, "1-0-f")
-        broken, host._slow._replies.frame = host._slow._replies.frame, None  # type: ignore[method-assign]
+        broken, host._parts.slow._replies.frame = host._parts.slow._replies.frame, None  # type: ignore[method-assign]
         with pytest.raises(TypeError):
             look(host, clock, 0.25)
-        host._slow._replies.frame = broken  # type: ignore[method-assign]
+        host._parts.slow._replies.frame = broken  # type: ignore[method-assign]
         await begun(asker, gate, "2-0-f")
         clock.advance(0.25)
         await asker.until(lambda: asker.frames("2-0-f"))
@@ -143,8 +143,8 @@ async def test_closing_stops_the_timer_for_good(broker: MemoryBroker, gate: Gate
     host = node(broker, docs(gate), drain_timeout_s=0.01)
     async with host:
         await begun(asker, gate, "1-0-f")
-        assert host._slow._timer is not None
-    assert host._slow._timer is None
-    host._slow.wake(asyncio.get_running_loop().time())
-    assert host._slow._timer is None
+        assert host._parts.slow._timer is not None
+    assert host._parts.slow._timer is None
+    host._parts.slow.wake(asyncio.get_running_loop().time())
+    assert host._parts.slow._timer is None
     await eventually(lambda: gate.cancelled)

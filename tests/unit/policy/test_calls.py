@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longreach.policy.calls import CallBook
+from longreach.policy.calls import MAX_ASKERS, CallBook
 
 SCOPE = "_.alice.c1"
 OTHER = "_.bob.c2"
@@ -164,3 +164,25 @@ def test_nothing_is_kept_of_connections_whose_calls_have_ended():
     book.ended(key("a"), 2.0)
     assert book.next_due(2.0) is None
     assert book.silent_calls(100.0) == []
+
+
+def test_one_asker_cannot_make_a_node_forget_what_it_promised_another():
+    """M6.2: a "no" to one asker is a promise, whatever others ask meanwhile."""
+    book = CallBook(max_remembered=100)
+    assert book.whose("_.alice.c", ["1-0-f"], now=1.0) == ([], [])
+    for number in range(50):
+        book.whose("_.bob.c", [f"{number}x{each}-0-f" for each in range(100)], now=1.0)
+    assert book.arrived("_.alice.c.1-0-f", "_.alice.c", 2.0, frames=True) == "tombstoned"
+
+
+def test_the_askers_whose_promises_are_kept_are_bounded():
+    book = CallBook(max_remembered=10)
+    for asker in range(MAX_ASKERS + 50):
+        book.whose(f"_.a{asker}.c", ["1-0-f"], now=1.0)
+    assert book.remembered[1] <= MAX_ASKERS
+    assert (
+        book.arrived(f"_.a{MAX_ASKERS + 49}.c.1-0-f", f"_.a{MAX_ASKERS + 49}.c", 2.0, frames=True)
+        == "tombstoned"
+    )
+    book.whose("_.late.c", ["1-0-f"], now=500.0)
+    assert book.remembered[1] == 1

@@ -1,0 +1,140 @@
+"""The parts of a node, put together on one link: who answers what, and on which subjects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from longreach.node.announcer import Announcer
+from longreach.node.control import Control
+from longreach.node.hosting import Hosted
+from longreach.node.intake import Intake
+from longreach.node.replies import Replies
+from longreach.node.watch import SlowCalls
+from longreach.policy.calls import CallBook
+from longreach.wire import frames
+from longreach.wire.subjects import ROOT
+from longreach.wire.tokens import encode_token
+
+if TYPE_CHECKING:
+    from longreach.actor.server import Server
+    from longreach.clock import Clock
+    from longreach.node.settings import NodeSettings
+    from longreach.tasks import TaskSet
+    from longreach.transport.link import Link
+
+_NODE_VERBS = frozenset({"alive", "cancel", "blobs"})
+_ALL_VERBS = frozenset({"whose", "cancel"})
+_OPS_VERBS = frozenset({"drain", "info"})
+_WHO_VERBS = frozenset({"who"})
+
+
+class Hooks(NamedTuple):
+    """What the parts ask of their node."""
+
+    info: Callable[[], frames.InfoReply]
+    drain: Callable[[str], None]
+    tools_changed: Callable[[Server], None]
+    server_failed: Callable[[str], None]
+
+
+class Parts(NamedTuple):
+    """The parts of a node."""
+
+    replies: Replies
+    intake: Intake
+    slow: SlowCalls
+    announcer: Announcer
+    hosted: tuple[Hosted, ...]
+
+
+def assemble(
+    link: Link,
+    servers: Sequence[Server],
+    settings: NodeSettings,
+    hooks: Hooks,
+    clock: Clock,
+    tasks: TaskSet,
+    *,
+    instance: str,
+    bare_inboxes: bool,
+) -> Parts:
+    """Put a node together, and subscribe to what is asked of it; its actors are not started yet.
+
+    Args:
+        link: the connection.
+        servers: what is hosted.
+        settings: of the node.
+        hooks: into the node.
+        clock: the time.
+        tasks: own what happens in the background.
+        instance: the node's instance.
+        bare_inboxes: whether ``_INBOX.`` replies are honoured.
+    """
+    namespace, region = encode_token(settings.namespace), encode_token(settings.region)
+    book = CallBook(caller_silence_s=settings.caller_silence_s)
+    replies = Replies(link, namespace, region, clock, bare_inboxes=bare_inboxes)
+    accepted = frames.Accepted(settings.identity, instance, settings.region)
+    slow = SlowCalls(book, replies, clock, msgspec.json.encode(accepted))
+    intake = Intake(replies, book, clock, slow.wake)
+    slow.watch(intake)
+    announcer = Announcer(
+        link,
+        replies,
+        clock,
+        namespace=namespace,
+        region=settings.region,
+        identity=settings.identity,
+        instance=instance,
+        labels=settings.labels,
+        every_s=settings.announce_every_s,
+    )
+    control = Control(
+        replies,
+        book,
+        intake,
+        announcer,
+        clock,
+        tasks,
+        me=(settings.identity, instance, settings.region),
+        info=hooks.info,
+        drain=lambda: hooks.drain("an operator asked for it"),
+    )
+    for subject, asker_at, verbs in _control_subjects(settings, servers, instance):
+        link.subscribe(subject, control.sink(asker_at, verbs))
+    hosted = []
+    for server in servers:
+        one = Hosted(
+            server,
+            link,
+            tasks,
+            intake,
+            clock,
+            namespace=namespace,
+            region=region,
+            instance=instance,
+            place=(settings.region, f"{settings.identity}.{instance}"),
+            on_tools=hooks.tools_changed,
+        )
+        one.tree.on_failed(hooks.server_failed)
+        hosted.append(one)
+    return Parts(replies, intake, slow, announcer, tuple(hosted))
+
+
+def _control_subjects(
+    settings: NodeSettings, servers: Sequence[Server], instance: str
+) -> list[tuple[str, int, frozenset[str]]]:
+    """(subject, where in it the asker's tokens begin, the verbs that are answered there)."""
+    root = f"{ROOT}.{encode_token(settings.namespace)}"
+    here = f"{root}.{encode_token(settings.region)}"
+    me = f"{encode_token(settings.identity)}.{instance}"
+    subjects = [
+        (f"{here}.node.{me}.*.*.*", 7, _NODE_VERBS),
+        (f"{here}.ops.{me}.*.*.*", 7, _OPS_VERBS),
+        (f"{here}.who.*.*", 5, _WHO_VERBS),
+        (f"{root}._.who.*.*", 5, _WHO_VERBS),
+    ]
+    everybody = [f"{here}.all.{encode_token(server.name)}.*.*.*" for server in servers]
+    return subjects + [(subject, 6, _ALL_VERBS) for subject in everybody]
