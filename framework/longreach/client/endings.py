@@ -84,8 +84,8 @@ def to_error(
     if failure.delivered == "unknown":
         why = _UNKNOWN_TEXT.get(failure.reason, failure.reason)
         text = (
-            f"the outcome of {target} is unknown: {why}. It was not run again, because nothing says that "
-            f"it may be: mark the tool read_only or idempotent, or call with idempotent=True"
+            f"the outcome of {target} is unknown: {why}. It was not run again: that is done once, within the "
+            f"retry budget, for tools marked read_only or idempotent, or called with idempotent=True"
         )
         return OutcomeUnknown(text, **fields)
     return _refused(failure, target, residency, fields)

@@ -45,17 +45,23 @@ class Stop(NamedTuple):
 
 
 class RetryBudget:
-    """Re-runs of what may have run already: a burst that covers the loss of a node, then a share of calls.
+    """Re-runs of what may have run already: a burst that covers the loss of a node, then a steady share.
+
+    Time earns re-runs too: with slow tools there are few calls to earn them, and each lost node takes as many
+    with it as were in flight.
 
     Args:
         burst: so many at once.
         per_call: how much of one re-run each new call earns.
+        per_s: how many each second earns.
     """
 
-    def __init__(self, burst: float = 256.0, per_call: float = 0.1) -> None:
+    def __init__(self, burst: float = 256.0, per_call: float = 0.1, per_s: float = 16.0) -> None:
         self._burst = burst
         self._per_call = per_call
+        self._per_s = per_s
         self._tokens = burst
+        self._taken_at: float | None = None
 
     @property
     def left(self) -> float:
@@ -67,8 +73,12 @@ class RetryBudget:
         if self._tokens < self._burst:
             self._tokens = min(self._burst, self._tokens + self._per_call)
 
-    def take(self) -> bool:
-        """Take one re-run, if there is one."""
+    def take(self, now: float) -> bool:
+        """Take one re-run at `now` (monotonic s), if there is one."""
+        if self._taken_at is not None:
+            earned = max(0.0, now - self._taken_at) * self._per_s
+            self._tokens = min(self._burst, self._tokens + earned)
+        self._taken_at = now
         if self._tokens < 1:
             return False
         self._tokens -= 1
@@ -141,7 +151,7 @@ def decide(
         return ending
     allowed = [candidate for candidate in candidates if candidate.region not in state.denied_regions]
     if failure.delivered == "unknown" and not (
-        allowed and _may_rerun(failure, state, hints, caller_said, budget)
+        allowed and _may_rerun(failure, state, hints, caller_said, budget, now)
     ):
         return ending
     if failure.reason == "denied" and not allowed:
@@ -155,11 +165,16 @@ def decide(
 
 
 def _may_rerun(
-    failure: Failure, state: RetryState, hints: Hints, caller_said: bool | None, budget: RetryBudget
+    failure: Failure,
+    state: RetryState,
+    hints: Hints,
+    caller_said: bool | None,
+    budget: RetryBudget,
+    now: float,
 ) -> bool:
     if failure.reason == "deadline" or state.reruns >= 1 or caller_said is False:
         return False
-    if not (caller_said or hints.read_only or hints.idempotent) or not budget.take():
+    if not (caller_said or hints.read_only or hints.idempotent) or not budget.take(now):
         return False
     state.reruns += 1
     return True

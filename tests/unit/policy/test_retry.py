@@ -180,20 +180,28 @@ def test_the_deadline_is_the_end_even_of_what_may_run_again():
 
 
 def test_the_budget_covers_a_burst_and_then_a_share_of_the_calls():
-    budget = RetryBudget(burst=3, per_call=0.5)
-    assert [budget.take() for _ in range(4)] == [True, True, True, False]
+    budget = RetryBudget(burst=3, per_call=0.5, per_s=0)
+    assert [budget.take(100.0) for _ in range(4)] == [True, True, True, False]
     budget.began()
-    assert not budget.take()
+    assert not budget.take(100.0)
     budget.began()
-    assert budget.take()
+    assert budget.take(100.0)
 
 
 def test_the_budget_never_exceeds_its_burst():
-    budget = RetryBudget(burst=2, per_call=1.0)
+    budget = RetryBudget(burst=2, per_call=1.0, per_s=0)
     for _ in range(10):
         budget.began()
-    assert [budget.take() for _ in range(3)] == [True, True, False]
+    assert [budget.take(100.0) for _ in range(3)] == [True, True, False]
 
 
 def test_without_budget_it_ends():
     assert after(DIED, caller_said=True, budget=RetryBudget(burst=0)) == Stop(DIED)
+
+
+def test_the_budget_covers_a_node_lost_every_few_seconds():
+    """Time earns re-runs: a rolling loss of nodes with slow calls on them fails no read-only call."""
+    budget = RetryBudget()
+    for round_ in range(20):
+        assert all(budget.take(100.0 + 4.0 * round_) for _ in range(64))
+    assert not all(budget.take(100.0 + 80.0) for _ in range(300))
