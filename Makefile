@@ -23,10 +23,11 @@ demo: $(READY)  ## three nodes in two regions, a kill and a drain in the middle,
 	$(BIN)/longreach demo
 
 test: $(READY)  ## all tests, against a real broker
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/unit tests/property -n 2 --dist worksteal
+	$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/property
 
 unit: $(READY)  ## the tests that take milliseconds
-	$(BIN)/python -m pytest tests/unit tests/property
+	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .

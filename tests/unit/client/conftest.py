@@ -7,7 +7,16 @@ from tests.support.hosts import Gate
 from tests.support.puppet import Puppet, tools
 
 from longreach import Mesh, connect
+from longreach.client import discovery
+from longreach.node import announcer
 from longreach.transport.memory import MemoryBroker
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process all who answer `who` have answered within a few milliseconds."""
+    monkeypatch.setattr(discovery, "_WHO_QUIET_S", 0.01)
+    monkeypatch.setattr(announcer, "_JITTER_S", 0.002)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 
 import msgspec
 import pytest
@@ -10,6 +11,7 @@ from tests.support.links import eventually
 from tests.support.puppet import Puppet, error, nothing_is_left, result, start, tools
 
 from longreach import Mesh, connect
+from longreach.client import session
 from longreach.errors import (
     BrokerUnavailable,
     CallTimeout,
@@ -17,6 +19,7 @@ from longreach.errors import (
     RemoteError,
     TooLarge,
 )
+from longreach.policy.liveness import Config, Liveness
 from longreach.transport.memory import MemoryBroker
 
 
@@ -193,8 +196,12 @@ async def test_a_silent_newcomer_of_another_version_holds_nobody_up(
 
 
 @pytest.mark.parametrize("way", ["accepted", "whose"])
-async def test_what_is_asked_about_a_call_stays_in_the_region_of_the_call(broker: MemoryBroker, way: str):
+async def test_what_is_asked_about_a_call_stays_in_the_region_of_the_call(
+    broker: MemoryBroker, way: str, monkeypatch: pytest.MonkeyPatch
+):
     """A node that names another region than its own leads no question and no cancel out of the residency."""
+    quick = Config(accepted_after_s=0.05, slack_s=0.02, ask_every_s=0.1, whose_every_s=0.1)
+    monkeypatch.setattr(session, "Liveness", partial(Liveness, quick))
     puppet = Puppet(broker, tools("do"), region="eu")
     elsewhere: list[str] = []
     broker.link().subscribe("lr.v1.default.us.>", lambda subject, *_: elsewhere.append(subject))

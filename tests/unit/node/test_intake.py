@@ -177,7 +177,9 @@ async def test_an_asker_whose_id_fills_a_message_hurts_no_other_call(gate: Gate)
 
 
 @pytest.mark.parametrize(
-    "meta", [{"x": object()}, {"x": "\ud800"}, {"x": float}, ["no", "object"], {1j: 1}], ids=repr
+    "meta",
+    [{"x": object()}, {"x": "\ud800"}, {"x": float}, ["no", "object"], {1j: 1}],
+    ids=["object", "surrogate", "class", "list", "key"],
 )
 async def test_a_result_that_cannot_be_written_ends_its_call(broker: MemoryBroker, asker: Asker, meta: Any):
     server = Server("docs")
