@@ -198,7 +198,8 @@ class Discovery:
             event(_log, "announcement.malformed", logging.WARNING, reason=str(error))
             return
         for announcement in announcements:
-            self._apply(announcement)
+            if announcement.state == "up":  # nothing vouches for who answers: it takes nobody down
+                self._apply(announcement)
 
     def _announced(self, subject: str, _: str, data: bytes, __: Headers | None) -> None:
         try:

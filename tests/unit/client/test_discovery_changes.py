@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 from tests.support.links import eventually
 from tests.support.puppet import Puppet, tools
 
-from longreach import connect
+from longreach import Mesh, connect
 from longreach.transport.memory import MemoryBroker
 
 
@@ -34,3 +35,13 @@ async def test_what_a_server_that_left_offered_is_dropped(broker: MemoryBroker):
         puppet.announce("down")
         await eventually(lambda: not mesh.catalog.instances)
         assert [*mesh.catalog.manifests, *mesh.catalog.tools, *mesh.catalog.names] == []
+
+
+async def test_an_answer_to_who_takes_nobody_down(broker: MemoryBroker, puppet: Puppet, mesh: Mesh):
+    """Any node may answer `who`, and nothing vouches for what it says of others."""
+    (known,) = mesh.catalog.instances.values()
+    gone = msgspec.json.encode({"announcements": [puppet.announcement("down")]})
+    mesh._session.discovery._who_answered(gone)
+    assert known.key in mesh.catalog.instances
+    puppet.announce("down")
+    await eventually(lambda: known.key not in mesh.catalog.instances)
