@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
@@ -32,23 +30,6 @@ def test_the_list_of_commands_says_what_each_is_for(longreach: Callable[..., Res
         assert lazy.help in page
     assert "Exit codes:" in page
     assert longreach().output == page
-
-
-@pytest.mark.parametrize(
-    ("module", "unwanted"),
-    [
-        ("longreach.cli.app", {"asyncio", "nats", "rich", "msgspec", "tomllib"}),
-        ("longreach.cli.call", {"nats", "rich", "anyio", "longreach.node", "longreach.actor"}),
-        ("longreach.cli.loop", {"rich", "anyio", "longreach.node", "longreach.actor", "longreach.cli.run"}),
-        ("longreach.cli.run", {"nats", "rich", "anyio", "longreach.client", "longreach.node"}),
-        ("longreach.cli.subject", {"nats", "rich", "asyncio"}),
-    ],
-)
-def test_commands_import_what_they_need_and_no_more(module: str, unwanted: set[str]):
-    script = f"import sys, {module}; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-
-    assert not unwanted & set(done.stdout.split())
 
 
 def test_a_command_that_cannot_be_imported_breaks_no_other(
