@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any
 
 from longreach.observe import event
@@ -48,7 +49,7 @@ class TaskSet:
         task.add_done_callback(self._finished)
         return task
 
-    def spawn_lean(self, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def spawn_lean(self, coro: Coroutine[Any, Any, Any], context: Context | None = None) -> asyncio.Task[Any]:
         """`spawn` for the hot path: `coro` lets no exception out, and calls `done` as its last step.
 
         A task's done-callback costs as much as the task; this does without.
@@ -56,7 +57,7 @@ class TaskSet:
         if self._closed:
             coro.close()
             raise RuntimeError(f"{self.name} is closed and starts no more tasks")
-        task = asyncio.get_running_loop().create_task(coro)
+        task = asyncio.get_running_loop().create_task(coro, context=context)
         self._tasks.add(task)
         return task
 

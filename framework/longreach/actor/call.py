@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
 
 if TYPE_CHECKING:
     from msgspec import Raw, UnsetType
 
+    from longreach.actor.context import Context
     from longreach.wire.codes import NotStartedReason
     from longreach.wire.jsonrpc import RequestId, RequestMeta
     from longreach.wire.mcp import CallToolResult
 
 
-class Completed(NamedTuple):
+class Completed(msgspec.Struct, frozen=True):
     """The handler returned, or failed as a tool may fail (`isError`)."""
 
     result: CallToolResult
 
 
-class NotStarted(NamedTuple):
+class NotStarted(msgspec.Struct, frozen=True):
     """The handler did not begin, and never will for this call."""
 
     reason: NotStartedReason
     retry_after_ms: int | None = None
 
 
-class Crashed(NamedTuple):
+class Crashed(msgspec.Struct, frozen=True):
     """The handler began, and its actor crashed; `reference` finds it in the log."""
 
     reference: str
 
 
-class Failed(NamedTuple):
+class Failed(msgspec.Struct, frozen=True):
     """A JSON-RPC error."""
 
     code: int
@@ -39,7 +43,7 @@ class Failed(NamedTuple):
     data: Any = None
 
 
-class Cancelled(NamedTuple):
+class Cancelled(msgspec.Struct, frozen=True):
     """The handler began, and was stopped: cancelled, deadline, caller_silent or drain."""
 
     why: str
@@ -60,8 +64,8 @@ class CallSink(Protocol):
         ...
 
 
-class Call:
-    """One call.
+class Call(msgspec.Struct, eq=False):
+    """One call: what was asked, and how far it has come in its actor.
 
     Attributes:
         key: names it on this node.
@@ -74,30 +78,29 @@ class Call:
         caller: who calls, a token.
         arrived: when, in monotonic seconds.
         sink: is told what becomes of it.
+        ended: it has had its ending; what still goes on of it is of no interest to its caller.
+        begun: its handler's first step has been made.
+        in_thread: a thread works for it, which a cancel cannot stop.
+        lost: it was abandoned, and waits for its thread.
+        released: its slot is free again.
+        context: what its handler sees of it.
+        task: what runs it; several calls may share one until it must wait for one of them.
     """
 
-    __slots__ = ("arguments", "arrived", "caller", "deadline", "id", "key", "meta", "sink", "tool", "via")
-
-    def __init__(
-        self,
-        key: str,
-        id: RequestId,
-        tool: str,
-        arguments: Raw,
-        deadline: float,
-        meta: RequestMeta | UnsetType,
-        via: str,
-        caller: str,
-        arrived: float,
-        sink: CallSink,
-    ) -> None:
-        self.key = key
-        self.id = id
-        self.tool = tool
-        self.arguments = arguments
-        self.deadline = deadline
-        self.meta = meta
-        self.via = via
-        self.caller = caller
-        self.arrived = arrived
-        self.sink = sink
+    key: str
+    id: RequestId
+    tool: str
+    arguments: Raw
+    deadline: float
+    meta: RequestMeta | UnsetType
+    via: str
+    caller: str
+    arrived: float
+    sink: CallSink
+    ended: bool = False
+    begun: bool = False
+    in_thread: bool = False
+    lost: bool = False
+    released: bool = False
+    context: Context | None = None
+    task: asyncio.Task[None] | None = None

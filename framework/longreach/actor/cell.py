@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, NotStarted
 from longreach.actor.context import Place
-from longreach.actor.handling import Handling, Running, report
+from longreach.actor.handling import Handling, report
 from longreach.actor.incarnation import Incarnation
 from longreach.actor.processes import ProcessDied
+from longreach.actor.runner import Runner
 from longreach.observe import event
 from longreach.policy.lifecycle import ACTOR, step
 from longreach.policy.quarantine import Quarantine, Verdict
@@ -84,10 +85,11 @@ class ActorCell:
         )
         self._mailbox: deque[Call] = deque()
         self._mailbox_size = mailbox
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, Call] = {}
         self._slots = 0
         self._lost = 0
         self._tasks = TaskSet(f"actor {name}")
+        self._runner = Runner(self._run, self._tasks)
         self._listeners: list[StateListener] = []
         self._idle = asyncio.Event()
         self._idle.set()
@@ -169,11 +171,11 @@ class ActorCell:
 
     def cancel(self, key: str, why: str) -> bool:
         """End a call: stop it if it runs, forget it if it waits. False if it is not here."""
-        entry = self._running.get(key)
-        if entry is not None:
-            if entry.ended:
+        call = self._running.get(key)
+        if call is not None:
+            if call.ended:
                 return False
-            self._abort(entry, Cancelled(why))
+            self._abort(call, Cancelled(why))
             return True
         for at, call in enumerate(self._mailbox):
             if call.key == key:
@@ -187,64 +189,61 @@ class ActorCell:
     def _begin_call(self, call: Call) -> None:
         self._slots += 1
         self._idle.clear()
-        entry = Running(call)
-        self._running[call.key] = entry
-        entry.task = self._tasks.spawn_lean(self._run(entry))
+        self._running[call.key] = call
+        self._runner.start(call)
 
-    async def _run(self, entry: Running) -> None:
+    async def _run(self, call: Call) -> None:
         """Run one call; its slot is free when this ends, or when its abandoned thread has."""
-        entry.begun = True
+        call.begun = True
         try:
-            ending = await self._handling.handle(entry, self._incarnation.instance)
+            ending = await self._handling.handle(call, self._incarnation.instance)
         except asyncio.CancelledError as error:
-            ending = self._cancelled(entry, error)
+            ending = self._cancelled(call, error)
         except GeneratorExit:  # the loop is gone, and nobody is left to be told
             raise
         except ProcessDied as error:
-            ending = self._process_died(entry, error)
+            ending = self._process_died(call, error)
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in this cell
-            ending = self._crash(entry, error)
+            ending = self._crash(call, error)
         try:
-            self._finish(entry, ending)
+            self._finish(call, ending)
         except Exception as error:  # noqa: BLE001 - a sink's mistake must not cost the slot, nor go unseen
-            report(error, "ending.failed", actor=self.name, tool=entry.call.tool)
+            report(error, "ending.failed", actor=self.name, tool=call.tool)
         finally:
-            self._release(entry)
-            if entry.task is not None:
-                self._tasks.done(entry.task)
+            self._release(call)
 
-    def _cancelled(self, entry: Running, error: asyncio.CancelledError) -> Ending:
+    def _cancelled(self, call: Call, error: asyncio.CancelledError) -> Ending:
         """A cancel that was not ours: the loop's that ends, or one that the handler let out."""
-        assert entry.task is not None
-        if entry.ended or entry.task.cancelling():
+        assert call.task is not None
+        if call.ended or call.task.cancelling():
             return Cancelled("drain")
-        return Completed(self._handling.failure(entry.call, error))
+        return Completed(self._handling.failure(call, error))
 
-    def _thread_ended(self, entry: Running) -> None:
-        entry.in_thread = False
-        if entry.lost:
+    def _thread_ended(self, call: Call) -> None:
+        call.in_thread = False
+        if call.lost:
             self._lost -= 1
-            self._release(entry)
+            self._release(call)
 
-    def _finish(self, entry: Running, ending: Ending) -> None:
-        if entry.ended:
+    def _finish(self, call: Call, ending: Ending) -> None:
+        if call.ended:
             return
-        entry.ended = True
-        if entry.context is not None:
-            entry.context.finish()
-        entry.call.sink.ended(entry.call, ending)
+        call.ended = True
+        if call.context is not None:
+            call.context.finish()
+        call.sink.ended(call, ending)
 
-    def _release(self, entry: Running) -> None:
+    def _release(self, call: Call) -> None:
         """Free the slot, and give it to what waits; a thread that still runs keeps it."""
-        if entry.released:
+        if call.released:
             return
-        if entry.in_thread:
-            entry.lost = True
+        if call.in_thread:
+            call.lost = True
             self._lost += 1
         else:
-            entry.released = True
-            if self._running.get(entry.call.key) is entry:
-                del self._running[entry.call.key]
+            call.released = True
+            if self._running.get(call.key) is call:
+                del self._running[call.key]
             self._slots -= 1
             self._next()
         if self._slots == self._lost and not self._mailbox:
@@ -259,21 +258,18 @@ class ActorCell:
             else:
                 self._begin_call(call)
 
-    def _abort(self, entry: Running, ending: Ending) -> None:
+    def _abort(self, call: Call, ending: Ending) -> None:
         """End a call; what it does is cancelled, as far as it can be."""
-        if entry.ended:
+        if call.ended:
             return
-        self._finish(entry, ending)
-        assert entry.task is not None
-        _ = entry.task.cancel()
-        if not entry.begun:  # a task that is cancelled before its first step never makes one
-            self._release(entry)
-            self._tasks.done(entry.task)
+        self._finish(call, ending)
+        if not self._runner.cancel(call):
+            self._release(call)
 
-    def _abort_running(self, ending: Ending, but: Running | None = None) -> None:
-        for entry in tuple(self._running.values()):
-            if entry is not but:
-                self._abort(entry, ending)
+    def _abort_running(self, ending: Ending, but: Call | None = None) -> None:
+        for call in tuple(self._running.values()):
+            if call is not but:
+                self._abort(call, ending)
 
     def _refuse_waiting(self, reason: NotStartedReason) -> None:
         while self._mailbox:
@@ -282,22 +278,22 @@ class ActorCell:
 
     # Crashes
 
-    def _crash(self, entry: Running, error: BaseException) -> Ending:
+    def _crash(self, call: Call, error: BaseException) -> Ending:
         """A call has crashed the actor: end everything here, and come back with fresh state."""
-        reference = report(error, "actor.crashed", actor=self.name, tool=entry.call.tool)
+        reference = report(error, "actor.crashed", actor=self.name, tool=call.tool)
         if self.state in ("ready", "draining"):
             withdrawn = self.state == "ready"
             self._move("crash")
             self._refuse_waiting("crashed")
-            self._abort_running(Cancelled("crash"), but=entry)
+            self._abort_running(Cancelled("crash"), but=call)
             if withdrawn:
                 self._stay_away(self._quarantine.crashed(self._clock.monotonic(), random.random))
         return Crashed(reference)
 
-    def _process_died(self, entry: Running, error: ProcessDied) -> Ending:
+    def _process_died(self, call: Call, error: ProcessDied) -> Ending:
         """A process took one call with it and no other; only a row of them takes the actor out."""
-        reference = report(error, "actor.process_died", actor=self.name, tool=entry.call.tool)
-        if self.state == "ready" and not entry.ended:
+        reference = report(error, "actor.process_died", actor=self.name, tool=call.tool)
+        if self.state == "ready" and not call.ended:
             verdict = self._quarantine.crashed(self._clock.monotonic(), random.random)
             if verdict.state == "quarantined":
                 self._move("crash")

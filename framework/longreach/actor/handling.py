@@ -28,33 +28,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.actor")
 
 
-class Running:
-    """A call that has begun, and what it holds.
-
-    Attributes:
-        call: the call.
-        ended: it has had its ending; what still goes on of it is of no interest to its caller.
-        begun: its task has made its first step.
-        in_thread: a thread works for it, which a cancel cannot stop.
-        lost: it was abandoned, and waits for its thread.
-        released: its slot is free again.
-        context: what its handler sees of it.
-        task: what runs it.
-    """
-
-    __slots__ = ("begun", "call", "context", "ended", "in_thread", "lost", "released", "task")
-
-    def __init__(self, call: Call) -> None:
-        self.call = call
-        self.ended = False
-        self.begun = False
-        self.in_thread = False
-        self.lost = False
-        self.released = False
-        self.context: Context | None = None
-        self.task: asyncio.Task[None] | None = None
-
-
 class Handling:
     """Handles the calls of one actor.
 
@@ -73,7 +46,7 @@ class Handling:
         *,
         concurrency: int,
         stateful: bool,
-        thread_ended: Callable[[Running], None],
+        thread_ended: Callable[[Call], None],
     ) -> None:
         self._tools = tools
         self._place = place
@@ -83,13 +56,12 @@ class Handling:
         separate = any(spec.kind == "process" for spec in tools.values())
         self._processes = ProcessSlots(concurrency) if separate else None
 
-    async def handle(self, entry: Running, instance: Any) -> Ending:
+    async def handle(self, call: Call, instance: Any) -> Ending:
         """Run one call; `instance` has the state, if there is any.
 
         Raises:
             BaseException: the call has crashed the actor, or was cancelled.
         """
-        call = entry.call
         if call.deadline <= self._now():  # it was taken in time, but the loop was held up
             return NotStarted("expired")
         spec = self._tools[call.tool]
@@ -98,7 +70,7 @@ class Handling:
             kwargs = schema.decode_arguments(call.arguments)
         except InvalidArguments as problem:
             return Completed(error_result(str(problem)))
-        context = entry.context = Context(call, self._place, asyncio.get_running_loop())
+        context = call.context = Context(call, self._place, asyncio.get_running_loop())
         enter_context(context)
         if schema.context_parameter is not None:
             kwargs[schema.context_parameter] = context
@@ -107,7 +79,7 @@ class Handling:
                 function = spec.function
                 value = await (function(**kwargs) if instance is None else function(instance, **kwargs))
             else:
-                value = await self._elsewhere(spec, kwargs, entry, instance)
+                value = await self._elsewhere(spec, kwargs, call, instance)
             return Completed(to_result(value, schema))
         except ToolError as error:
             return Completed(error_result(str(error)))
@@ -118,13 +90,13 @@ class Handling:
                 raise
             return Completed(self.failure(call, error))
 
-    async def _elsewhere(self, spec: ToolSpec, kwargs: dict[str, Any], entry: Running, instance: Any) -> Any:
+    async def _elsewhere(self, spec: ToolSpec, kwargs: dict[str, Any], call: Call, instance: Any) -> Any:
         if spec.kind == "process":
             assert self._processes is not None
             return await self._processes.run(spec.function, kwargs)
         function = spec.function if instance is None else functools.partial(spec.function, instance)
-        entry.in_thread = True  # until the thread says otherwise
-        return await run_in_thread(function, kwargs, functools.partial(self._thread_ended, entry))
+        call.in_thread = True  # until the thread says otherwise
+        return await run_in_thread(function, kwargs, functools.partial(self._thread_ended, call))
 
     def failure(self, call: Call, error: BaseException) -> CallToolResult:
         """A tool error that tells the caller nothing but where to look."""

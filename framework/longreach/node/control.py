@@ -128,7 +128,7 @@ class Control:
         for key in self._book.cancel(route.scope, asked.calls, now):
             taken = self._intake.calls.get(key)
             if taken is not None:
-                taken[1].cancel(key, "cancelled")
+                taken.cell.cancel(key, "cancelled")
 
     def _blobs(self, route: ReplyRoute, data: bytes) -> None:
         self._announcer.answer_blobs(route, frames.decode(data, frames.BlobsRequest).digests)

@@ -43,14 +43,20 @@ _SHORT_S = 0.3
 """A call with less time than this is limited at once, because the watch looks at calls of 250 ms and more."""
 
 
-class RoutedCall(Call):
-    """A call that knows where its answer goes."""
+class RoutedCall(Call, kw_only=True, eq=False):
+    """A call that knows where its answer goes, who runs it, and what limits it.
 
-    __slots__ = ("result_meta", "route", "timer")
+    Attributes:
+        route: where it is answered.
+        cell: the actor that it is for.
+        result_meta: the `_meta` of its result, encoded.
+        timer: ends it at its deadline; None while the watch over slow calls does.
+    """
 
     route: ReplyRoute
+    cell: ActorCell
     result_meta: msgspec.Raw
-    timer: asyncio.TimerHandle | None
+    timer: asyncio.TimerHandle | None = None
 
 
 _Asker = tuple[str, str]
@@ -77,14 +83,14 @@ class Intake:
         self.replies = replies
         self.book = book
         self.clock = clock
-        self.calls: dict[str, tuple[RoutedCall, ActorCell]] = {}
+        self.calls: dict[str, RoutedCall] = {}
         self._on_call = on_call
 
     def refuse(self, route: ReplyRoute, data: bytes) -> None:
         """Answer a request that never became a call."""
         self.replies.refuse(route, data)
 
-    def take(self, call: RoutedCall, cell: ActorCell, *, keep_running: bool) -> None:
+    def take(self, call: RoutedCall, *, keep_running: bool) -> None:
         """Write a call into the book and offer it to its actor."""
         route = call.route
         verdict = self.book.arrived(
@@ -95,20 +101,19 @@ class Intake:
         if verdict == "tombstoned":
             self.refuse(route, jsonrpc.encode_not_started(call.id, "not_here", None))
             return
-        self.calls[route.key] = (call, cell)
-        call.timer = None
+        self.calls[route.key] = call
         if not route.frames or call.deadline - call.arrived < _SHORT_S:
-            self.limit(call, cell)  # the watch over slow calls limits all others
+            self.limit(call)  # the watch over slow calls limits all others
         self._on_call(call.arrived)
-        reason = cell.offer(call)
+        reason = call.cell.offer(call)
         if reason is not None:
             self.ended(call, NotStarted(reason, None))
 
-    def limit(self, call: RoutedCall, cell: ActorCell) -> None:
+    def limit(self, call: RoutedCall) -> None:
         """See to it that a call ends at its deadline."""
         left_s = max(0.0, call.deadline - self.clock.monotonic())
         loop = asyncio.get_running_loop()
-        call.timer = loop.call_later(left_s, cell.cancel, call.key, _TIMED_OUT)
+        call.timer = loop.call_later(left_s, call.cell.cancel, call.key, _TIMED_OUT)
 
     def note(self, call: Call, notification: bytes) -> None:
         """Pass a notification of a running call on to its caller, as a frame."""
@@ -120,7 +125,7 @@ class Intake:
         taken = self.calls.pop(call.key, None)
         if taken is None:
             return
-        call = taken[0]
+        call = taken
         if call.timer is not None:
             call.timer.cancel()
         try:
@@ -234,8 +239,6 @@ class Door:
         params = request.params
         call = RoutedCall(  # by position: this is where names would cost
             route.key, request.id, self._tool, params.arguments, arrived + timeout_s, params.meta, via,
-            caller, arrived, intake,
+            caller, arrived, intake, route=route, cell=self._cell, result_meta=self._result_meta,
         )  # fmt: skip
-        call.route = route
-        call.result_meta = self._result_meta
-        intake.take(call, self._cell, keep_running=self._keep_running)
+        intake.take(call, keep_running=self._keep_running)

@@ -12,12 +12,14 @@ import logging
 from collections import deque
 from typing import NamedTuple
 
+import msgspec
+
 from longreach.clock import Clock
 from longreach.errors import LongreachError, TooLarge
 from longreach.observe import event
 from longreach.transport.link import MAX_SUBJECT_BYTES, Headers, Link
 from longreach.wire import codes, jsonrpc
-from longreach.wire.callid import parse_call, reply_tail
+from longreach.wire.callid import read_call, reply_tail
 from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import is_token
 
@@ -30,7 +32,7 @@ _AGAIN_S = 0.05
 _NO_SUBJECT = frozenset("*> ")
 
 
-class ReplyRoute(NamedTuple):
+class ReplyRoute(msgspec.Struct, frozen=True, gc=False):
     """Where one request is answered, and what its asker says about it.
 
     `key` names the call on this node: ``via.caller.connection.call``, so that nobody can ask about,
@@ -95,11 +97,11 @@ class Replies:
         """Where to answer a request of `via`.`caller` that named `reply`; None: nowhere."""
         head, _, call = reply.rpartition(".")
         scope = self._scopes.get((head, via, caller)) or self._new_scope(head, via, caller)
-        token = parse_call(call) if scope else None
-        if scope is None or token is None:
+        said = read_call(call) if scope else None
+        if scope is None or said is None:
             return self._bare(reply, via, caller)
         key = f"{scope}.{call}"
-        return ReplyRoute(self._prefix + key, key, scope, call, token.deadline_ms, token.frames)
+        return ReplyRoute(self._prefix + key, key, scope, call, int(said[2], 16), said[3] == "f")
 
     def _new_scope(self, head: str, via: str, caller: str) -> str | None:
         """The scope of an asker whose reply subject begins with `head`; the same in all its calls."""

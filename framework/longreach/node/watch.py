@@ -86,11 +86,11 @@ class SlowCalls:
         for key in self._book.due_accepted(now):
             taken = intake.calls.get(key)
             if taken is not None:
-                self._replies.frame(taken[0].route, self._accepted, _ACCEPTED)
-                if taken[0].timer is None:
-                    intake.limit(*taken)
+                self._replies.frame(taken.route, self._accepted, _ACCEPTED)
+                if taken.timer is None:
+                    intake.limit(taken)
         for key in self._book.silent_calls(now):
             taken = intake.calls.get(key)
             if taken is not None:
-                event(_log, "caller.silent", logging.WARNING, call=taken[0].route.call, tool=taken[0].tool)
-                taken[1].cancel(key, "caller_silent")
+                event(_log, "caller.silent", logging.WARNING, call=taken.route.call, tool=taken.tool)
+                taken.cell.cancel(key, "caller_silent")

@@ -21,15 +21,6 @@ _TOLD = float("inf")
 Verdict = Literal["new", "duplicate", "tombstoned"]
 
 
-class _Entry:
-    __slots__ = ("accepted", "keep_running", "scope")
-
-    def __init__(self, scope: str, keep_running: bool) -> None:
-        self.scope = scope
-        self.keep_running = keep_running
-        self.accepted = False
-
-
 class _Memory:
     """Keys, in two generations: the older one is dropped whole when the younger one is full or of age.
 
@@ -123,7 +114,8 @@ class CallBook:
         max_remembered: int = MAX_REMEMBERED,
     ) -> None:
         self._silence_s = caller_silence_s
-        self._here: dict[str, _Entry] = {}
+        self._here: dict[str, str] = {}  # a call's scope
+        self._keep_running: set[str] = set()
         self._young: deque[tuple[float, str]] = deque()
         self._done = _Memory(max_remembered, remember_s)
         self._tombstones = _Tombstones(max_remembered, remember_s)
@@ -146,7 +138,9 @@ class CallBook:
             return "duplicate"
         if self._tombstones and self._tombstones.holds(scope, key, now):
             return "tombstoned"
-        self._here[key] = _Entry(scope, keep_running)
+        self._here[key] = scope
+        if keep_running:
+            self._keep_running.add(key)
         if frames:
             self._young.append((now, key))
         if scope in self._heard:
@@ -155,16 +149,23 @@ class CallBook:
 
     def ended(self, key: str, now: float) -> None:
         """A call has ended here."""
-        entry = self._here.pop(key, None)
-        if entry is None:
+        scope = self._here.pop(key, None)
+        if scope is None:
             return
         self._done.add(key, now)
-        if entry.accepted:
-            calls = self._accepted[entry.scope]
-            calls.discard(key)
-            if not calls:
-                del self._accepted[entry.scope]
-                del self._heard[entry.scope]
+        if self._keep_running:
+            self._keep_running.discard(key)
+        if self._accepted:
+            self._no_longer_accepted(key, scope)
+
+    def _no_longer_accepted(self, key: str, scope: str) -> None:
+        calls = self._accepted.get(scope)
+        if calls is None:
+            return
+        calls.discard(key)
+        if not calls:
+            del self._accepted[scope]
+            del self._heard[scope]
 
     def heard(self, scope: str, now: float) -> None:
         """A sign of life of a connection."""
@@ -207,12 +208,11 @@ class CallBook:
         young = self._young
         while young and now >= young[0][0] + ACCEPTED_AFTER_S:  # the sum that `next_due` names
             _, key = young.popleft()
-            entry = self._here.get(key)
-            if entry is None or entry.accepted:
+            scope = self._here.get(key)
+            if scope is None:
                 continue
-            entry.accepted = True
-            self._accepted.setdefault(entry.scope, set()).add(key)
-            self._heard.setdefault(entry.scope, now)
+            self._accepted.setdefault(scope, set()).add(key)
+            self._heard.setdefault(scope, now)
             due.append(key)
         return due
 
@@ -225,7 +225,7 @@ class CallBook:
         for scope, heard in self._heard.items():
             if now >= heard + self._silence_s:
                 self._heard[scope] = _TOLD
-                silent += [key for key in self._accepted[scope] if not self._here[key].keep_running]
+                silent += [key for key in self._accepted[scope] if key not in self._keep_running]
         return silent
 
     def next_due(self, now: float) -> float | None:
