@@ -91,8 +91,7 @@ class ActorCell:
         self._tasks = TaskSet(f"actor {name}")
         self._runner = Runner(self._run, self._tasks)
         self._listeners: list[StateListener] = []
-        self._idle = asyncio.Event()
-        self._idle.set()
+        self._idle: asyncio.Future[None] | None = None  # there only while somebody waits for it
         self._exited: asyncio.Future[ExitKind] | None = None
         self._coming_back: asyncio.Task[None] | None = None
 
@@ -188,7 +187,6 @@ class ActorCell:
 
     def _begin_call(self, call: Call) -> None:
         self._slots += 1
-        self._idle.clear()
         self._running[call.key] = call
         self._runner.start(call)
 
@@ -206,7 +204,8 @@ class ActorCell:
         except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in this cell
             ending = self._crash(call, error)
         try:
-            self._finish(call, ending)
+            if not call.ended:
+                self._finish(call, ending)
         except Exception as error:  # noqa: BLE001 - a sink's mistake must not cost the slot, nor go unseen
             report(error, "ending.failed", actor=self.name, tool=call.tool)
         finally:
@@ -226,8 +225,6 @@ class ActorCell:
             self._release(call)
 
     def _finish(self, call: Call, ending: Ending) -> None:
-        if call.ended:
-            return
         call.ended = True
         if call.context is not None:
             call.context.finish()
@@ -245,9 +242,11 @@ class ActorCell:
             if self._running.get(call.key) is call:
                 del self._running[call.key]
             self._slots -= 1
-            self._next()
-        if self._slots == self._lost and not self._mailbox:
-            self._idle.set()
+            if self._mailbox:
+                self._next()
+        if self._idle is not None and self._is_idle():
+            self._idle.set_result(None)
+            self._idle = None
 
     def _next(self) -> None:
         """Begin what waits, as far as there is room; what came too late is refused."""
@@ -344,12 +343,13 @@ class ActorCell:
             except Exception:  # noqa: BLE001 - the calls that this is about must end all the same
                 _log.exception("actor.listener_failed", extra={"event_fields": {"actor": self.name}})
 
+    def _is_idle(self) -> bool:
+        return self._slots == self._lost and not self._mailbox
+
     async def _idle_within(self, timeout_s: float) -> bool:
-        if self._slots == self._lost and not self._mailbox:
+        if self._is_idle():
             return True
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._idle.wait()
-        except TimeoutError:
-            return False
-        return True
+        if self._idle is None:
+            self._idle = asyncio.get_running_loop().create_future()
+        done, _ = await asyncio.wait({self._idle}, timeout=timeout_s)
+        return bool(done)

@@ -63,6 +63,8 @@ class Context:
     that use the function's signature need not pass it.
     """
 
+    __slots__ = ("_call", "_ended", "_loop", "_place")
+
     injected: Context
     """The default that says: the framework passes it."""
 

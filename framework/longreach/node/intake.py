@@ -90,7 +90,7 @@ class Intake:
         """Answer a request that never became a call."""
         self.replies.refuse(route, data)
 
-    def take(self, call: RoutedCall, *, keep_running: bool) -> None:
+    def take(self, call: RoutedCall, keep_running: bool) -> None:
         """Write a call into the book and offer it to its actor."""
         route = call.route
         verdict = self.book.arrived(
@@ -122,14 +122,17 @@ class Intake:
 
     def ended(self, call: Call, ending: Ending) -> None:
         """Answer a call; called exactly once for each call that was taken."""
-        taken = self.calls.pop(call.key, None)
-        if taken is None:
+        known = self.calls.pop(call.key, None)
+        if known is None:
             return
-        call = taken
+        call = known
         if call.timer is not None:
             call.timer.cancel()
         try:
-            data = self._encode(call, ending)
+            if type(ending) is Completed:  # nearly always
+                data = self._completed(call, ending.result)
+            else:
+                data = self._encode(call, ending)
         except Exception as error:  # noqa: BLE001 - it is the handler's: the call must end all the same
             event(_log, "result.unencodable", logging.ERROR, tool=call.tool, reason=str(error))
             text = f"{call.tool} ran, but its result cannot be written as JSON"
@@ -138,8 +141,6 @@ class Intake:
         self.replies.respond(call.route, call.id, data)
 
     def _encode(self, call: RoutedCall, ending: Ending) -> bytes:
-        if type(ending) is Completed:  # what nearly every call ends in, without the work of a match
-            return self._completed(call, ending.result)
         match ending:
             case Completed(result):
                 return self._completed(call, result)
@@ -210,22 +211,6 @@ class Door:
                 route, jsonrpc.encode_error(request.id, problem.code, problem.message, problem.data)
             )
             return
-        self._accept(request, route, via, caller)
-
-    def _new_asker(self, subject: str) -> _Asker:
-        """Who asks on `subject`; a caller's subject is the same in all its calls."""
-        parts = subject.split(".", 10)
-        if len(self._askers) >= _MAX_ASKERS:
-            self._askers.clear()
-        asker = self._askers[subject] = (parts[7], parts[8])
-        return asker
-
-    def _mismatch(self) -> jsonrpc.RpcError:
-        text = f"the subject says tools/call of {self._tool!r}, the body says something else"
-        return jsonrpc.RpcError(codes.MISMATCH, text)
-
-    def _accept(self, request: jsonrpc.CallRequest, route: ReplyRoute, via: str, caller: str) -> None:
-        intake = self._intake
         arrived = intake.clock.monotonic()
         timeout_s = self._timeout_s if self._timeout_s is not None else _BARE_TIMEOUT_S
         if route.deadline_ms:
@@ -241,4 +226,16 @@ class Door:
             route.key, request.id, self._tool, params.arguments, arrived + timeout_s, params.meta, via,
             caller, arrived, intake, route=route, cell=self._cell, result_meta=self._result_meta,
         )  # fmt: skip
-        intake.take(call, keep_running=self._keep_running)
+        intake.take(call, self._keep_running)
+
+    def _new_asker(self, subject: str) -> _Asker:
+        """Who asks on `subject`; a caller's subject is the same in all its calls."""
+        parts = subject.split(".", 10)
+        if len(self._askers) >= _MAX_ASKERS:
+            self._askers.clear()
+        asker = self._askers[subject] = (parts[7], parts[8])
+        return asker
+
+    def _mismatch(self) -> jsonrpc.RpcError:
+        text = f"the subject says tools/call of {self._tool!r}, the body says something else"
+        return jsonrpc.RpcError(codes.MISMATCH, text)

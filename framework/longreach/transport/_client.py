@@ -68,8 +68,8 @@ class NatsClient(Client):
         self._ended = False
         self._complaint = ""
         self._out: list[bytes] = []
-        self._out_bytes = 0
         self._socket_bytes = 0  # in the transport's buffer; may be out of date, then it is too high
+        self.unflushed_bytes = 0  # those and what `_out` holds
         self._flush_due = False
         self._lines: deque[bytes] = deque()
         self._pings: deque[tuple[float, OnPong | None]] = deque()
@@ -90,17 +90,29 @@ class NatsClient(Client):
             return
         self._out += parts
         for part in parts:
-            self._out_bytes += len(part)
+            self.unflushed_bytes += len(part)
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._write_out)
+
+    def write_message(self, head: bytes, body: bytes) -> None:
+        """`write` for the hot path: a message, whose `head` ends with its line end."""
+        if self._ended:
+            return
+        self._out += (head, body, _CRLF)
+        self.unflushed_bytes += len(head) + len(body) + 2
         if not self._flush_due:
             self._flush_due = True
             self._loop.call_soon(self._write_out)
 
     def unflushed_over(self, max_bytes: int) -> bool:
         """Whether more than `max_bytes` wait for the broker to read them."""
-        if self._out_bytes + self._socket_bytes <= max_bytes:
+        if self.unflushed_bytes <= max_bytes:
             return False
-        self._socket_bytes = self._buffered()
-        return self._out_bytes + self._socket_bytes > max_bytes
+        buffered = self._buffered()
+        self.unflushed_bytes += buffered - self._socket_bytes
+        self._socket_bytes = buffered
+        return self.unflushed_bytes > max_bytes
 
     def _buffered(self) -> int:
         return self._writer().transport.get_write_buffer_size()
@@ -111,10 +123,10 @@ class NatsClient(Client):
             return
         data = b"".join(self._out)
         self._out.clear()
-        self._out_bytes = 0
         try:
-            self._writer().write(data)
-            self._socket_bytes = self._buffered()
+            writer = self._writer()
+            writer.write(data)
+            self._socket_bytes = self.unflushed_bytes = writer.transport.get_write_buffer_size()
         except (OSError, RuntimeError) as error:
             self.lose(str(error) or type(error).__name__)
 
@@ -246,7 +258,7 @@ class NatsClient(Client):
         self._ended = True
         self._status = Client.CLOSED
         self._out.clear()
-        self._out_bytes = 0
+        self.unflushed_bytes = 0
         task: asyncio.Task[None] | None = self._reading_task
         if task is not None and task is not asyncio.current_task():
             task.cancel()
