@@ -178,7 +178,7 @@ class NatsLink:
         client = self._client
         if client is None:
             raise BrokerUnavailable(f"no connection to a broker: {self._reason}")
-        # Most messages end here: one look at both subjects, and the whole of it only where that finds anything.
+        # One look at both subjects together; at each of them only where that finds anything.
         words = subject + reply
         if not (subject and words.isascii() and words.isprintable() and " " not in words) or (
             len(words) > MAX_SUBJECT_BYTES
