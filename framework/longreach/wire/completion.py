@@ -1,0 +1,59 @@
+"""MCP 2026-07-28's messages for completion/complete. Source: MCP 2026-07-28 schema."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+MAX_VALUES = 100
+"""MCP allows no more values in one answer."""
+
+
+class PromptReference(msgspec.Struct, tag="ref/prompt", tag_field="type", omit_defaults=True):
+    """The argument is a prompt's."""
+
+    name: str
+    title: str | UnsetType = UNSET
+
+
+class ResourceReference(msgspec.Struct, tag="ref/resource", tag_field="type"):
+    """The argument is a variable of a resource template; `uri` is the template."""
+
+    uri: str
+
+
+class CompletionArgument(msgspec.Struct):
+    """What is typed so far, of which argument."""
+
+    name: str
+    value: str
+
+
+class CompletionContext(msgspec.Struct):
+    """The arguments that are settled already."""
+
+    arguments: dict[str, str] = {}
+
+
+class Completion(msgspec.Struct, rename="camel", omit_defaults=True):
+    """Values to choose from; `total` counts those that are not shown too."""
+
+    values: list[str]
+    total: int | UnsetType = UNSET
+    has_more: bool | UnsetType = UNSET
+
+
+class CompleteResult(msgspec.Struct, rename="camel"):
+    """The answer to completion/complete."""
+
+    completion: Completion
+    meta: Any = msgspec.field(name="_meta", default=UNSET)
+    result_type: str = "complete"
+
+
+def first_values(values: Sequence[str]) -> Completion:
+    """As many of `values` as one answer holds, and how many there are."""
+    return Completion(list(values[:MAX_VALUES]), total=len(values), has_more=len(values) > MAX_VALUES)
