@@ -14,7 +14,7 @@ from longreach.actor.spec import DEFAULT_CONCURRENCY, DEFAULT_MAILBOX, TOOL_ATTR
 from longreach.actor.stateful import Actor, ActorSpec, marked_methods, tool
 from longreach.errors import ConfigError, DeclarationError
 from longreach.policy.restart import Strategy
-from longreach.wire.mcp import Icon
+from longreach.wire.mcp import CacheScope, Icon
 from longreach.wire.names import check_server_name, check_tool_name
 from longreach.wire.schema import inspect_handler
 
@@ -40,6 +40,9 @@ class Server:
             ``"rest_for_one"``.
         intensity: more restarts than this within `period_s` end the node.
         period_s: the window that `intensity` is about, in seconds.
+        list_ttl_s: how long clients may keep a listing, in seconds; 0: not at all.
+        cache_scope: ``"public"``: what is listed is the same for everybody, so that gateways may share it;
+            ``"private"``: one caller's copy is for that caller only.
     """
 
     def __init__(
@@ -53,11 +56,17 @@ class Server:
         strategy: Strategy = "one_for_one",
         intensity: int = 5,
         period_s: float = 10.0,
+        list_ttl_s: float = 12.0,
+        cache_scope: CacheScope = "public",
     ) -> None:
         if strategy not in get_args(Strategy):
             raise ConfigError(f"strategy={strategy!r} is none of {', '.join(get_args(Strategy))}")
         if intensity < 0 or not period_s > 0:
             raise ConfigError("intensity must be at least 0, and period_s more than 0 seconds")
+        if not 0 <= list_ttl_s < float("inf"):
+            raise ConfigError(f"list_ttl_s must be 0 seconds or more, and not for ever: {list_ttl_s}")
+        if cache_scope not in get_args(CacheScope):
+            raise ConfigError(f"cache_scope={cache_scope!r} is none of {', '.join(get_args(CacheScope))}")
         self.name = check_server_name(name)
         self.version = version
         self.title = title
@@ -66,6 +75,8 @@ class Server:
         self.strategy: Strategy = strategy
         self.intensity = intensity
         self.period_s = period_s
+        self.list_ttl_s = list_ttl_s
+        self.cache_scope: CacheScope = cache_scope
         self._tools: dict[str, ToolSpec] = {}
         self._actors: dict[str, ActorSpec] = {}
         self._listeners: list[Listener] = []

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from longreach.transport.link import Headers, Sink
 
 _log = logging.getLogger("longreach.node.methods")
-_LIST_TTL_MS = 12_000
 _PAGE_SHARE = 0.5
 """A page of a listing is at most this share of max_payload: its envelope and slow links want room."""
 
@@ -127,8 +126,8 @@ class ServerMethods:
             supported_versions=[codes.PROTOCOL_VERSION],
             capabilities=ServerCapabilities(tools=ToolsCapability(list_changed=True)),
             instructions=self._server.instructions or msgspec.UNSET,
-            ttl_ms=_LIST_TTL_MS,
-            cache_scope="public",
+            ttl_ms=round(self._server.list_ttl_s * 1000),
+            cache_scope=self._server.cache_scope,
             meta=self._result_meta,
         )
 
@@ -147,7 +146,7 @@ class ServerMethods:
         return ListToolsResult(
             tools=page,
             next_cursor=page[-1].name if more else msgspec.UNSET,
-            ttl_ms=_LIST_TTL_MS,
-            cache_scope="public",
+            ttl_ms=round(self._server.list_ttl_s * 1000),
+            cache_scope=self._server.cache_scope,
             meta=self._result_meta,
         )

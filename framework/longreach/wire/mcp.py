@@ -15,6 +15,8 @@ from msgspec import UNSET, Raw, UnsetType
 from longreach.wire.jsonrpc import RequestId, encode_notification
 
 Role = Literal["user", "assistant"]
+CacheScope = Literal["public", "private"]
+"""Whether a cached result may be shared between callers."""
 LogLevel = Literal["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"]
 LOG_LEVELS: tuple[LogLevel, ...] = (
     "debug", "info", "notice", "warning", "error", "critical", "alert", "emergency",
@@ -152,7 +154,7 @@ class ListToolsResult(msgspec.Struct, rename="camel"):
 
     tools: list[Tool]
     ttl_ms: int
-    cache_scope: Literal["public", "private"]
+    cache_scope: CacheScope
     next_cursor: str | UnsetType = UNSET
     meta: Any = msgspec.field(name="_meta", default=UNSET)
     result_type: str = "complete"
@@ -190,7 +192,7 @@ class DiscoverResult(msgspec.Struct, rename="camel"):
     supported_versions: list[str]
     capabilities: ServerCapabilities
     ttl_ms: int
-    cache_scope: Literal["public", "private"]
+    cache_scope: CacheScope
     instructions: str | UnsetType = UNSET
     meta: Any = msgspec.field(name="_meta", default=UNSET)
     result_type: str = "complete"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from longreach.wire.mcp import ContentBlock, Icon, Role
+from longreach.wire.mcp import CacheScope, ContentBlock, Icon, Role
 
 
 class PromptArgument(msgspec.Struct, omit_defaults=True):
@@ -51,7 +51,7 @@ class ListPromptsResult(msgspec.Struct, rename="camel"):
 
     prompts: list[Prompt]
     ttl_ms: int
-    cache_scope: Literal["public", "private"]
+    cache_scope: CacheScope
     next_cursor: str | UnsetType = UNSET
     meta: Any = msgspec.field(name="_meta", default=UNSET)
     result_type: str = "complete"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from longreach.wire.mcp import Annotations, Icon, ResourceContents
+from longreach.wire.mcp import Annotations, CacheScope, Icon, ResourceContents
 
 
 class Resource(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -42,7 +42,7 @@ class ReadResourceResult(msgspec.Struct, rename="camel"):
 
     contents: list[ResourceContents]
     ttl_ms: int
-    cache_scope: Literal["public", "private"]
+    cache_scope: CacheScope
     meta: Any = msgspec.field(name="_meta", default=UNSET)
     result_type: str = "complete"
 
@@ -52,7 +52,7 @@ class ListResourcesResult(msgspec.Struct, rename="camel"):
 
     resources: list[Resource]
     ttl_ms: int
-    cache_scope: Literal["public", "private"]
+    cache_scope: CacheScope
     next_cursor: str | UnsetType = UNSET
     meta: Any = msgspec.field(name="_meta", default=UNSET)
     result_type: str = "complete"
@@ -63,7 +63,7 @@ class ListResourceTemplatesResult(msgspec.Struct, rename="camel"):
 
     resource_templates: list[ResourceTemplate]
     ttl_ms: int
-    cache_scope: Literal["public", "private"]
+    cache_scope: CacheScope
     next_cursor: str | UnsetType = UNSET
     meta: Any = msgspec.field(name="_meta", default=UNSET)
     result_type: str = "complete"

@@ -8,6 +8,7 @@ from tests.support.asker import META, Asker
 from tests.support.hosts import Gate, docs, node
 
 from longreach import Server
+from longreach.errors import ConfigError
 from longreach.transport.memory import MemoryBroker
 
 
@@ -39,6 +40,32 @@ async def test_discover_says_what_the_server_is(broker: MemoryBroker, gate: Gate
         assert result["supportedVersions"] == ["2026-07-28"]
         assert result["instructions"] == "Read first."
         assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "docs"
+
+
+@pytest.mark.parametrize("method", ["tools/list", "server/discover"])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [({}, (12_000, "public")), ({"list_ttl_s": 0.5, "cache_scope": "private"}, (500, "private"))],
+)
+async def test_a_server_says_how_long_and_for_whom_its_listings_may_be_kept(
+    broker: MemoryBroker,
+    gate: Gate,
+    asker: Asker,
+    method: str,
+    options: dict[str, Any],
+    said: tuple[int, str],
+):
+    async with node(broker, docs(gate, **options)):
+        result = (await ask(asker, body(method), method=method.replace("/", "-")))["result"]
+        assert (result["ttlMs"], result["cacheScope"]) == said
+
+
+@pytest.mark.parametrize(
+    "options", [{"list_ttl_s": -1}, {"list_ttl_s": float("inf")}, {"cache_scope": "shared"}]
+)
+def test_a_caching_hint_that_means_nothing_is_refused(options: dict[str, Any]):
+    with pytest.raises(ConfigError, match=next(iter(options))):
+        Server("docs", **options)
 
 
 async def test_a_long_listing_comes_in_pages_and_loses_nothing(gate: Gate):
