@@ -1,0 +1,1 @@
+"""Existing MCP servers, brought into the mesh."""

@@ -1,0 +1,1 @@
+"""MCP over HTTP and stdio, in front of the mesh."""

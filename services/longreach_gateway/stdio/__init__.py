@@ -1,0 +1,1 @@
+"""`longreach stdio`: the mesh for hosts that start a process."""
