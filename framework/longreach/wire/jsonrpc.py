@@ -155,7 +155,7 @@ def decode_call(data: bytes) -> CallRequest:
     Raises:
         Malformed: it is none.
     """
-    return _decode(_call_decoder, data)
+    return decode_with(_call_decoder, data)
 
 
 def decode_request(data: bytes) -> Request:
@@ -164,7 +164,7 @@ def decode_request(data: bytes) -> Request:
     Raises:
         Malformed: it is none.
     """
-    return _decode(_request_decoder, data)
+    return decode_with(_request_decoder, data)
 
 
 def decode_response(data: bytes) -> Response:
@@ -173,7 +173,7 @@ def decode_response(data: bytes) -> Response:
     Raises:
         Malformed: it is none.
     """
-    response = _decode(_response_decoder, data)
+    response = decode_with(_response_decoder, data)
     if (response.result is UNSET) == (response.error is UNSET):
         raise Malformed("a response has either a result or an error", codes.INVALID_REQUEST, response.id)
     return response
@@ -185,10 +185,15 @@ def decode_notification(data: bytes) -> Notification:
     Raises:
         Malformed: it is none.
     """
-    return _decode(_notification_decoder, data)
+    return decode_with(_notification_decoder, data)
 
 
-def _decode(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+def decode_with(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
+    """A message of the kind that `decoder` knows.
+
+    Raises:
+        Malformed: it is none.
+    """
     try:
         return decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
