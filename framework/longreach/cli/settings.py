@@ -1,7 +1,8 @@
 """The one table of settings: flags, TOML keys and environment variables all come from it.
 
 Precedence: flags, then the TOML file, then the environment, then defaults. `longreach run` reads the
-file's table ``[node]``, the commands that call read ``[client]``; the environment is the same for both.
+file's table ``[node]``, the commands that call read ``[client]``, and a command that another package brings
+has a table of its own (`add_table`); the environment is the same for all.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from longreach.cli import values
 from longreach.cli.values import Malformed
@@ -20,7 +21,8 @@ from longreach.errors import ConfigError
 DEFAULT_FILE = "longreach.toml"
 ENVIRONMENT_PREFIX = "LONGREACH_"
 
-Table = Literal["node", "client"]
+Table = str
+"""``"node"``, ``"client"``, or one of those that `add_table` made."""
 BOTH: tuple[Table, ...] = ("node", "client")
 
 
@@ -55,7 +57,7 @@ class Setting(NamedTuple):
         return ENVIRONMENT_PREFIX + self.key.upper()
 
 
-def _setting(
+def setting(
     key: str,
     target: str,
     read: Callable[[Any], Any],
@@ -66,6 +68,7 @@ def _setting(
     only: Table | None = None,
     default: str | None = None,
 ) -> Setting:
+    """A setting; without `flags` its flag is its key, and with an empty one it has none."""
     chosen = flags or (f"--{key.replace('_', '-')}",)
     tables = BOTH if only is None else (only,)
     shown = () if chosen == ("",) else chosen
@@ -75,81 +78,101 @@ def _setting(
 _PLACE, _BROKER, _SECRETS, _NODE, _LOG = "Place", "Broker", "Credentials and TLS", "Node", "Logging"
 
 SETTINGS: tuple[Setting, ...] = (
-    _setting("region", "node.region", values.text, "The residency and failure domain of the node.", "NAME",
-             _PLACE, only="node", default="local"),
-    _setting("region", "client.region", values.text, "Home: this region is asked first.", "NAME",
-             _PLACE, only="client"),
-    _setting("prefer", "client.prefer", values.texts, "Regions that are asked after home, in order.",
-             "NAME[,NAME]", _PLACE, only="client"),
-    _setting("residency", "client.residency", values.texts, "The only regions that may be used.",
-             "NAME[,NAME]", _PLACE, only="client", default="any"),
-    _setting("namespace", "node.namespace", values.text, "The tenant: others neither see nor reach it.",
-             "NAME", _PLACE, only="node", default="default"),
-    _setting("namespace", "client.namespace", values.text, "The tenant whose nodes are meant.",
-             "NAME", _PLACE, only="client", default="default"),
-    _setting("caller", "client.caller", values.text, "The name that the broker's permissions give you.",
-             "NAME", _PLACE, "--as", only="client"),
-    _setting("identity", "node.identity", values.text, "What the node's credentials call it.", "NAME",
-             _PLACE, only="node", default="user-host"),
-    _setting("labels", "node.labels", values.pairs, "Announced with the node's servers; may be repeated.",
-             "KEY=VALUE", _PLACE, "--label", only="node"),
-    _setting("nats", "connection.urls", values.texts, "Brokers, home first.", "URL[,URL]", _BROKER,
-             default="the embedded broker"),
-    _setting("bare_inboxes", "node.bare_inboxes", values.switch,
-             "Answer requests of plain NATS clients, whose replies go to _INBOX.", "", _BROKER, only="node",
-             default="only with the embedded broker"),
-    _setting("connect_timeout", "connection.connect_timeout_s", values.seconds,
-             "For one attempt at one URL.", "SECONDS", _BROKER, default="2"),
-    _setting("ping_interval", "connection.ping_interval_s", values.seconds,
-             "How often the broker is asked whether it lives.", "SECONDS", _BROKER, default="2"),
-    _setting("max_silence", "connection.max_silence_s", values.seconds,
-             "A broker that sends nothing for so long is given up.", "SECONDS", _BROKER, default="4"),
-    _setting("connection_name", "connection.name", values.text,
-             "What the broker's monitoring shows for the connection.", "NAME", _BROKER, default="longreach"),
-    _setting("token", "connection.token", values.text, "A shared secret.", "TOKEN", _SECRETS),
-    _setting("token_file", "connection.token_file", values.file, "A file that holds the token.", "FILE",
-             _SECRETS),
-    _setting("user", "connection.user", values.text, "User name.", "NAME", _SECRETS),
-    _setting("password", "connection.password", values.text, "Its password.", "TEXT", _SECRETS, ""),
-    _setting("password_file", "connection.password_file", values.file, "A file that holds the password.",
-             "FILE", _SECRETS),
-    _setting("nkey_seed", "connection.nkey_seed", values.text, "The NKey seed itself (SU...).", "SEED",
-             _SECRETS, ""),
-    _setting("nkey_seed_file", "connection.nkey_seed_file", values.file, "A file that holds an NKey seed.",
-             "FILE", _SECRETS, "--nkey-seed"),
-    _setting("creds", "connection.creds_file", values.file, "A .creds file: a user's JWT and seed.", "FILE",
-             _SECRETS),
-    _setting("tls_ca", "connection.tls_ca", values.file, "Authorities to trust, PEM.", "FILE", _SECRETS,
-             default="the system's"),
-    _setting("tls_cert", "connection.tls_cert", values.file, "Certificate chain to show, PEM.", "FILE",
-             _SECRETS),
-    _setting("tls_key", "connection.tls_key", values.file, "Its private key, PEM.", "FILE", _SECRETS),
-    _setting("tls_hostname", "connection.tls_hostname", values.text,
-             "The name to verify, where it is not the URL's.", "NAME", _SECRETS),
-    _setting("tls_handshake_first", "connection.tls_handshake_first", values.switch,
-             "TLS begins before the broker's greeting.", "", _SECRETS, default="no"),
-    _setting("servers", "cli.servers", values.texts, "What is hosted, where the command line names nothing.",
-             "MODULE:SERVER", _NODE, "", only="node"),
-    _setting("workers", "cli.workers", values.count, "Processes, in the same queue groups.", "N", _NODE,
-             only="node", default="1"),
-    _setting("drain_timeout", "node.drain_timeout_s", values.seconds,
-             "How long running calls may go on when the node drains.", "SECONDS", _NODE, only="node",
-             default="30"),
-    _setting("announce_every", "node.announce_every_s", values.seconds,
-             "The heartbeat; clients count on 12.", "SECONDS", _NODE, only="node", default="12"),
-    _setting("caller_silence", "node.caller_silence_s", values.seconds,
-             "The calls of a caller that is silent for so long are cancelled.", "SECONDS", _NODE,
-             only="node", default="15"),
-    _setting("log_format", "cli.log_format", values.choice("text", "json"), "How events are written.",
-             "text|json", _LOG, only="node", default="text"),
-    _setting("log_level", "cli.log_level", values.choice("debug", "info", "warning", "error"),
-             "What is written.", "debug|info|warning|error", _LOG, only="node", default="info"),
+    setting("region", "node.region", values.text, "The residency and failure domain of the node.", "NAME",
+            _PLACE, only="node", default="local"),
+    setting("region", "client.region", values.text, "Home: this region is asked first.", "NAME",
+            _PLACE, only="client"),
+    setting("prefer", "client.prefer", values.texts, "Regions that are asked after home, in order.",
+            "NAME[,NAME]", _PLACE, only="client"),
+    setting("residency", "client.residency", values.texts, "The only regions that may be used.",
+            "NAME[,NAME]", _PLACE, only="client", default="any"),
+    setting("namespace", "node.namespace", values.text, "The tenant: others neither see nor reach it.",
+            "NAME", _PLACE, only="node", default="default"),
+    setting("namespace", "client.namespace", values.text, "The tenant whose nodes are meant.",
+            "NAME", _PLACE, only="client", default="default"),
+    setting("caller", "client.caller", values.text, "The name that the broker's permissions give you.",
+            "NAME", _PLACE, "--as", only="client"),
+    setting("identity", "node.identity", values.text, "What the node's credentials call it.", "NAME",
+            _PLACE, only="node", default="user-host"),
+    setting("labels", "node.labels", values.pairs, "Announced with the node's servers; may be repeated.",
+            "KEY=VALUE", _PLACE, "--label", only="node"),
+    setting("nats", "connection.urls", values.texts, "Brokers, home first.", "URL[,URL]", _BROKER,
+            default="the embedded broker"),
+    setting("bare_inboxes", "node.bare_inboxes", values.switch,
+            "Answer requests of plain NATS clients, whose replies go to _INBOX.", "", _BROKER, only="node",
+            default="only with the embedded broker"),
+    setting("connect_timeout", "connection.connect_timeout_s", values.seconds,
+            "For one attempt at one URL.", "SECONDS", _BROKER, default="2"),
+    setting("ping_interval", "connection.ping_interval_s", values.seconds,
+            "How often the broker is asked whether it lives.", "SECONDS", _BROKER, default="2"),
+    setting("max_silence", "connection.max_silence_s", values.seconds,
+            "A broker that sends nothing for so long is given up.", "SECONDS", _BROKER, default="4"),
+    setting("connection_name", "connection.name", values.text,
+            "What the broker's monitoring shows for the connection.", "NAME", _BROKER, default="longreach"),
+    setting("token", "connection.token", values.text, "A shared secret.", "TOKEN", _SECRETS),
+    setting("token_file", "connection.token_file", values.file, "A file that holds the token.", "FILE",
+            _SECRETS),
+    setting("user", "connection.user", values.text, "User name.", "NAME", _SECRETS),
+    setting("password", "connection.password", values.text, "Its password.", "TEXT", _SECRETS, ""),
+    setting("password_file", "connection.password_file", values.file, "A file that holds the password.",
+            "FILE", _SECRETS),
+    setting("nkey_seed", "connection.nkey_seed", values.text, "The NKey seed itself (SU...).", "SEED",
+            _SECRETS, ""),
+    setting("nkey_seed_file", "connection.nkey_seed_file", values.file, "A file that holds an NKey seed.",
+            "FILE", _SECRETS, "--nkey-seed"),
+    setting("creds", "connection.creds_file", values.file, "A .creds file: a user's JWT and seed.", "FILE",
+            _SECRETS),
+    setting("tls_ca", "connection.tls_ca", values.file, "Authorities to trust, PEM.", "FILE", _SECRETS,
+            default="the system's"),
+    setting("tls_cert", "connection.tls_cert", values.file, "Certificate chain to show, PEM.", "FILE",
+            _SECRETS),
+    setting("tls_key", "connection.tls_key", values.file, "Its private key, PEM.", "FILE", _SECRETS),
+    setting("tls_hostname", "connection.tls_hostname", values.text,
+            "The name to verify, where it is not the URL's.", "NAME", _SECRETS),
+    setting("tls_handshake_first", "connection.tls_handshake_first", values.switch,
+            "TLS begins before the broker's greeting.", "", _SECRETS, default="no"),
+    setting("servers", "cli.servers", values.texts, "What is hosted, where the command line names nothing.",
+            "MODULE:SERVER", _NODE, "", only="node"),
+    setting("workers", "cli.workers", values.count, "Processes, in the same queue groups.", "N", _NODE,
+            only="node", default="1"),
+    setting("drain_timeout", "node.drain_timeout_s", values.seconds,
+            "How long running calls may go on when the node drains.", "SECONDS", _NODE, only="node",
+            default="30"),
+    setting("announce_every", "node.announce_every_s", values.seconds,
+            "The heartbeat; clients count on 12.", "SECONDS", _NODE, only="node", default="12"),
+    setting("caller_silence", "node.caller_silence_s", values.seconds,
+            "The calls of a caller that is silent for so long are cancelled.", "SECONDS", _NODE,
+            only="node", default="15"),
+    setting("log_format", "cli.log_format", values.choice("text", "json"), "How events are written.",
+            "text|json", _LOG, only="node", default="text"),
+    setting("log_level", "cli.log_level", values.choice("debug", "info", "warning", "error"),
+            "What is written.", "debug|info|warning|error", _LOG, only="node", default="info"),
 )  # fmt: skip
+
+
+_added: dict[Table, tuple[Setting, ...]] = {}
+
+
+def add_table(
+    table: Table, settings: Sequence[Setting], *, base: Table = "client", without: Collection[str] = ()
+) -> None:
+    """Make a table for a command that another package brings.
+
+    Args:
+        table: its name, in the TOML file too.
+        settings: its own.
+        base: a table whose settings it has as well.
+        without: keys of `base` that it does not have.
+    """
+    shared = (each for each in settings_of(base) if each.key not in without)
+    _added[table] = (*settings, *shared)
 
 
 def settings_of(table: Table) -> Iterator[Setting]:
     """The settings that the commands of a table know."""
-    return (setting for setting in SETTINGS if table in setting.tables)
+    if table in _added:
+        return iter(_added[table])
+    return (each for each in SETTINGS if table in each.tables)
 
 
 def resolve(
@@ -162,7 +185,7 @@ def resolve(
     """What is set, by whichever source comes first.
 
     Args:
-        table: ``"node"`` or ``"client"``.
+        table: ``"node"``, ``"client"``, or one that `add_table` made.
         flags: by key; None or an empty tuple: not given.
         config: the TOML file; None: ``longreach.toml`` of the working directory, if it is there.
         environment: by variable; None: the process's.
@@ -176,22 +199,22 @@ def resolve(
     from_file, path = _read_file(table, config)
     variables = os.environ if environment is None else environment
     found: dict[str, dict[str, Any]] = {}
-    for setting in settings_of(table):
+    for each in settings_of(table):
         sources = (
-            (flags.get(setting.key), next(iter(setting.flags), setting.metavar)),
-            (_anchored(setting, from_file.get(setting.key), path), f"{setting.key} in [{table}] of {path}"),
-            (variables.get(setting.variable) or None, setting.variable),
+            (flags.get(each.key), next(iter(each.flags), each.metavar)),
+            (_anchored(each, from_file.get(each.key), path), f"{each.key} in [{table}] of {path}"),
+            (variables.get(each.variable) or None, each.variable),
         )
         given = [(raw, source) for raw, source in sources if raw is not None and raw != ()]
         if given:
-            part, _, field = setting.target.partition(".")
-            found.setdefault(part, {})[field] = _read(setting, *given[0])
+            part, _, field = each.target.partition(".")
+            found.setdefault(part, {})[field] = _read(each, *given[0])
     return found
 
 
-def _read(setting: Setting, raw: Any, source: str) -> Any:
+def _read(wanted: Setting, raw: Any, source: str) -> Any:
     try:
-        return setting.read(raw)
+        return wanted.read(raw)
     except Malformed as error:
         raise ConfigError(f"{source} {error}") from None
 
@@ -209,16 +232,16 @@ def _read_file(table: Table, config: str | None) -> tuple[dict[str, Any], Path]:
     chosen = everything.get(table, {})
     if not isinstance(chosen, dict):
         raise ConfigError(f"{table} in {path} must be a table: write [{table}]")
-    known = {setting.key for setting in settings_of(table)}
+    known = {each.key for each in settings_of(table)}
     for key in chosen.keys() - known:
         near = difflib.get_close_matches(key, known, n=1)
-        hint = f"; did you mean {near[0]}?" if near else "; `longreach run --help` lists the settings"
+        hint = f"; did you mean {near[0]}?" if near else "; --help lists the settings"
         raise ConfigError(f"{path} has an unknown key {key!r} in [{table}]{hint}")
     return chosen, path
 
 
-def _anchored(setting: Setting, raw: Any, config: Path) -> Any:
+def _anchored(wanted: Setting, raw: Any, config: Path) -> Any:
     """A relative path in a TOML file is relative to that file, wherever the command is run."""
-    if setting.read is values.file and isinstance(raw, str) and not raw.startswith("~"):
+    if wanted.read is values.file and isinstance(raw, str) and not raw.startswith("~"):
         return str(config.parent / raw)
     return raw

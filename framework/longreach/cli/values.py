@@ -12,6 +12,8 @@ from typing import Any
 
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
+_MAX_PORT = 65_535
+_UNITS = {"KiB": 2**10, "MiB": 2**20}
 
 
 class Malformed(ValueError):
@@ -71,6 +73,29 @@ def count(raw: Any) -> int:
     if value < 1:
         raise Malformed("takes a whole number from 1 on")
     return value
+
+
+def port(raw: Any) -> int:
+    """A TCP port; 0 is any that is free."""
+    try:
+        value = int(raw) if not isinstance(raw, (bool, float)) else -1
+    except (TypeError, ValueError):
+        value = -1
+    if not 0 <= value <= _MAX_PORT:
+        raise Malformed("takes a port: a whole number from 0 to 65535")
+    return value
+
+
+def size(raw: Any) -> int:
+    """A number of bytes from 1 on; ``KiB`` and ``MiB`` may follow it."""
+    written = str(raw).strip() if not isinstance(raw, (bool, float)) else ""
+    number, unit = written, 1
+    for suffix, factor in _UNITS.items():
+        if written.endswith(suffix):
+            number, unit = written.removesuffix(suffix).strip(), factor
+    if not (number.isascii() and number.isdigit() and int(number)):
+        raise Malformed("takes bytes: a whole number, with KiB or MiB after it if you like")
+    return int(number) * unit
 
 
 def switch(raw: Any) -> bool:

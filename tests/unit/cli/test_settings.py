@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from longreach.cli.run import node_settings
-from longreach.cli.settings import SETTINGS, Table, resolve, settings_of
+from longreach.cli import values
+from longreach.cli.settings import SETTINGS, Table, add_table, resolve, setting, settings_of
 from longreach.errors import ConfigError
 from longreach.node.settings import NodeSettings
 from longreach.transport.options import NatsOptions
@@ -128,7 +129,7 @@ def test_paths_in_a_file_are_relative_to_that_file(tmp_path: Path):
     ("text", "said"),
     [
         ('[node]\nregoin = "eu"\n', "'regoin' in [node]; did you mean region?"),
-        ("[node]\nxyz = 1\n", "longreach run --help"),
+        ("[node]\nxyz = 1\n", "--help lists"),
         ("[node]\ndrain_timeout = 0\n", "drain_timeout in [node] of settings.toml takes seconds"),
         ("[node", "cannot be read"),
         ("node = 1", "must be a table"),
@@ -155,3 +156,20 @@ def test_wrong_values_name_their_source():
 
 def test_an_empty_variable_is_none():
     assert resolve("node", {}, environment={"LONGREACH_REGION": ""}) == {}
+
+
+def test_a_command_of_another_package_has_a_table_with_those_of_the_clients_and_its_own():
+    own = setting("port", "door.port", values.port, "Where.", "PORT", "Door")
+    add_table("door", (own,), without=("caller",))
+
+    found = resolve(
+        "door",
+        {"port": "80"},
+        config=_file('[door]\nregion = "eu"\n'),
+        environment={"LONGREACH_NATS": "nats://x"},
+    )
+
+    assert found == {"door": {"port": 80}, "client": {"region": "eu"}, "connection": {"urls": ("nats://x",)}}
+    assert "caller" not in {each.key for each in settings_of("door")}
+    with pytest.raises(ConfigError, match="unknown key 'caller'"):
+        resolve("door", {}, config=_file('[door]\ncaller = "me"\n'))
