@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from longreach.cli.run import node_settings
 from longreach.cli import values
+from longreach.cli.run import node_settings
 from longreach.cli.settings import SETTINGS, Table, add_table, resolve, setting, settings_of
 from longreach.errors import ConfigError
 from longreach.node.settings import NodeSettings
@@ -57,9 +57,9 @@ def test_keys_flags_and_targets_are_unique(table: Table):
     settings = list(settings_of(table))
 
     for names in (
-        [setting.key for setting in settings],
-        [flag for setting in settings for flag in setting.flags],
-        [setting.target for setting in settings],
+        [each.key for each in settings],
+        [flag for each in settings for flag in each.flags],
+        [each.target for each in settings],
     ):
         assert len(set(names)) == len(names)
 
