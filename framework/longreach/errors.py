@@ -118,6 +118,28 @@ class RemoteError(LongreachError, RuntimeError):
     delivered = "yes"
 
 
+class ProtocolError(LongreachError, RuntimeError):
+    """A JSON-RPC error that a handler answers with, as it is; prefer `ToolError` for what a model can mend.
+
+    Args:
+        code: JSON-RPC error code; not one that longreach has for itself (-31900).
+        message: for the caller to read.
+        data: machine-readable detail, JSON.
+    """
+
+    delivered = "yes"
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message, code=code, data=data)
+
+
+class ResourceNotFound(ProtocolError):
+    """There is no resource of that URI: what the handler of a template raises."""
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(-32602, f"there is no resource {uri}", {"uri": uri})
+
+
 class ToolError(LongreachError):
     """The tool says that it failed.
 

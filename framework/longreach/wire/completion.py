@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from longreach.wire.jsonrpc import RequestMeta
+
 MAX_VALUES = 100
 """MCP allows no more values in one answer."""
 
@@ -36,6 +38,15 @@ class CompletionContext(msgspec.Struct):
     """The arguments that are settled already."""
 
     arguments: dict[str, str] = {}
+
+
+class CompleteParams(msgspec.Struct):
+    """`params` of completion/complete."""
+
+    ref: PromptReference | ResourceReference
+    argument: CompletionArgument
+    context: CompletionContext = msgspec.field(default_factory=CompletionContext)
+    meta: RequestMeta | UnsetType = msgspec.field(name="_meta", default=UNSET)
 
 
 class Completion(msgspec.Struct, rename="camel", omit_defaults=True):

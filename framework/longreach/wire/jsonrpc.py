@@ -62,15 +62,22 @@ class RequestMeta(msgspec.Struct, rename=_META_NAMES, gc=False):
 
 
 class CallParams(msgspec.Struct, gc=False):
-    """`params` of tools/call; `arguments` are JSON bytes, for the handler's own decoder."""
+    """`params` of tools/call, prompts/get (both have a name) and resources/read (which has a URI).
 
-    name: str
+    `arguments` are JSON bytes, for the handler's own decoder; so are `input_responses`, the answers to what
+    an earlier result asked for, whose `request_state` comes back with them.
+    """
+
+    name: str = ""
+    uri: str = ""
     arguments: Raw = Raw(b"{}")
+    input_responses: Raw | UnsetType = msgspec.field(name="inputResponses", default=UNSET)
+    request_state: str | UnsetType = msgspec.field(name="requestState", default=UNSET)
     meta: RequestMeta | UnsetType = msgspec.field(name="_meta", default=UNSET)
 
 
 class CallRequest(msgspec.Struct, gc=False):
-    """A tools/call request: what the hot path decodes."""
+    """A request with such `params`: what the hot path decodes."""
 
     jsonrpc: Literal["2.0"]
     id: RequestId
@@ -150,7 +157,7 @@ _id_decoder = msgspec.json.Decoder(_Id)
 
 
 def decode_call(data: bytes) -> CallRequest:
-    """A tools/call request; its `method` is for the caller to check.
+    """A request of tools/call, prompts/get or resources/read; its `method` is for the caller to check.
 
     Raises:
         Malformed: it is none.

@@ -69,7 +69,7 @@ def test_a_blob_is_the_tool_as_tools_list_has_it():
 
 
 def test_members_of_a_newer_binding_are_ignored():  # M11.1
-    data = b'{"server":"docs","version":"1","tools":[],"binding":2,"prompts":["x"],"new":{}}'
+    data = b'{"server":"docs","version":"1","tools":[],"binding":2,"later":["x"],"new":{}}'
     assert decode_manifest(data) == Manifest("docs", "1", [], binding=2)
     assert decode_tool(b'{"name":"a","inputSchema":{"type":"object"},"new":1}') == Tool(
         "a", {"type": "object"}
