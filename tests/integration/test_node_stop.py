@@ -44,3 +44,24 @@ async def test_the_second_signal_cuts_calls_off_and_says_so(broker: Broker) -> N
             assert getattr(error, "reason", None) == "cut_off"
     finally:
         await node.close()
+
+
+async def test_the_second_signal_ends_a_node_whose_loop_a_handler_holds(broker: Broker) -> None:
+    node = await NodeProcess.start(broker.url)
+    try:
+        async with connect(broker.url, timeout_s=30) as mesh:
+            before = mesh.stats.attempts
+            call = asyncio.ensure_future(mesh.call("chaos.hold_gil", {"seconds": 25}))  # noqa: TID251 - cancelled below
+            async with asyncio.timeout(5):
+                while mesh.stats.attempts == before:
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)  # it is on its way, and nothing tells of it: the node's loop is held
+            node.terminate()
+            await asyncio.sleep(0.3)
+            assert node.process.returncode is None
+            node.terminate()
+            assert await node.ended(6) == 1
+            call.cancel()
+            await asyncio.gather(call, return_exceptions=True)
+    finally:
+        await node.close()

@@ -17,6 +17,7 @@ from longreach.errors import ConfigError, LongreachError
 from longreach.node.assembly import Hooks, Parts, assemble
 from longreach.node.broker import BrokerWatch, open_link
 from longreach.node.settings import NodeSettings, new_instance
+from longreach.node.signals import Signals
 from longreach.observe import event
 from longreach.policy.lifecycle import NODE, step
 from longreach.tasks import TaskSet
@@ -175,11 +176,10 @@ class Node:
     async def run(self) -> int:
         """Start, serve until SIGTERM or SIGINT or a failure, drain; the exit code of the process.
 
-        The first signal drains, the second one stops at once.
+        The first signal drains, the second one stops at once, also where a handler holds the event loop.
         """
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled, number)
+        signals = Signals(self._signalled)
+        signals.open()
         starting = self._tasks.spawn(self.start(), name="start")
         ended = self._tasks.spawn(self._ended.wait(), name="ended")
         try:
@@ -187,8 +187,7 @@ class Node:
             if starting.done() and not starting.cancelled() and starting.exception() is None:
                 await self._ended.wait()
         finally:
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+            signals.close()
             if self._link is None or self.state == "starting":
                 starting.cancel()
             await self._close()
