@@ -138,7 +138,8 @@ def start(mesh: Mesh, name: str = "docs.do", **options: Any) -> asyncio.Task[Any
 
 
 def nothing_is_left(mesh: Mesh) -> None:
-    session = mesh._session
-    assert len(session.inbox) == 0
-    assert len(session.liveness) == 0
-    assert session.caller._attempts == {}
+    for asker in mesh._session.askers:
+        assert len(asker.inbox) == 0
+        assert len(asker.liveness) == 0
+        assert asker.caller._attempts == {}
+        assert asker.in_use == 0

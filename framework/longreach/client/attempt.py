@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
@@ -11,14 +12,15 @@ import msgspec
 from longreach.client import endings
 from longreach.client.inbox import Waiter
 from longreach.client.results import BAD_JSON, RawResult, decode_response
-from longreach.errors import LongreachError, RemoteError
+from longreach.errors import RemoteError
 from longreach.observe import event
+from longreach.policy.retry import Failure
 from longreach.wire import codes, jsonrpc
 
 if TYPE_CHECKING:
     from longreach.client.options import OnProgress
+    from longreach.client.plan import Plan
     from longreach.policy.liveness import NodeId
-    from longreach.policy.retry import Failure
 
 _log = logging.getLogger("longreach.client.attempt")
 _META = msgspec.json.encode(
@@ -28,6 +30,11 @@ _META = msgspec.json.encode(
         "io.modelcontextprotocol/clientInfo": {"name": "longreach", "version": "0.1.0"},
     }
 )
+
+OnNote = Callable[[bytes], None]
+"""Takes the bytes of a notification that comes before the response, within the event loop."""
+Encode = Callable[[int, "Plan", bytes, str | None], bytes]
+"""Makes a request's body of (number, plan, payload, progress token or None)."""
 
 
 class Owner(Protocol):
@@ -48,18 +55,18 @@ class Way(NamedTuple):
 class Attempt(Waiter):
     """One message on its way, and who has it."""
 
-    __slots__ = ("deadline", "node", "on_progress", "owner", "region", "sent_at", "subject", "timer")
+    __slots__ = ("deadline", "node", "on_note", "owner", "region", "sent_at", "subject", "timer")
 
     def __init__(
         self, token: str, future: asyncio.Future[Any], owner: Owner, subject: str, region: str,
-        on_progress: OnProgress | None, sent_at: float, deadline: float,
+        on_note: OnNote | None, sent_at: float, deadline: float,
     ) -> None:  # fmt: skip
         self.token = token
         self.future = future
         self.owner = owner
         self.subject = subject
         self.region = region
-        self.on_progress = on_progress
+        self.on_note = on_note
         self.sent_at = sent_at
         self.deadline = deadline
         self.node: NodeId | None = None
@@ -69,8 +76,8 @@ class Attempt(Waiter):
         """Take a frame; those of kinds that are not known are ignored."""
         if kind == "accepted":
             self.owner.accepted(self, body)
-        elif kind == "note" and self.on_progress is not None:
-            pass_progress(self.on_progress, body)
+        elif kind == "note" and self.on_note is not None:
+            self.on_note(body)
 
     def end(self, failure: Failure) -> None:
         """End it without an answer."""
@@ -78,24 +85,63 @@ class Attempt(Waiter):
             self.future.set_result(failure)  # type: ignore[arg-type]
 
 
-def encode_call(number: int, name_json: bytes, arguments: bytes, progress_token: str | None) -> bytes:
-    """The body of a tools/call; `name_json` and `arguments` are JSON already."""
+def encode_call(number: int, plan: Plan, payload: bytes, progress_token: str | None) -> bytes:
+    """The body of a request of our own; `payload` is JSON: what of its `params` follows `plan.head`."""
     meta = _META
     if progress_token is not None:
         meta = b'%s,"progressToken":"%s"}' % (_META[:-1], progress_token.encode())
-    return (
-        b'{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":%s,"arguments":%s,"_meta":%s}}'
-        % (number, name_json, arguments, meta)
-    )
+    return b'{"jsonrpc":"2.0","id":%d%s%s,"_meta":%s}}' % (number, plan.head, payload, meta)
 
 
-def read_answer(answer: bytes, region: str) -> RawResult | Failure | LongreachError:
-    """What a response says: a result, a failure that may be retried, or the error that ends the call."""
+def as_it_is(number: int, plan: Plan, payload: bytes, progress_token: str | None) -> bytes:
+    """The body of a request that somebody else made."""
+    return payload
+
+
+def read_answer(answer: bytes, region: str) -> RawResult | Failure:
+    """What a response to tools/call says: a result, or a failure that may be retried.
+
+    Raises:
+        RemoteError: it ends the call.
+    """
+    response = decode_response(answer)
+    return response if type(response) is RawResult else fail(response, region)
+
+
+def fail(error: Any, region: str) -> Failure:
+    """What the error of a response says.
+
+    Raises:
+        RemoteError: it ends the call.
+    """
+    failure = endings.from_error(error, region)
+    if isinstance(failure, RemoteError):
+        raise failure
+    return failure
+
+
+class _Answer(msgspec.Struct, gc=False):
+    id: jsonrpc.RequestId | None = None
+    error: jsonrpc.RpcError | msgspec.UnsetType = msgspec.UNSET
+
+
+_answer = msgspec.json.Decoder(_Answer)
+
+
+def pass_answer(answer: bytes, region: str) -> bytes | Failure:
+    """A response as it is, errors that end the call included; or a failure that may be retried.
+
+    Raises:
+        RemoteError: it is no response.
+    """
     try:
-        response = decode_response(answer)
-    except RemoteError as error:
-        return error
-    return response if isinstance(response, RawResult) else endings.from_error(response, region)
+        error = _answer.decode(answer).error
+    except BAD_JSON as broken:
+        raise RemoteError(f"the node's answer is no response: {broken}", reason="bad_result") from broken
+    if error is msgspec.UNSET:
+        return answer
+    failure = endings.from_error(error, region)
+    return failure if isinstance(failure, Failure) else answer
 
 
 def pass_progress(on_progress: OnProgress, body: bytes) -> None:

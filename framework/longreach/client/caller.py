@@ -10,28 +10,28 @@ import asyncio
 import contextlib
 import logging
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from longreach.client import endings
-from longreach.client.attempt import Attempt, Way, encode_call, read_answer
+from longreach.client.attempt import Attempt, Way
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, CallOptions
-from longreach.client.plan import CallStats, Outcome
-from longreach.client.results import RawResult
+from longreach.client.plan import Outcome
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
 from longreach.policy.retry import Failure, RetryState, Stop, decide
 from longreach.wire import frames
-from longreach.wire.subjects import ROOT, check_subject
+from longreach.wire.subjects import ROOT, check_subject, method_token
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from longreach.client.attempt import Encode, OnNote
     from longreach.client.inbox import Inbox
-    from longreach.client.plan import Plan, Target
+    from longreach.client.plan import CallStats, Plan, Target
     from longreach.client.questions import Questions
     from longreach.client.vigil import Vigil
     from longreach.clock import Clock
@@ -46,9 +46,11 @@ _SHORT_S = 1.0
 """An attempt with less time than this gets its timer at once."""
 _MAX_WAYS = 10_000
 
+R = TypeVar("R")
+
 
 class Caller:
-    """Makes calls over one link.
+    """Makes calls, and other requests, under one via and caller.
 
     Args:
         link: the connection.
@@ -61,6 +63,8 @@ class Caller:
         via: the `via` token of this client.
         caller: the `caller` token of this client.
         skew_ms: how far ahead the nodes' clocks may be, to be allowed for in deadlines.
+        stats: counts what is done.
+        on_place: told the server and region of each new way, before anything is sent there.
     """
 
     def __init__(
@@ -76,6 +80,8 @@ class Caller:
         via: str,
         caller: str,
         skew_ms: Callable[[], int],
+        stats: CallStats,
+        on_place: Callable[[str, str], None],
     ) -> None:
         self._link = link
         self._inbox = inbox
@@ -84,7 +90,7 @@ class Caller:
         self._clock = clock
         self._budget = budget
         self._base = f"{ROOT}.{namespace}."
-        self._asker = f".{via}.{caller}.tools-call."
+        self._asker = f".{via}.{caller}."
         self._skew_ms = skew_ms
         self._attempts: dict[str, Attempt] = {}
         self._ways: dict[tuple[Target, Candidate], Way] = {}
@@ -92,17 +98,29 @@ class Caller:
         self._count = 0
         self._closed = False
         self._over = asyncio.Event()
-        self.stats = CallStats()
+        self.stats = stats
+        self._on_place = on_place
 
     async def call(
-        self, plan: Plan, arguments: bytes, options: CallOptions, began: float | None = None
-    ) -> Outcome:
-        """Call, retry what may be retried, and return the result.
+        self,
+        plan: Plan,
+        payload: bytes,
+        options: CallOptions,
+        encode: Encode,
+        read: Callable[[bytes, str], R | Failure],
+        on_note: OnNote | None = None,
+        began: float | None = None,
+    ) -> Outcome[R]:
+        """Send a request, retry what may be retried, and return the result.
 
         Args:
-            plan: what is known of the tool.
-            arguments: JSON.
+            plan: what is known of the target.
+            payload: what `encode` makes the body of.
             options: how.
+            encode: makes the body.
+            read: makes the result of (response, region), or a failure that may be retried; an error that it
+                raises ends the call.
+            on_note: takes the notifications that come before the response.
             began: since when its time runs, in monotonic seconds; None: now.
 
         Raises:
@@ -115,15 +133,19 @@ class Caller:
         deadline = (now if began is None else began) + timeout_s
         self._budget.began()
         try:
-            answer: RawResult | Failure | LongreachError
+            answer: R | Failure
             if plan.first is not None and not self._closed:
-                answer = await self._attempt(plan, plan.first, arguments, options, now, deadline)
-                if type(answer) is RawResult:
+                answer = await self._attempt(
+                    plan, plan.first, payload, options, encode, read, on_note, now, deadline
+                )
+                if not isinstance(answer, Failure):
                     stats.answered += 1
                     return Outcome(answer, 1, ())
             else:
                 answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=options.region)
-            outcome = await self._again(plan, arguments, options, deadline, timeout_s, answer)
+            outcome = await self._again(
+                plan, payload, options, encode, read, on_note, deadline, timeout_s, answer
+            )
         except BaseException:
             stats.failed += 1
             raise
@@ -153,19 +175,20 @@ class Caller:
     async def _again(
         self,
         plan: Plan,
-        arguments: bytes,
+        payload: bytes,
         options: CallOptions,
+        encode: Encode,
+        read: Callable[[bytes, str], R | Failure],
+        on_note: OnNote | None,
         deadline: float,
         timeout_s: float,
-        answer: RawResult | Failure | LongreachError,
-    ) -> Outcome:
+        answer: R | Failure,
+    ) -> Outcome[R]:
         state = RetryState()
         retries: list[str] = []
         while True:
-            if isinstance(answer, RawResult):
+            if not isinstance(answer, Failure):
                 return Outcome(answer, len(retries) + 1, tuple(retries))
-            if isinstance(answer, LongreachError):
-                raise answer
             if self._closed:
                 ending = state.maybe_ran or answer
                 closed = Failure(delivered=ending.delivered, reason=endings.CLOSED, region=ending.region)
@@ -204,7 +227,9 @@ class Caller:
             retries.append(answer.reason)
             self.stats.retried += 1
             now = self._clock.monotonic()
-            answer = await self._attempt(plan, verdict.candidate, arguments, options, now, deadline)
+            answer = await self._attempt(
+                plan, verdict.candidate, payload, options, encode, read, on_note, now, deadline
+            )
 
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next attempt; not when there will be none, because everything is closed."""
@@ -231,22 +256,23 @@ class Caller:
         self,
         plan: Plan,
         candidate: Candidate,
-        arguments: bytes,
+        payload: bytes,
         options: CallOptions,
+        encode: Encode,
+        read: Callable[[bytes, str], R | Failure],
+        on_note: OnNote | None,
         now: float,
         deadline: float,
-    ) -> RawResult | Failure | LongreachError:
+    ) -> R | Failure:
         left_s = deadline - now
         deadline_ms = self._clock.wall_ms() + int(left_s * 1000) + self._skew_ms()
         token = self._inbox.new_token(deadline_ms)
         way = self._ways.get((plan.target, candidate)) or self._new_way(plan.target, candidate)
         attempt = Attempt(
-            token, self._loop.create_future(), self, way.subject, candidate.region, options.on_progress, now,
-            deadline,
-        )  # fmt: skip
+            token, self._loop.create_future(), self, way.subject, candidate.region, on_note, now, deadline
+        )
         self._count += 1
-        progress_token = token if options.on_progress else None
-        body = encode_call(self._count, plan.name_json, arguments, progress_token)
+        body = encode(self._count, plan, payload, token if on_note is not None else None)
         try:
             self._link.send(way.subject, body, way.reply_base + token)
         except LongreachError as error:
@@ -270,7 +296,7 @@ class Caller:
             self._attempts.pop(token, None)
             self._vigil.liveness.ended(token)
         if type(answer) is bytes:
-            return read_answer(answer, candidate.region)
+            return read(answer, candidate.region)
         if answer is None:
             return Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
         if answer.reason in (endings.DEADLINE, endings.CLOSED):
@@ -285,9 +311,10 @@ class Caller:
         region = encode_token(candidate.region)
         subject = (
             f"{self._base}{region}.req.{encode_token(target.server)}.{candidate.to}"
-            f"{self._asker}{encode_token(target.tool)}"
+            f"{self._asker}{method_token(target.method)}.{target.name_token}"
         )
         check_subject(subject)
+        self._on_place(target.server, candidate.region)
         if len(self._ways) > _MAX_WAYS:
             self._ways.clear()
         way = self._ways[target, candidate] = Way(subject, self._inbox.reply_base(region))

@@ -35,6 +35,7 @@ def connect(
     prefer: Sequence[str] = (),
     namespace: str = "default",
     caller: str | None = None,
+    via: str | None = None,
     servers: Sequence[str] | None = None,
     timeout_s: float | None = None,
     wait_s: float = 2.0,
@@ -51,6 +52,7 @@ def connect(
         prefer: regions asked after home, in order.
         namespace: the tenant.
         caller: the name that the broker's permissions give to this client.
+        via: the name that they give to a gateway, which asks for callers of its own (`Mesh.forward`).
         servers: be told of these servers only; permissions may demand it.
         timeout_s: the time limit of calls, retries included; None: the tool's own, or 60 s.
         wait_s: how long to wait for a broker.
@@ -71,7 +73,7 @@ def connect(
     base = connection or NatsOptions()
     if urls:
         base = msgspec.structs.replace(base, urls=tuple(u for url in urls for u in url.split(",")))
-    return Connecting(base, options, namespace, caller, servers, wait_s, link)
+    return Connecting(base, options, namespace, caller, via, servers, wait_s, link)
 
 
 class Connecting:
@@ -83,6 +85,7 @@ class Connecting:
         options: CallOptions,
         namespace: str,
         caller: str | None,
+        via: str | None,
         servers: Sequence[str] | None,
         wait_s: float,
         link: Link | None,
@@ -91,6 +94,7 @@ class Connecting:
         self._options = options
         self._namespace = namespace
         self._caller = caller
+        self._via = via
         self._servers = servers
         self._wait_s = wait_s
         self._link = link
@@ -121,6 +125,7 @@ class Connecting:
             caller=self._caller,
             residency=self._options.residency,
             servers=self._servers,
+            via=self._via,
         )
         try:
             await session.open()

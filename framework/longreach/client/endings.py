@@ -61,10 +61,14 @@ def from_error(error: RpcError, region: str) -> Failure | RemoteError:
     )
 
 
-def from_refusal(error: LongreachError, region: str) -> Failure | LongreachError:
-    """What it means that the link would not send: a failure to retry, or the error that ends the call."""
+def from_refusal(error: LongreachError, region: str) -> Failure:
+    """What it means that the link would not send: a failure to retry.
+
+    Raises:
+        TooLarge: sending it again would not help.
+    """
     if isinstance(error, TooLarge):
-        return error
+        raise error
     reason = error.reason if error.reason == "busy" else LINK
     return Failure(delivered="no", reason=reason, region=region)
 

@@ -2,65 +2,38 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from longreach.client.plan import Outcome
-from longreach.client.planner import Planner
-from longreach.client.results import BAD_JSON, CallResult, error_text, to_call_result
-from longreach.client.views import diff, list_nodes, list_servers, list_tools
-from longreach.errors import ConfigError, NotFound, RemoteError, ToolError
+from longreach.client.attempt import as_it_is, encode_call, pass_answer, pass_progress, read_answer
+from longreach.client.plan import TOOLS_CALL
+from longreach.client.results import CallResult, error_text, to_call_result
+from longreach.client.view import View
+from longreach.errors import ConfigError, ToolError
 from longreach.wire.subjects import version_target
 
 if TYPE_CHECKING:
-    from longreach.client.info import Change, NodeInfo, ServerInfo, ToolInfo
-    from longreach.client.options import CallOptions, OnProgress
-    from longreach.client.plan import CallStats
-    from longreach.client.session import Session
-    from longreach.policy.catalog import Catalog
+    from longreach.client.attempt import OnNote
+    from longreach.client.options import OnProgress
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 TOOL_ATTRIBUTE = "__longreach_tool__"
 _UNSET: Any = msgspec.UNSET
-_WATCH_QUEUE = 1000
+_log = logging.getLogger("longreach.client.mesh")
 
 
-class Mesh:
+class Mesh(View):
     """The client's view of all nodes.
 
     Made by `longreach.connect`. Several tasks may use one mesh at the same time. `options` gives a view
     on the same connection with other options.
     """
-
-    def __init__(self, session: Session, options: CallOptions) -> None:
-        self._session = session
-        self._options = options
-        self._planner = Planner(session, options)
-
-    @property
-    def url(self) -> str | None:
-        """The broker this mesh is connected to, without credentials; None while it is connected to none."""
-        return self._session.link.url
-
-    @property
-    def is_up(self) -> bool:
-        """Whether there is a connection now."""
-        return self._session.link.is_up
-
-    @property
-    def stats(self) -> CallStats:
-        """Counts of calls, attempts and retries of this connection so far."""
-        return self._session.caller.stats
-
-    @property
-    def catalog(self) -> Catalog:
-        """What the mesh offers, as far as it is known: an immutable value with a revision."""
-        return self._session.discovery.catalog
 
     def options(
         self,
@@ -148,89 +121,57 @@ class Mesh:
         """A server's tools as methods: ``await mesh.server("docs").extract_text(url=u)``."""
         return ServerProxy(self, name)
 
-    async def tools(self, server: str | None = None) -> list[ToolInfo]:
-        """All tools, or those of one server, sorted by name; fetches what is not known yet."""
-        discovery = self._session.discovery
-        await self._seen()
-        if server is None:
-            await discovery.want_all()
-        else:
-            await discovery.want(server)
-        return list_tools(discovery.catalog, server)
+    async def forward(
+        self,
+        server: str,
+        request: bytes,
+        *,
+        method: str,
+        name: str | None,
+        caller: str | None = None,
+        on_note: OnNote | None = None,
+        timeout_s: float | None = None,
+        idempotent: bool | None = None,
+        to_node: str | None = None,
+    ) -> bytes:
+        """Send somebody else's request as it is, and return the response as it is; for gateways.
 
-    async def servers(self) -> list[ServerInfo]:
-        """All servers, sorted by name."""
-        await self._seen()
-        await self._session.discovery.want_all()
-        return list_servers(self._session.discovery.catalog)
-
-    async def nodes(self) -> list[NodeInfo]:
-        """All nodes, sorted by name."""
-        await self._seen()
-        discovery = self._session.discovery
-        return list_nodes(discovery.catalog, discovery.hearing, self._session.clock.monotonic())
-
-    async def refresh(self, timeout_s: float = 0.5) -> None:
-        """Ask all nodes who they are, and forget those that do not answer."""
-        self._session.require_link()
-        await self._session.discovery.census(timeout_s)
-
-    async def watch(self) -> AsyncIterator[Change]:
-        """Changes of the mesh as they are noticed, until the iterator or the mesh is closed.
-
-        At most 1,000 unread changes are kept; where more come, they are replaced by one ``"resync"``.
-        """
-        queue: asyncio.Queue[Change | None] = asyncio.Queue()
-
-        def changed(before: Catalog, after: Catalog) -> None:
-            for change in diff(before, after, overflow=queue.qsize() >= _WATCH_QUEUE):
-                if change.kind == "resync":
-                    while not queue.empty():
-                        queue.get_nowait()
-                queue.put_nowait(change)
-
-        if self._session.is_closed:
-            return
-        stops = (
-            self._session.discovery.on_change(changed),
-            self._session.on_close(lambda: queue.put_nowait(None)),
-        )
-        try:
-            while (change := await queue.get()) is not None:
-                yield change
-        finally:
-            for stop in stops:
-                stop()
-
-    async def ops(self, node: str, verb: str, timeout_s: float = 2.0) -> dict[str, Any]:
-        """Ask a node's operator verbs: ``"info"`` or ``"drain"``.
+        Where it goes, how often, how long it is waited for and who is told if nobody waits any more is as in
+        `call`. The request goes out under this connection's via, and `caller`.
 
         Args:
-            node: ``identity.instance``, as `nodes` names it.
-            verb: the verb.
-            timeout_s: how long to wait for the answer.
+            server: the server's name.
+            request: a JSON-RPC request with all of its `_meta`. Nobody looks into it here.
+            method: its method.
+            name: the tool's or prompt's name, the resource's URI; None where the method has none.
+            caller: who asks; None: whoever this connection was opened for.
+            on_note: called with the bytes of each notification that comes before the response, from within
+                the event loop; it must not wait.
+            timeout_s: the whole request, retries included; None: as the options say.
+            idempotent: whether it may be run again; None: as the options say.
+            to_node: ``identity.instance``: the one node that can take it.
+
+        Returns:
+            The response: a result, or a JSON-RPC error that the node answered with.
+
+        Raises:
+            LongreachError: there is no response; which of its kinds, and `delivered`, as for `call`.
         """
-        await self._seen()
-        for info in await self.nodes():
-            if info.name == node:
-                questions = self._session.questions
-                subject = questions.node_subject(info.region, info.identity, info.instance, verb, "ops")
-                answer = await questions.ask(subject, b"{}", timeout_s)
-                try:
-                    return msgspec.json.decode(answer, type=dict[str, Any])
-                except BAD_JSON as error:
-                    raise RemoteError(f"{node} did not answer with an object: {error}") from error
-        raise NotFound(f"no node is called {node!r}; `longreach ls nodes` shows those that are up")
-
-    async def close(self) -> None:
-        """End the connection; calls that still wait end as `OutcomeUnknown`, and their nodes are told."""
-        await self._session.close()
-
-    async def _seen(self) -> None:
-        """Know the mesh, if only by having asked once."""
-        self._session.require_link()
-        if not self._session.discovery.catalog.instances:
-            await self._session.discovery.refresh()
+        options = self._options
+        if timeout_s is not None or idempotent is not None:
+            said = {"timeout_s": timeout_s, "idempotent": idempotent}
+            options = options.but(**{key: value for key, value in said.items() if value is not None})
+        began = self._session.clock.monotonic()
+        plan = await self._planner.plan(server, method, name, options.timeout_s, node=to_node)
+        asker = self._session.asker(caller)
+        asker.in_use += 1
+        try:
+            outcome = await asker.caller.call(
+                plan, request, options, as_it_is, pass_answer, on_note and _guarded(on_note), began
+            )
+        finally:
+            asker.in_use -= 1
+        return outcome.result
 
     async def _call_by_name(
         self,
@@ -249,13 +190,15 @@ class Mesh:
             said = {"on_progress": on_progress, "timeout_s": timeout_s, "idempotent": idempotent}
             options = options.but(**{key: value for key, value in said.items() if value is not None})
         began = self._session.clock.monotonic()
-        plan = await self._planner.plan(server, tool, options.timeout_s)
+        plan = await self._planner.plan(server, TOOLS_CALL, tool, options.timeout_s)
         try:
             body = msgspec.json.encode(arguments or {})
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the arguments of {name} cannot be written as JSON: {error}") from error
-        result, attempts, retries = await self._session.caller.call(plan, body, options, began)
-        return to_call_result(result, attempts, retries)
+        outcome = await self._session.home.caller.call(
+            plan, body, options, encode_call, read_answer, _on_note(options.on_progress), began
+        )
+        return to_call_result(*outcome)
 
     async def _call_function(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -266,9 +209,12 @@ class Mesh:
             raise ConfigError(f"{name} is no tool: decorate it with @server.tool, or call it by its name")
         version = version_target(spec.version)
         began = self._session.clock.monotonic()
-        plan = await self._planner.plan(spec.server, spec.name, self._options.timeout_s, version)
+        options = self._options
+        plan = await self._planner.plan(spec.server, TOOLS_CALL, spec.name, options.timeout_s, to=version)
         body = spec.schema.encode_arguments(args, kwargs)
-        outcome: Outcome = await self._session.caller.call(plan, body, self._options, began)
+        outcome = await self._session.home.caller.call(
+            plan, body, options, encode_call, read_answer, _on_note(options.on_progress), began
+        )
         result = outcome.result
         if result.is_error:
             raise ToolError(error_text(result), result=to_call_result(result, *outcome[1:]))
@@ -278,6 +224,22 @@ class Mesh:
         if structured:
             return spec.schema.decode_result(structured, None)
         return spec.schema.decode_result(None, to_call_result(result, *outcome[1:]).text)
+
+
+def _on_note(on_progress: OnProgress | None) -> OnNote | None:
+    return None if on_progress is None else partial(pass_progress, on_progress)
+
+
+def _guarded(on_note: OnNote) -> OnNote:
+    """`on_note`, whose errors are its own: it is called from within the read loop."""
+
+    def take(note: bytes) -> None:
+        try:
+            on_note(note)
+        except Exception:  # noqa: BLE001 - the user's function
+            _log.exception("note.failed")
+
+    return take
 
 
 class ServerProxy:

@@ -3,41 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from longreach.wire.tokens import NONE, encode_token
+
 if TYPE_CHECKING:
-    from longreach.client.results import RawResult
     from longreach.policy.hints import Hints
     from longreach.policy.route import Candidate
 
+R = TypeVar("R")
+
+TOOLS_CALL = "tools/call"
+PROMPTS_GET = "prompts/get"
+RESOURCES_READ = "resources/read"
+_NAMED = (TOOLS_CALL, PROMPTS_GET)
+"""The methods whose requests have a name in their subject."""
+
 
 class Target(NamedTuple):
-    """What is called: names, not tokens."""
+    """What is asked: names, not tokens.
+
+    Attributes:
+        server: the server's name.
+        method: as MCP has it.
+        name: the tool's or prompt's name, the resource's URI; None where the method has none.
+    """
 
     server: str
-    tool: str
+    method: str
+    name: str | None
+
+    @property
+    def name_token(self) -> str:
+        """The last token of the request's subject."""
+        return encode_token(self.name) if self.name is not None and self.method in _NAMED else NONE
 
     def __str__(self) -> str:
-        return f"{self.server}.{self.tool}"
+        match self.method:
+            case "tools/call":
+                return f"{self.server}.{self.name}"
+            case "prompts/get":
+                return f"prompt {self.server}.{self.name}"
+            case "resources/read":
+                return f"resource {self.name} of {self.server}"
+            case _:
+                return f"{self.method} of {self.server}"
 
 
 class Plan(NamedTuple):
-    """What is known about a target before it is called; made anew when the catalog changes."""
+    """What is known about a target before it is asked; made anew when the catalog changes.
+
+    `head` is JSON: the request after its id, as far as it is always the same.
+    """
 
     target: Target
     first: Candidate | None
     candidates: Callable[[frozenset[str]], tuple[Candidate, ...]]
     hints: Callable[[], Hints]
     timeout_s: float | None
-    name_json: bytes
+    head: bytes
 
 
-class Outcome(NamedTuple):
-    """A call that was answered: the result, how many attempts it took, and why those before failed."""
+class Outcome(NamedTuple, Generic[R]):
+    """A request that was answered: the result, how many attempts it took, and why those before failed."""
 
-    result: RawResult
+    result: R
     attempts: int
     retries: tuple[str, ...]
 

@@ -1,4 +1,4 @@
-"""From a tool's name to a plan: what the catalog knows of it, looked up once."""
+"""From the name of what is asked to a plan: what the catalog knows of it, looked up once."""
 
 from __future__ import annotations
 
@@ -8,52 +8,72 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
-from longreach.client.plan import Plan, Target
+from longreach.client.plan import PROMPTS_GET, RESOURCES_READ, TOOLS_CALL, Plan, Target
 from longreach.errors import CallTimeout, NotFound
+from longreach.policy.hints import Hints
 from longreach.policy.route import routes
+from longreach.wire import codes
+from longreach.wire.subjects import method_token
 
 if TYPE_CHECKING:
     from longreach.client.options import CallOptions
     from longreach.client.session import Session
-    from longreach.policy.catalog import Catalog
-    from longreach.policy.hints import Hints
+    from longreach.policy.catalog import Catalog, Found
     from longreach.policy.route import Candidate
 
 _MAX_PLANS = 10_000
 
 
 class Planner:
-    """Makes plans for the calls of one view on a mesh.
+    """Makes plans for the requests of one view on a mesh.
 
     Args:
         session: knows the catalog.
-        options: of the view; its regions decide where calls may go.
+        options: of the view; its regions decide where requests may go.
     """
 
     def __init__(self, session: Session, options: CallOptions) -> None:
         self._session = session
         self._options = options
-        self._plans: dict[tuple[str, str, str | None], tuple[Catalog, Plan]] = {}
+        self._plans: dict[tuple[str, str, str | None, str | None, str | None], tuple[Catalog, Plan]] = {}
 
-    async def plan(self, server: str, tool: str, timeout_s: float | None, to: str | None = None) -> Plan:
-        """What is known of a tool; asked of the mesh once, and again when the catalog has changed.
+    async def plan(
+        self,
+        server: str,
+        method: str,
+        name: str | None,
+        timeout_s: float | None,
+        *,
+        to: str | None = None,
+        node: str | None = None,
+    ) -> Plan:
+        """What is known of a target; asked of the mesh once, and again when the catalog has changed.
+
+        Args:
+            server: the server's name.
+            method: as MCP has it.
+            name: of the tool or prompt, or the resource's URI; None where the method has none.
+            timeout_s: for how long the mesh may be asked.
+            to: the target token of a version.
+            node: ``identity.instance``: this node only; None: as the options say.
 
         Raises:
             NotFound: no node offers it.
             CallTimeout: nobody told what the server offers.
             BrokerUnavailable: nobody can be asked.
         """
-        key = (server, tool, to)
+        key = (server, method, name, to, node)
         known = self._plans.get(key)
         if known is not None and known[0] is self._session.discovery.catalog:
             return known[1]
         limit_s = timeout_s or DEFAULT_TIMEOUT_S
+        target = Target(server, method, name)
         try:
             async with asyncio.timeout(limit_s):
-                plan = await self._new_plan(Target(server, tool), to)
+                plan = await self._new_plan(target, to, node)
         except TimeoutError:
             raise CallTimeout(
-                f"no node told within {limit_s:g} s what {server!r} offers; {server}.{tool} was not "
+                f"no node told within {limit_s:g} s what {server!r} offers; {target} was not "
                 "called. See `longreach ls nodes`, or allow more with timeout_s",
                 delivered="no", retryable=True, reason="not_fetched",
             ) from None  # fmt: skip
@@ -62,17 +82,18 @@ class Planner:
         self._plans[key] = (self._session.discovery.catalog, plan)
         return plan
 
-    async def _new_plan(self, target: Target, to: str | None) -> Plan:
+    async def _new_plan(self, target: Target, to: str | None, node: str | None) -> Plan:
         discovery, options = self._session.discovery, self._options
-        found = discovery.catalog.find(*target)
+        head = _head(target)
+        found = _find(discovery.catalog, target)
         if found.missing is not None:  # else nobody waits for what a newer version's node may be slow to tell
             await discovery.want(target.server)
-            found = discovery.catalog.find(*target)
+            found = _find(discovery.catalog, target)
         if found.missing is not None:
             self._session.require_link()
             await discovery.refresh()
             await discovery.want(target.server)
-            found = discovery.catalog.find(*target)
+            found = _find(discovery.catalog, target)
         if found.missing is not None:
             raise NotFound(found.message, reason=found.missing)
 
@@ -84,20 +105,52 @@ class Planner:
                 prefer=options.prefer,
                 residency=options.residency,
                 to=to,
-                node=options.node,
+                node=node or options.node,
                 denied=denied,
             ).candidates
 
-        def hints() -> Hints:
-            return discovery.catalog.hints(*target)
-
-        timeout_ms = discovery.catalog.timeout_ms(*target)
+        timeout_ms = _timeout_ms(discovery.catalog, target)
         first = allowed(frozenset())
         return Plan(
             target,
             first[0] if first else None,
             allowed,
-            hints,
+            lambda: _hints(discovery.catalog, target),
             min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
-            msgspec.json.encode(target.tool),
+            head,
         )
+
+
+def _head(target: Target) -> bytes:
+    """The beginning of a request of our own, after its id.
+
+    Raises:
+        NotFound: MCP has no such method.
+    """
+    try:
+        method_token(target.method)
+    except ValueError as error:
+        raise NotFound(str(error), code=codes.METHOD_NOT_FOUND, reason="no_such_method") from None
+    head = b',"method":%s,"params":{' % msgspec.json.encode(target.method)
+    name = msgspec.json.encode(target.name)
+    if target.method in (TOOLS_CALL, PROMPTS_GET):
+        return head + b'"name":%s,"arguments":' % name
+    return head + b'"uri":%s' % name if target.method == RESOURCES_READ else head
+
+
+def _find(catalog: Catalog, target: Target) -> Found:
+    """What the catalog knows of a target; of what no catalog lists, whether its server is there."""
+    if target.method == TOOLS_CALL:
+        return catalog.find(target.server, target.name or "")
+    return catalog.find_server(target.server)
+
+
+def _hints(catalog: Catalog, target: Target) -> Hints:
+    """Whether asking again is harmless. What only retrieves is, as MCP has it; a tool says it itself."""
+    if target.method == TOOLS_CALL:
+        return catalog.hints(target.server, target.name or "")
+    return Hints(read_only=True)
+
+
+def _timeout_ms(catalog: Catalog, target: Target) -> int | None:
+    return catalog.timeout_ms(target.server, target.name or "") if target.method == TOOLS_CALL else None

@@ -7,32 +7,34 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from longreach.client.caller import Caller
+from longreach.client.asker import Shared
+from longreach.client.askers import Askers
 from longreach.client.discovery import Discovery
-from longreach.client.inbox import Inbox
-from longreach.client.questions import Questions
-from longreach.client.vigil import Vigil
+from longreach.client.plan import CallStats
 from longreach.errors import BrokerUnavailable
 from longreach.observe import event
-from longreach.policy.liveness import Liveness, Lost, NodeId
 from longreach.policy.retry import RetryBudget
 from longreach.tasks import TaskSet
-from longreach.wire.tokens import NONE, encode_optional, encode_token
+from longreach.wire.subjects import ROOT, resource_hash
+from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from longreach.client.asker import Asker
     from longreach.clock import Clock
     from longreach.policy.catalog import Catalog
+    from longreach.policy.liveness import Lost, NodeId
     from longreach.transport.link import Denied, Link, LinkState
 
 _log = logging.getLogger("longreach.client.session")
 MAX_SKEW_MS = 2000
 """How much of a node's clock being ahead of ours is allowed for; more is reported, not followed."""
+_SWEEP_EVERY_S = 15.0
 
 
 class Session:
-    """One connection of a client: its inbox, its catalog, its calls.
+    """One connection of a client: its link, its catalog, and those who ask over it.
 
     Args:
         link: the connection; the session closes it.
@@ -41,6 +43,7 @@ class Session:
         caller: who calls, or None.
         residency: the only regions that may be heard and asked; None: all.
         servers: the servers that it is about; None: all.
+        via: through whom the callers call, a gateway's name, or None.
     """
 
     def __init__(
@@ -52,33 +55,31 @@ class Session:
         caller: str | None,
         residency: frozenset[str] | None,
         servers: Sequence[str] | None,
+        via: str | None = None,
     ) -> None:
         self.link = link
         self.clock = clock
         self.residency = residency
         self.tasks = TaskSet("mesh")
-        token, asker = encode_token(namespace), encode_optional(caller)
+        self.stats = CallStats()
+        self._namespace = token = encode_token(namespace)
         regions = sorted(residency) if residency is not None else None
-        self.inbox = Inbox(
-            link, token, NONE, asker, [encode_token(region) for region in regions] if regions else ["*"]
-        )
-        self.questions = Questions(link, self.inbox, clock, namespace=token, via=NONE, caller=asker)
-        self.discovery = Discovery(
-            link, self.questions, clock, self.tasks, namespace=token, regions=regions, servers=servers
-        )
-        self.liveness = Liveness()
-        self.vigil = Vigil(self.liveness, self.questions, clock, self._lost, self._tick)
-        self.caller = Caller(
-            link,
-            self.inbox,
-            self.questions,
-            self.vigil,
-            clock,
-            RetryBudget(),
+        self._regions = tuple(map(encode_token, regions)) if regions else ("*",)
+        shared = Shared(
+            link=link,
+            clock=clock,
             namespace=token,
-            via=NONE,
-            caller=asker,
+            regions=self._regions,
+            budget=RetryBudget(),
+            stats=self.stats,
             skew_ms=self._skew_allowance,
+            on_lost=self._lost,
+        )
+        self.askers = Askers(shared, via, caller)
+        self.home = self.askers.home
+        """Asks for whoever opened the connection."""
+        self.discovery = Discovery(
+            link, self.home.questions, clock, self.tasks, namespace=token, regions=regions, servers=servers
         )
         self._skew_ms = 0
         self._closed = False
@@ -89,10 +90,15 @@ class Session:
 
     async def open(self) -> None:
         """Subscribe, and ask who is there."""
-        self.inbox.open()
+        self.askers.open()
         self.discovery.open()
+        self.tasks.start(self._sweep(), name="sweep")
         if self.link.is_up:
             await self.discovery.refresh()
+
+    def asker(self, caller: str | None) -> Asker:
+        """Whoever asks for `caller`; None: for whoever opened the connection."""
+        return self.home if caller is None else self.askers.of(caller)
 
     @property
     def is_closed(self) -> bool:
@@ -103,6 +109,24 @@ class Session:
         """Call `listener` when the session closes; returns what ends that."""
         self._on_close.append(listener)
         return partial(self._on_close.remove, listener)
+
+    def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` whenever a node says that a resource was updated; returns what ends that."""
+        kind = f"updated.{resource_hash(uri)}"
+        subscriptions = [
+            self.link.subscribe(
+                f"{ROOT}.{self._namespace}.{region}.evt.{encode_token(server)}.{kind}",
+                lambda *_: listener(),
+            )
+            for region in self._regions
+        ]
+
+        def stop() -> None:
+            for subscription in subscriptions:
+                self.link.unsubscribe(subscription)
+            subscriptions.clear()
+
+        return stop
 
     def require_link(self) -> None:
         """Refuse what needs a connection while there is none.
@@ -121,37 +145,35 @@ class Session:
             return
         self._closed = True
         try:
-            self.vigil.close()
+            self.askers.stop()
             self.discovery.close()
-            self.caller.close()
             await asyncio.sleep(0)  # the tasks of calls that are given up say so to the nodes that have them
-            self.inbox.close()
+            self.askers.close()
             for listener in tuple(self._on_close):
                 listener()
             await self.tasks.close()
         finally:
             await self.link.close()
 
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            self.askers.close_idle()
+
     def _lost(self, loss: Lost) -> None:
         if loss.node is not None and loss.reason == "node_died":
             self.discovery.node_died(loss.node)
-        self.caller.lost(loss)
-
-    def _tick(self, now: float) -> None:
-        self.caller.limit(now)
 
     def _catalog_changed(self, before: Catalog, after: Catalog) -> None:
         placed: dict[tuple[str, str], set[NodeId]] = {}
         for instance in after.instances.values():
             placed.setdefault((instance.server, instance.region), set()).add(instance.node)
-        was = {(instance.server, instance.region) for instance in before.instances.values()}
-        for server, region in was | placed.keys():
-            self.liveness.instances(server, region, frozenset(placed.get((server, region), ())))
+        self.askers.placed({place: frozenset(nodes) for place, nodes in placed.items()})
         left = {instance.node for instance in before.instances.values()} - {
             instance.node for instance in after.instances.values()
         }
         for node in left:
-            self.liveness.node_left(node)
+            self.askers.node_left(node)
         skews = [instance.skew_ms for instance in after.instances.values()]
         self._skew_ms = min(max(0, *skews) if skews else 0, MAX_SKEW_MS)
         for key, instance in after.instances.items():
@@ -165,18 +187,12 @@ class Session:
         return self._skew_ms
 
     def _link_changed(self, state: LinkState) -> None:
-        now = self.clock.monotonic()
-        if state.status == "up":
-            self.liveness.link_back(now)
-            self.liveness.rtt(self.link.rtt_s)
-            if not self._closed:
-                self.tasks.start(self.discovery.refresh(), name="who")
-        else:
-            self.liveness.link_lost(now)
-            self.caller.limit_all(now)
-        self.vigil.wake_now()
+        is_up = state.status == "up"
+        self.askers.link_changed(is_up, self.clock.monotonic())
+        if is_up and not self._closed:
+            self.tasks.start(self.discovery.refresh(), name="who")
 
     def _denied(self, denied: Denied) -> None:
         if denied.kind == "publish":
-            self.caller.denied(denied.subject)
+            self.askers.denied(denied.subject)
         event(_log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject)

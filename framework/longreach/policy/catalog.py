@@ -210,15 +210,21 @@ class Catalog(msgspec.Struct, frozen=True):
         """The instances of a server."""
         return (instance for instance in self.instances.values() if instance.server == server)
 
+    def find_server(self, server: str) -> Found:
+        """Whether a server is there; `digest` is always None."""
+        if any(True for _ in self.of_server(server)):
+            return Found(None, None, "")
+        known = {instance.server for instance in self.instances.values()}
+        if not known:
+            return Found(None, "no_such_server", NOBODY)
+        text = f"no node offers a server called {server!r}{_close(server, known)}"
+        return Found(None, "no_such_server", f"{text}; `longreach ls` shows what there is")
+
     def find(self, server: str, tool: str) -> Found:
         """What is known of a tool."""
         instances = list(self.of_server(server))
         if not instances:
-            known = {instance.server for instance in self.instances.values()}
-            if not known:
-                return Found(None, "no_such_server", NOBODY)
-            text = f"no node offers a server called {server!r}{_close(server, known)}"
-            return Found(None, "no_such_server", f"{text}; `longreach ls` shows what there is")
+            return self.find_server(server)
         offered: set[str] = set()
         fetched = True
         for instance in instances:

@@ -102,6 +102,10 @@ class Liveness:
         if self._pulses.since(node) is not None or self._search.suspects(node):
             self._pulses.left(node, self._latest())
 
+    def suspects(self, server: str, region: str) -> frozenset[NodeId]:
+        """The nodes that offer a server in a region, and those that left the catalog but may live."""
+        return self._search.suspects_of((server, region))
+
     def alive_reply(self, node: NodeId, gone: Iterable[str], now: float, *, probe: int) -> None:
         """A node answered `AskAlive`; it no longer has the calls in `gone`."""
         self._pulses.answered(probe)

@@ -146,6 +146,11 @@ class Search:
         """Whether calls may be at that node."""
         return any(node in members.instances or node in members.ghosts for members in self._members.values())
 
+    def suspects_of(self, place: Place) -> frozenset[NodeId]:
+        """The nodes that may have the calls of a place."""
+        members = self._members.get(place)
+        return frozenset() if members is None else members.suspects
+
     def died(self, node: NodeId, now: float) -> None:
         """A node is dead."""
         self._has_news = True

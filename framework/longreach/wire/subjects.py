@@ -5,6 +5,7 @@ Fields of an address are tokens, as on the wire. Source: docs/binding.md 1.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import ClassVar
 
@@ -62,6 +63,15 @@ def version_target(version: str) -> str:
     """The target token of a version's major number: ``2.1.0`` is ``v2``, what has none is ``v0``."""
     match = _VERSION.fullmatch(version)
     return f"v{int(match[1])}" if match else "v0"
+
+
+def resource_hash(uri: str) -> str:
+    """The last token of the events about a resource: 32 hexadecimal digits. Source: docs/binding.md 13.
+
+    Raises:
+        ValueError: `uri` has no UTF-8 form.
+    """
+    return hashlib.blake2b(uri.encode(), digest_size=16).hexdigest()
 
 
 def instance_target(instance: str) -> str:

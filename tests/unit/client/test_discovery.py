@@ -152,7 +152,7 @@ async def test_a_cancelled_question_goes_on_for_the_others(broker: MemoryBroker)
         first.cancel()
         await second
         assert first.cancelled()
-        assert len(mesh._session.inbox) == 0
+        assert len(mesh._session.home.inbox) == 0
 
 
 async def test_a_mesh_of_some_servers_hears_of_those_only(broker: MemoryBroker):

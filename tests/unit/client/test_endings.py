@@ -54,7 +54,8 @@ def test_what_is_wrong_with_the_request_is_wrong_next_time_too(code: int, again:
 
 def test_what_the_link_refuses_was_not_sent():
     too_large = TooLarge("x")
-    assert endings.from_refusal(too_large, "eu") is too_large
+    with pytest.raises(TooLarge):
+        endings.from_refusal(too_large, "eu")
     assert endings.from_refusal(BrokerUnavailable("x"), "eu") == Failure("no", "link", "eu")
     assert endings.from_refusal(NotStarted("x", reason="busy"), "eu") == Failure("no", "busy", "eu")
 

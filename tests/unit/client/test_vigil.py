@@ -36,7 +36,7 @@ async def go_on(mesh: Mesh, clock: FakeClock, seconds: float, *others: Puppet) -
     """Time passes in steps, and what is asked in each is answered before the next."""
     for _ in range(round(seconds / 0.05)):
         clock.advance(0.05)
-        mesh._session.vigil._tick()
+        mesh._session.home.vigil._tick()
         for _ in range(2):
             await mesh._session.link.fence(1)
             for puppet in others:
@@ -46,7 +46,7 @@ async def go_on(mesh: Mesh, clock: FakeClock, seconds: float, *others: Puppet) -
 async def quiet(mesh: Mesh, clock: FakeClock) -> None:
     """So long after the last call that no answer to a question is awaited any more."""
     clock.advance(11)
-    mesh._session.vigil._tick()
+    mesh._session.home.vigil._tick()
     nothing_is_left(mesh)
 
 
@@ -187,7 +187,7 @@ async def test_one_call_that_fails_the_vigil_leaves_the_others_watched(
 ):
     alive(puppet)
     call, asked = await taken(mesh, puppet)
-    vigil = mesh._session.vigil
+    vigil = mesh._session.home.vigil
     works, vigil._on_tick = vigil._on_tick, None  # type: ignore[assignment]
     with pytest.raises(TypeError):
         vigil._tick()
@@ -201,13 +201,13 @@ async def test_questions_leave_nothing_behind(mesh: Mesh, puppet: Puppet, clock:
     alive(puppet)
     call, asked = await taken(mesh, puppet)
     await go_on(mesh, clock, 30, puppet)
-    assert len(mesh._session.inbox) <= 1 + 21  # the call, and the questions of the last ten seconds
+    assert len(mesh._session.home.inbox) <= 1 + 21  # the call, and the questions of the last ten seconds
     puppet.reply(asked, result())
     await call
 
 
 async def test_closing_stops_the_timer_for_good(mesh: Mesh, puppet: Puppet):
-    vigil = mesh._session.vigil
+    vigil = mesh._session.home.vigil
     call, asked = await taken(mesh, puppet)
     vigil.close()
     for wake in (vigil.wake_now, lambda: vigil.wake(0.0)):

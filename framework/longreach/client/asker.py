@@ -1,0 +1,125 @@
+"""One asker: whoever sends requests under one via and caller, with an inbox and a watch of its own.
+
+What the broker and the nodes know of a caller is in the subject: an answer, a question about a call and
+its cancel all go under the via and caller of the call itself. So each caller of a gateway has an asker;
+they share the link, the catalog and the budget of re-runs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from longreach.client.caller import Caller
+from longreach.client.inbox import Inbox
+from longreach.client.questions import Questions
+from longreach.client.vigil import Vigil
+from longreach.policy.liveness import Liveness, Lost, NodeId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longreach.client.plan import CallStats
+    from longreach.clock import Clock
+    from longreach.policy.retry import RetryBudget
+    from longreach.transport.link import Link
+
+
+class Shared(msgspec.Struct, frozen=True):
+    """What all askers of a connection have in common.
+
+    Args:
+        link: the connection.
+        clock: the time.
+        namespace: namespace token.
+        regions: the region tokens in which answers are heard; ``*`` for all.
+        budget: of re-runs whose first run may have happened.
+        stats: counts what is done.
+        skew_ms: how far ahead the nodes' clocks may be.
+        on_lost: told of each loss that liveness finds, before the call is ended.
+    """
+
+    link: Link
+    clock: Clock
+    namespace: str
+    regions: tuple[str, ...]
+    budget: RetryBudget
+    stats: CallStats
+    skew_ms: Callable[[], int]
+    on_lost: Callable[[Lost], None]
+
+
+class Asker:
+    """Sends requests under one via and caller.
+
+    Args:
+        shared: what it shares with others.
+        via: the `via` token.
+        caller: the `caller` token.
+        on_place: told (server, region), names, of each place before the first request goes there.
+    """
+
+    def __init__(
+        self, shared: Shared, via: str, caller: str, on_place: Callable[[Asker, str, str], None]
+    ) -> None:
+        self._shared = shared
+        link, clock, namespace = shared.link, shared.clock, shared.namespace
+        self.inbox = Inbox(link, namespace, via, caller, shared.regions)
+        self.questions = Questions(link, self.inbox, clock, namespace=namespace, via=via, caller=caller)
+        self.liveness = Liveness()
+        self.vigil = Vigil(self.liveness, self.questions, clock, self._lost, self._tick)
+        self.caller = Caller(
+            link,
+            self.inbox,
+            self.questions,
+            self.vigil,
+            clock,
+            shared.budget,
+            namespace=namespace,
+            via=via,
+            caller=caller,
+            skew_ms=shared.skew_ms,
+            stats=shared.stats,
+            on_place=lambda server, region: on_place(self, server, region),
+        )
+        self.in_use = 0
+        """How many requests are being made; one that is in use is not closed for being idle."""
+        self.used_at = clock.monotonic()
+
+    def open(self) -> None:
+        """Hear answers."""
+        self.inbox.open()
+
+    def stop(self) -> None:
+        """Send no more, and end what waits; `close` comes when those who waited have told the nodes."""
+        self.vigil.close()
+        self.caller.close()
+
+    def close(self) -> None:
+        """Hear no more."""
+        self.inbox.close()
+
+    def place_changed(self, server: str, region: str, nodes: frozenset[NodeId]) -> None:
+        """Other nodes offer a server in a region, by the catalog."""
+        self.liveness.instances(server, region, nodes)
+
+    def node_left(self, node: NodeId) -> None:
+        """A node has left the catalog."""
+        self.liveness.node_left(node)
+
+    def link_changed(self, is_up: bool, now: float) -> None:
+        """The link came up, or went down."""
+        if is_up:
+            self.liveness.link_back(now)
+            self.liveness.rtt(self._shared.link.rtt_s)
+        else:
+            self.liveness.link_lost(now)
+            self.caller.limit_all(now)
+
+    def _lost(self, loss: Lost) -> None:
+        self._shared.on_lost(loss)
+        self.caller.lost(loss)
+
+    def _tick(self, now: float) -> None:
+        self.caller.limit(now)

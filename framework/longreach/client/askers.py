@@ -1,0 +1,151 @@
+"""The askers of one connection: its own, and one for each caller that it asks for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from longreach.client.asker import Asker, Shared
+from longreach.wire.tokens import encode_optional
+
+if TYPE_CHECKING:
+    from longreach.policy.liveness import NodeId
+
+Place = tuple[str, str]
+"""(server, region), names."""
+MAX_IDLE = 1000
+"""Of more askers than this, those that nobody uses are closed, the one used longest ago first."""
+IDLE_S = 120.0
+"""An asker that nobody has used for so long is closed."""
+
+
+class Askers:
+    """Makes askers, and closes those that nobody uses.
+
+    Args:
+        shared: what they have in common.
+        via: through whom all of them ask; None: nobody.
+        caller: who asks where nobody else is named.
+    """
+
+    def __init__(self, shared: Shared, via: str | None, caller: str | None) -> None:
+        self._shared = shared
+        self._via = encode_optional(via)
+        self._caller = caller
+        self._places: dict[Place, frozenset[NodeId]] = {}
+        self._others: OrderedDict[str, Asker] = OrderedDict()
+        self._interests: dict[Asker, set[Place]] = {}
+        self._is_open = False
+        self.home = Asker(shared, self._via, encode_optional(caller), self._home_asks)
+
+    def __len__(self) -> int:
+        return 1 + len(self._others)
+
+    def __iter__(self) -> Iterator[Asker]:
+        yield self.home
+        yield from tuple(self._others.values())
+
+    def open(self) -> None:
+        """Hear answers."""
+        self._is_open = True
+        self.home.open()
+
+    def of(self, caller: str | None) -> Asker:
+        """The asker of `caller`; made where there is none."""
+        if caller is None or caller == self._caller:
+            return self.home
+        asker = self._others.get(caller)
+        if asker is None:
+            asker = self._new(caller)
+        else:
+            self._others.move_to_end(caller)
+        asker.used_at = self._shared.clock.monotonic()
+        return asker
+
+    def close_idle(self) -> None:
+        """Close those that nobody has used for a while."""
+        limit = self._shared.clock.monotonic() - IDLE_S
+        for caller, asker in tuple(self._others.items()):
+            if asker.used_at >= limit:
+                return
+            if not asker.in_use:
+                self._drop(caller)
+
+    def stop(self) -> None:
+        """Send no more, and end what waits."""
+        for asker in self:
+            asker.stop()
+
+    def close(self) -> None:
+        """Hear no more."""
+        for asker in self:
+            asker.close()
+        self._others.clear()
+        self._interests.clear()
+
+    def placed(self, places: dict[Place, frozenset[NodeId]]) -> None:
+        """The catalog has changed: which nodes offer what, and where."""
+        before, self._places = self._places, places
+        for place in before.keys() | places.keys():
+            nodes = places.get(place, frozenset())
+            if nodes != before.get(place, frozenset()):
+                self.home.place_changed(*place, nodes)
+                for asker, interests in self._interests.items():
+                    if place in interests:
+                        asker.place_changed(*place, nodes)
+
+    def node_left(self, node: NodeId) -> None:
+        """A node has left the catalog."""
+        for asker in self:
+            asker.node_left(node)
+
+    def link_changed(self, is_up: bool, now: float) -> None:
+        """The link came up, or went down."""
+        for asker in self:
+            asker.link_changed(is_up, now)
+            asker.vigil.wake_now()
+
+    def denied(self, subject: str) -> None:
+        """The broker refused to publish on `subject`."""
+        for asker in self:
+            asker.caller.denied(subject)
+
+    def _new(self, caller: str) -> Asker:
+        if len(self._others) >= MAX_IDLE:
+            idle = next((name for name, asker in self._others.items() if not asker.in_use), None)
+            if idle is not None:
+                self._drop(idle)
+        asker = Asker(self._shared, self._via, encode_optional(caller), self._asks)
+        if self._is_open:
+            asker.open()
+        if not self._shared.link.is_up:
+            asker.link_changed(False, self._shared.clock.monotonic())
+        else:
+            asker.liveness.rtt(self._shared.link.rtt_s)
+        self._others[caller] = asker
+        self._interests[asker] = set()
+        return asker
+
+    def _drop(self, caller: str) -> None:
+        asker = self._others.pop(caller)
+        self._interests.pop(asker, None)
+        asker.stop()
+        asker.close()
+
+    def _home_asks(self, asker: Asker, server: str, region: str) -> None:
+        """The connection's own asker is told of every place anyway."""
+
+    def _asks(self, asker: Asker, server: str, region: str) -> None:
+        """An asker is about to ask in a place for the first time: tell it who is there, and who may be.
+
+        Nodes that left the catalog without a proof of death still get requests from the broker; the
+        connection's own asker remembers them.
+        """
+        interests = self._interests.get(asker)
+        place = (server, region)
+        if interests is None or place in interests:
+            return
+        interests.add(place)
+        asker.place_changed(server, region, self.home.liveness.suspects(server, region))
+        asker.place_changed(server, region, self._places.get(place, frozenset()))
