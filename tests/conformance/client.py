@@ -1,0 +1,99 @@
+"""The HTTP client that the bridge uses, the official SDK's, as the suite's client scenarios want it driven.
+
+`python -m tests.conformance.client URL`; the scenario comes in the environment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from typing import Any
+
+from mcp.client.client import Client
+from mcp.client.context import ClientRequestContext
+from mcp.shared.exceptions import MCPError
+from mcp.types import (
+    CreateMessageRequestParams,
+    CreateMessageResult,
+    ElicitRequestParams,
+    ElicitResult,
+    ListRootsResult,
+    TextContent,
+)
+
+SAMPLES: dict[str, Any] = {
+    "string": "x",
+    "integer": 1,
+    "number": 1,
+    "boolean": True,
+    "object": {},
+    "array": [],
+}
+
+
+async def elicit(context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+    """Accept, with the defaults of the form; a plain yes where it has none."""
+    fields = getattr(params, "requested_schema", {}).get("properties", {})
+    filled = {name: field["default"] for name, field in fields.items() if "default" in field}
+    agreed = {name: True for name, field in fields.items() if field.get("type") == "boolean"}
+    return ElicitResult(action="accept", content={**agreed, **filled})
+
+
+async def sample(context: ClientRequestContext, params: CreateMessageRequestParams) -> CreateMessageResult:
+    return CreateMessageResult(role="assistant", content=TextContent(type="text", text="yes"), model="none")
+
+
+async def roots(context: ClientRequestContext) -> ListRootsResult:
+    return ListRootsResult(roots=[])
+
+
+def smallest(schema: dict[str, Any]) -> dict[str, Any]:
+    """Arguments that have no more than what is required."""
+    properties = schema.get("properties", {})
+    return {
+        name: SAMPLES.get(properties.get(name, {}).get("type"), "x") for name in schema.get("required", [])
+    }
+
+
+async def drive(client: Client, scenario: str) -> None:
+    """List the tools, and call those that the scenario is about."""
+    tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+    if scenario == "json-schema-2020-12-preservation":
+        schema = tools["json_schema_2020_12_tool"].input_schema
+        await client.call_tool("json_schema_echo", {"schema": schema})
+        return
+    if scenario == "http-custom-headers":
+        context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
+        calls = [(call["name"], call.get("arguments") or {}) for call in context.get("toolCalls", [])]
+    elif scenario in {"tools_call", "request-metadata", "http-standard-headers"}:
+        calls = [("add_numbers", {"a": 5, "b": 3})]
+    else:
+        calls = [(name, smallest(tool.input_schema)) for name, tool in tools.items()]
+    for name, arguments in calls:
+        if name in tools:
+            try:
+                await client.call_tool(name, arguments)
+            except MCPError as error:
+                sys.stderr.write(f"{name}: {error}\n")
+
+
+async def main(url: str) -> None:
+    scenario = os.environ["MCP_CONFORMANCE_SCENARIO"]
+    modern = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "") >= "2026"
+    if scenario == "json-schema-ref-no-deref":
+        modern = False  # its server speaks the legacy era at every version
+    async with Client(
+        url,
+        mode="auto" if modern else "legacy",
+        elicitation_callback=elicit,
+        sampling_callback=sample,
+        list_roots_callback=roots,
+    ) as client:
+        if scenario != "initialize":
+            await drive(client, scenario)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))
