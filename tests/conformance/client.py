@@ -57,6 +57,14 @@ def smallest(schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+async def read_and_get(client: Client) -> None:
+    """What has a name besides tools: the header that repeats it is looked at for each."""
+    for resource in (await client.list_resources()).resources:
+        await client.read_resource(str(resource.uri))
+    for prompt in (await client.list_prompts()).prompts:
+        await client.get_prompt(prompt.name, {argument.name: "x" for argument in prompt.arguments or []})
+
+
 async def drive(client: Client, scenario: str) -> None:
     """List the tools, and call those that the scenario is about."""
     tools = {tool.name: tool for tool in (await client.list_tools()).tools}
@@ -67,7 +75,7 @@ async def drive(client: Client, scenario: str) -> None:
     if scenario == "http-custom-headers":
         context = json.loads(os.environ.get("MCP_CONFORMANCE_CONTEXT", "{}"))
         calls = [(call["name"], call.get("arguments") or {}) for call in context.get("toolCalls", [])]
-    elif scenario in {"tools_call", "request-metadata", "http-standard-headers"}:
+    elif scenario in {"tools_call", "request-metadata"}:
         calls = [("add_numbers", {"a": 5, "b": 3})]
     else:
         calls = [(name, smallest(tool.input_schema)) for name, tool in tools.items()]
@@ -93,6 +101,8 @@ async def main(url: str) -> None:
     ) as client:
         if scenario != "initialize":
             await drive(client, scenario)
+        if scenario == "http-standard-headers":
+            await read_and_get(client)
 
 
 if __name__ == "__main__":
