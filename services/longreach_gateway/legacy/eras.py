@@ -137,7 +137,7 @@ def modern_request(
     if request_state is not None:
         given["requestState"] = request_state
     said = given.get("_meta")
-    meta = {key: value for key, value in said.items() if key not in _RESERVED} if _is_object(said) else {}
+    meta = {key: said[key] for key in said if key not in _RESERVED} if isinstance(said, dict) else {}
     meta[_VENDOR + "protocolVersion"] = codes.PROTOCOL_VERSION
     meta[_VENDOR + "clientCapabilities"] = client.capabilities
     meta[_VENDOR + "clientInfo"] = client.info

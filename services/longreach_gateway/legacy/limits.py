@@ -1,0 +1,42 @@
+"""How much one legacy client may keep busy, and for how long it is waited for."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Of one session, but for those that say otherwise.
+
+    Attributes:
+        concurrent: requests that are being answered at the same time; more are refused as busy.
+        subscriptions: resources that it may be subscribed to at the same time.
+        rounds: how often one call may ask its client, one after the other.
+        questions: what it may ask for at the same time.
+        exchange_s: one request from its coming to its answer, all rounds and the user's thinking included.
+        discover_s: how long initialize waits for the mesh to say what it is.
+        notes: notifications of one call that wait for a slow client; more, and the oldest are dropped.
+        flush_s: how long the answer waits for the notifications before it.
+        sessions: of the whole gateway. One more, and the longest idle one ends.
+        idle_s: without a request or an open stream, a session ends after so long.
+        replay_events: sent messages that are kept so that a broken stream can be resumed.
+        replay_bytes: of them, together, for the whole gateway.
+        retry_ms: what a client is told to wait before it resumes a stream.
+    """
+
+    concurrent: int = 128
+    subscriptions: int = 256
+    rounds: int = 32
+    questions: int = 16
+    exchange_s: float = 900.0
+    discover_s: float = 5.0
+    notes: int = 256
+    flush_s: float = 5.0
+    sessions: int = 10_000
+    idle_s: float = 1800.0
+    replay_events: int = 256
+    replay_bytes: int = 32 * 1024 * 1024
+    retry_ms: int = 1000
+
+
+LIMITS = Limits()
