@@ -86,7 +86,7 @@ async def test_each_digest_is_fetched_once_and_a_changed_tool_costs_only_itself(
             server.add_tool(changed, name="tool_0007")
         await until(
             lambda: (
-                [e.tool.description for e in mesh.catalog.list_tools("alpha") if e.tool.name == "tool_0007"]
+                [e.definition.description for e in mesh.catalog.list_tools("alpha") if e.name == "tool_0007"]
                 == ["Quite another tool."]
             )
         )

@@ -70,4 +70,4 @@ def test_blobs_in_any_order_and_with_any_junk_make_the_same_catalog(names, junk,
         assert name in {missing for missing, _ in catalog.missing({"docs"})}
         catalog = catalog.with_blobs({**rubbish, name: offered.blobs[name]})
     assert catalog.missing({"docs"}) == []
-    assert {entry.tool.name for entry in catalog.list_tools()} == names
+    assert {entry.name for entry in catalog.list_tools()} == names

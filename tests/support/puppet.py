@@ -12,7 +12,7 @@ from longreach import Mesh, Server
 from longreach.transport.link import Headers
 from longreach.transport.memory import MemoryBroker
 from longreach.wire import frames
-from longreach.wire.manifest import build_bundle
+from longreach.wire.manifest import Offer, build_bundle, define
 
 
 class Asked(NamedTuple):
@@ -40,7 +40,7 @@ class Puppet:
 
     def __init__(
         self, broker: MemoryBroker, server: Server, *, instance: str = "p1", region: str = "local",
-        skew_ms: int = 0, group: bool = True,
+        skew_ms: int = 0, group: bool = True, offer: Offer | None = None,
     ) -> None:  # fmt: skip
         self.link = broker.link()
         self.instance = instance
@@ -50,11 +50,7 @@ class Puppet:
         self.seq = 0
         self.asked: dict[str, list[Asked]] = {}
         self.on: dict[str, Callable[[Asked], bytes | None]] = {"who": self._who, "blobs": self._blobs}
-        self.bundle = build_bundle(
-            server.name, server.version, title=None, instructions=None,
-            tools=[spec.definition for spec in server.tools.values()],
-        )  # fmt: skip
-        self.contents = {self.bundle.digest: self.bundle.manifest, **self.bundle.blobs}
+        self.offer(offer or Offer())
         self._news = asyncio.Event()
         here = f"lr.v1.default.{region}"
         for pattern in (
@@ -63,11 +59,21 @@ class Puppet:
         ):  # fmt: skip
             self.link.subscribe(pattern, self._take)
         if group:
-            self.link.subscribe(f"{here}.req.docs.*.*.*.tools-call.*", self._take, "docs")
+            self.link.subscribe(f"{here}.req.docs.>", self._take, "docs")
+
+    def offer(self, offer: Offer) -> None:
+        """Have something to announce: the server's tools, and what `offer` has beside tools."""
+        listed = [define(spec.definition) for spec in self.server.tools.values()]
+        self.bundle = build_bundle(
+            self.server.name, self.server.version, title=None, instructions=None,
+            offer=offer._replace(tools=[*listed, *offer.tools]),
+        )  # fmt: skip
+        self.contents = {self.bundle.digest: self.bundle.manifest, **self.bundle.blobs}
 
     def _take(self, subject: str, reply: str, data: bytes, _: Headers | None) -> None:
         parts = subject.split(".")
-        verb = "who" if "who" in parts[4:5] else "call" if parts[4] == "req" else parts[-1]
+        verb = "who" if "who" in parts[4:5] else parts[9] if parts[4] == "req" else parts[-1]
+        verb = "call" if verb == "tools-call" else verb
         asked = Asked(subject, reply, msgspec.json.decode(data))
         self.asked.setdefault(verb, []).append(asked)
         self._news.set()

@@ -76,6 +76,7 @@ class Discovery:
         self._listeners: list[Callable[[Catalog, Catalog], None]] = []
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._wanted: set[str] = set()
+        self._wants_all = False
         self.catalog = Catalog()
         self.hearing = Hearing()
         self._asked_at = float("-inf")
@@ -144,16 +145,17 @@ class Discovery:
         self._replace(catalog)
 
     async def want(self, server: str) -> None:
-        """Have the manifest and tools of `server` in the catalog, as far as they can be had."""
+        """Have the manifest and definitions of `server` in the catalog, as far as they can be had."""
         if any(self.catalog.of_server(server)):  # names that callers make up are not kept
             self._wanted.add(server)
-        for _ in range(3):  # a manifest, its tools, and what changed meanwhile
+        for _ in range(3):  # a manifest, what it names, and what changed meanwhile
             if not self._missing({server}):
                 return
             await self._fetch({server})
 
     async def want_all(self) -> None:
-        """Have everything in the catalog that is announced."""
+        """Have everything in the catalog that is announced, now and from now on."""
+        self._wants_all = True
         servers = {instance.server for instance in self.catalog.instances.values()}
         self._wanted |= servers
         for _ in range(3):
@@ -223,8 +225,8 @@ class Discovery:
             return
         self.hearing.heard(announcement, self._clock.monotonic())
         self._replace(self.catalog.apply(announcement, self._clock.wall_ms()))
-        wanted = announcement.server in self._wanted and not self._closed
-        if wanted and self._missing({announcement.server}):
+        wanted = self._wants_all or announcement.server in self._wanted
+        if wanted and not self._closed and self._missing({announcement.server}):
             self._tasks.start(self.want(announcement.server), name=f"fetch {announcement.server}")
 
     def _replace(self, catalog: Catalog) -> None:

@@ -1,4 +1,4 @@
-"""What a mesh tells about itself: tools, servers, nodes, changes."""
+"""What a mesh tells about itself: tools, prompts, resources, servers, nodes, changes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from longreach.wire.mcp import Tool
+from longreach.wire.prompts import Prompt, PromptArgument
+from longreach.wire.resources import Resource, ResourceTemplate
 
 
 class ToolInfo(msgspec.Struct, frozen=True):
@@ -63,8 +65,116 @@ class ToolInfo(msgspec.Struct, frozen=True):
         return msgspec.to_builtins(self.tool.annotations) if self.tool.annotations else {}
 
 
+class PromptInfo(msgspec.Struct, frozen=True):
+    """A prompt that the mesh offers; see `ToolInfo`."""
+
+    server: str
+    prompt: Prompt
+    versions: tuple[str, ...]
+    regions: tuple[str, ...]
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The prompt's name, without its server."""
+        return self.prompt.name
+
+    @property
+    def qualified(self) -> str:
+        """``server.prompt``, which is what `Mesh.get_prompt` takes."""
+        return f"{self.server}.{self.prompt.name}"
+
+    @property
+    def title(self) -> str | None:
+        """The title, for people."""
+        return self.prompt.title or None
+
+    @property
+    def description(self) -> str | None:
+        """What the prompt is for."""
+        return self.prompt.description or None
+
+    @property
+    def arguments(self) -> list[PromptArgument]:
+        """What it can be filled in with."""
+        return self.prompt.arguments or []
+
+
+class ResourceInfo(msgspec.Struct, frozen=True):
+    """A resource that the mesh offers; see `ToolInfo`. `Mesh.read` takes its server and URI."""
+
+    server: str
+    resource: Resource
+    versions: tuple[str, ...]
+    regions: tuple[str, ...]
+    digest: str
+
+    @property
+    def uri(self) -> str:
+        """Its URI, which is its server's own."""
+        return self.resource.uri
+
+    @property
+    def name(self) -> str:
+        """Its name, for people and programs."""
+        return self.resource.name
+
+    @property
+    def title(self) -> str | None:
+        """The title, for people."""
+        return self.resource.title or None
+
+    @property
+    def description(self) -> str | None:
+        """What it holds."""
+        return self.resource.description or None
+
+    @property
+    def mime_type(self) -> str | None:
+        """The kind of its contents, if they are of one."""
+        return self.resource.mime_type or None
+
+
+class TemplateInfo(msgspec.Struct, frozen=True):
+    """Resources whose URIs follow a template (RFC 6570); see `ToolInfo`."""
+
+    server: str
+    template: ResourceTemplate
+    versions: tuple[str, ...]
+    regions: tuple[str, ...]
+    digest: str
+
+    @property
+    def uri_template(self) -> str:
+        """The template."""
+        return self.template.uri_template
+
+    @property
+    def name(self) -> str:
+        """Its name, for people and programs."""
+        return self.template.name
+
+    @property
+    def title(self) -> str | None:
+        """The title, for people."""
+        return self.template.title or None
+
+    @property
+    def description(self) -> str | None:
+        """What such a resource holds."""
+        return self.template.description or None
+
+    @property
+    def mime_type(self) -> str | None:
+        """The kind of the contents, if they are all of one."""
+        return self.template.mime_type or None
+
+
 class ServerInfo(msgspec.Struct, frozen=True):
-    """A server, over all its instances."""
+    """A server, over all its instances: how many different tools and so on its live versions have.
+
+    `instructions` are those of the newest version that has any; `tags` those of all.
+    """
 
     name: str
     title: str | None
@@ -72,6 +182,11 @@ class ServerInfo(msgspec.Struct, frozen=True):
     regions: tuple[str, ...]
     instances: int
     tools: int
+    prompts: int = 0
+    resources: int = 0
+    templates: int = 0
+    instructions: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
@@ -97,7 +212,7 @@ class Change(msgspec.Struct, frozen=True):
     `kind` is ``"resync"`` where changes came faster than they were read: look at everything again.
     """
 
-    kind: Literal["node_up", "node_down", "tools_changed", "resync"]
+    kind: Literal["node_up", "node_down", "server_changed", "resync"]
     server: str | None
     node: str | None
     region: str | None

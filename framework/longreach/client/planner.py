@@ -10,7 +10,6 @@ import msgspec
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.plan import PROMPTS_GET, RESOURCES_READ, TOOLS_CALL, Plan, Target
 from longreach.errors import CallTimeout, NotFound
-from longreach.policy.hints import Hints
 from longreach.policy.route import routes
 from longreach.wire import codes
 from longreach.wire.subjects import method_token
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from longreach.client.options import CallOptions
     from longreach.client.session import Session
     from longreach.policy.catalog import Catalog, Found
+    from longreach.policy.hints import Hints
     from longreach.policy.route import Candidate
 
 _MAX_PLANS = 10_000
@@ -142,6 +142,8 @@ def _find(catalog: Catalog, target: Target) -> Found:
     """What the catalog knows of a target; of what no catalog lists, whether its server is there."""
     if target.method == TOOLS_CALL:
         return catalog.find(target.server, target.name or "")
+    if target.method == PROMPTS_GET:
+        return catalog.find(target.server, target.name or "", "prompts")
     return catalog.find_server(target.server)
 
 
@@ -149,8 +151,21 @@ def _hints(catalog: Catalog, target: Target) -> Hints:
     """Whether asking again is harmless. What only retrieves is, as MCP has it; a tool says it itself."""
     if target.method == TOOLS_CALL:
         return catalog.hints(target.server, target.name or "")
-    return Hints(read_only=True)
+    return catalog.retrieval_hints(target.server)
 
 
 def _timeout_ms(catalog: Catalog, target: Target) -> int | None:
-    return catalog.timeout_ms(target.server, target.name or "") if target.method == TOOLS_CALL else None
+    """How long it may take by itself. A URI may be one of several templates': the longest of theirs."""
+    server, name = target.server, target.name or ""
+    match target.method:
+        case "tools/call":
+            return catalog.timeout_ms(server, name)
+        case "prompts/get":
+            return catalog.timeout_ms(server, name, "prompts")
+        case "resources/read":
+            stated = [catalog.timeout_ms(server, name, "resources")]
+            templates = {entry.name for entry in catalog.list_templates(server)}
+            stated += [catalog.timeout_ms(server, template, "templates") for template in templates]
+            return max((ms for ms in stated if ms is not None), default=None)
+        case _:
+            return None

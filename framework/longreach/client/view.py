@@ -10,11 +10,27 @@ import msgspec
 
 from longreach.client.planner import Planner
 from longreach.client.results import BAD_JSON
-from longreach.client.views import diff, list_nodes, list_servers, list_tools
+from longreach.client.views import (
+    diff,
+    list_nodes,
+    list_prompts,
+    list_resources,
+    list_servers,
+    list_templates,
+    list_tools,
+)
 from longreach.errors import NotFound, RemoteError
 
 if TYPE_CHECKING:
-    from longreach.client.info import Change, NodeInfo, ServerInfo, ToolInfo
+    from longreach.client.info import (
+        Change,
+        NodeInfo,
+        PromptInfo,
+        ResourceInfo,
+        ServerInfo,
+        TemplateInfo,
+        ToolInfo,
+    )
     from longreach.client.options import CallOptions
     from longreach.client.plan import CallStats
     from longreach.client.session import Session
@@ -53,19 +69,23 @@ class View:
 
     async def tools(self, server: str | None = None) -> list[ToolInfo]:
         """All tools, or those of one server, sorted by name; fetches what is not known yet."""
-        discovery = self._session.discovery
-        await self._seen()
-        if server is None:
-            await discovery.want_all()
-        else:
-            await discovery.want(server)
-        return list_tools(discovery.catalog, server)
+        return list_tools(await self._known(server), server)
+
+    async def prompts(self, server: str | None = None) -> list[PromptInfo]:
+        """All prompts, or those of one server, sorted by name; see `tools`."""
+        return list_prompts(await self._known(server), server)
+
+    async def resources(self, server: str | None = None) -> list[ResourceInfo]:
+        """All resources that have one URI, or those of one server, sorted by URI; see `tools`."""
+        return list_resources(await self._known(server), server)
+
+    async def templates(self, server: str | None = None) -> list[TemplateInfo]:
+        """All resource templates, or those of one server, sorted by template; see `tools`."""
+        return list_templates(await self._known(server), server)
 
     async def servers(self) -> list[ServerInfo]:
         """All servers, sorted by name."""
-        await self._seen()
-        await self._session.discovery.want_all()
-        return list_servers(self._session.discovery.catalog)
+        return list_servers(await self._known(None))
 
     async def nodes(self) -> list[NodeInfo]:
         """All nodes, sorted by name."""
@@ -133,11 +153,9 @@ class View:
         Raises:
             BrokerUnavailable: there is no connection, and nothing is known.
         """
-        discovery = self._session.discovery
-        if self._session.link.is_up or not discovery.catalog.instances:
-            await self._seen()
-            await (discovery.want_all() if server is None else discovery.want(server))
-        return discovery.catalog
+        if self._session.link.is_up or not self.catalog.instances:
+            return await self._known(server)
+        return self.catalog
 
     def on_catalog(self, listener: Callable[[Catalog, Catalog], None]) -> Callable[[], None]:
         """Call `listener` with the old and the new catalog at each change; returns what ends that."""
@@ -154,6 +172,12 @@ class View:
     async def close(self) -> None:
         """End the connection; calls that still wait end as `OutcomeUnknown`, and their nodes are told."""
         await self._session.close()
+
+    async def _known(self, server: str | None) -> Catalog:
+        discovery = self._session.discovery
+        await self._seen()
+        await (discovery.want_all() if server is None else discovery.want(server))
+        return discovery.catalog
 
     async def _seen(self) -> None:
         """Know the mesh, if only by having asked once."""

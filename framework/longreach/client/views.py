@@ -1,10 +1,18 @@
-"""From a catalog to what people ask of it: lists of tools, servers and nodes, and what changed."""
+"""From a catalog to what people ask of it: lists of what is offered, and what changed."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from longreach.client.info import Change, NodeInfo, ServerInfo, ToolInfo
+from longreach.client.info import (
+    Change,
+    NodeInfo,
+    PromptInfo,
+    ResourceInfo,
+    ServerInfo,
+    TemplateInfo,
+    ToolInfo,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,14 +23,32 @@ if TYPE_CHECKING:
 def list_tools(catalog: Catalog, server: str | None) -> list[ToolInfo]:
     """Every tool whose definition is known, by server and name."""
     return [
-        ToolInfo(
-            server=entry.server,
-            tool=entry.tool,
-            versions=tuple(entry.versions),
-            regions=tuple(entry.regions),
-            digest=entry.digest,
-        )
-        for entry in catalog.list_tools(server)
+        ToolInfo(each.server, each.definition, each.versions, each.regions, each.digest)
+        for each in catalog.list_tools(server)
+    ]
+
+
+def list_prompts(catalog: Catalog, server: str | None) -> list[PromptInfo]:
+    """Every prompt whose definition is known, by server and name."""
+    return [
+        PromptInfo(each.server, each.definition, each.versions, each.regions, each.digest)
+        for each in catalog.list_prompts(server)
+    ]
+
+
+def list_resources(catalog: Catalog, server: str | None) -> list[ResourceInfo]:
+    """Every resource whose definition is known, by server and URI."""
+    return [
+        ResourceInfo(each.server, each.definition, each.versions, each.regions, each.digest)
+        for each in catalog.list_resources(server)
+    ]
+
+
+def list_templates(catalog: Catalog, server: str | None) -> list[TemplateInfo]:
+    """Every resource template whose definition is known, by server and text."""
+    return [
+        TemplateInfo(each.server, each.definition, each.versions, each.regions, each.digest)
+        for each in catalog.list_templates(server)
     ]
 
 
@@ -33,7 +59,7 @@ def list_servers(catalog: Catalog) -> list[ServerInfo]:
         by_name.setdefault(instance.server, []).append(instance)
     servers = []
     for name, instances in sorted(by_name.items()):
-        manifests = [catalog.manifests[i.digest] for i in instances if i.digest in catalog.manifests]
+        manifests = catalog.manifests_of(name)
         servers.append(
             ServerInfo(
                 name=name,
@@ -42,6 +68,11 @@ def list_servers(catalog: Catalog) -> list[ServerInfo]:
                 regions=tuple(sorted({i.region for i in instances})),
                 instances=len(instances),
                 tools=len({digest for manifest in manifests for digest in manifest.tools}),
+                prompts=len({digest for manifest in manifests for digest in manifest.prompts}),
+                resources=len({digest for manifest in manifests for digest in manifest.resources}),
+                templates=len({digest for manifest in manifests for digest in manifest.templates}),
+                instructions=next((m.instructions for m in manifests if m.instructions), None),
+                tags=tuple(sorted({tag for manifest in manifests for tag in manifest.tags})),
             )
         )
     return servers
@@ -76,7 +107,7 @@ def diff(before: Catalog, after: Catalog, *, overflow: bool) -> Iterator[Change]
         if old is None:
             yield _change("node_up", instance, after.revision)
         elif old.digest != instance.digest:
-            yield _change("tools_changed", instance, after.revision)
+            yield _change("server_changed", instance, after.revision)
     for key, instance in before.instances.items():
         if key not in after.instances:
             yield _change("node_down", instance, after.revision)

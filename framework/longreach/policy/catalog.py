@@ -1,4 +1,4 @@
-"""The catalog: what the mesh offers, as an immutable value with a revision.
+"""The catalog: what the mesh offers, as an immutable value with a revision, and how it changes.
 
 Announcements make a new catalog out of an old one; when a node was last heard is kept apart, in
 `Hearing`, so that a heartbeat changes nothing. Source: docs/binding.md 8.
@@ -6,121 +6,43 @@ Announcements make a new catalog out of an old one; when a node was last heard i
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 
-from longreach.policy.hints import Hints
+from longreach.policy.instances import Hearing, Instance, Key, key_of
 from longreach.policy.liveness import NodeId
+from longreach.policy.offers import KINDS, Entry, Found, Kind, Names, Offers
 from longreach.wire.digest import digest as digest_of
 from longreach.wire.frames import Announcement
-from longreach.wire.manifest import Manifest, decode_manifest, decode_tool
-from longreach.wire.mcp import TIMEOUT_KEY, Tool
+from longreach.wire.manifest import (
+    Manifest,
+    decode_manifest,
+    decode_prompt,
+    decode_resource,
+    decode_template,
+    decode_tool,
+)
+
+__all__ = ["SILENT_S", "Catalog", "Entry", "Found", "Hearing", "Instance", "Key"]
 
 SILENT_S = 40.0
 """An instance that is not heard of for so long, three heartbeats and a little, is gone."""
 _SKEW_JITTER_MS = 100
 """A change of a node's skew below this is the network's jitter, and no news."""
-
-Key = tuple[str, str, str]
-Missing = Literal["no_such_server", "no_such_tool", "not_fetched"]
-
-
-class Instance(NamedTuple):
-    """A server on a node."""
-
-    server: str
-    identity: str
-    instance: str
-    region: str
-    version: str
-    digest: str
-    labels: tuple[tuple[str, str], ...]
-    skew_ms: int
-
-    @property
-    def key(self) -> Key:
-        """What identifies it."""
-        return (self.identity, self.instance, self.server)
-
-    @property
-    def node(self) -> NodeId:
-        """The node it is on."""
-        return NodeId(self.region, self.identity, self.instance)
+_DECODERS: dict[Kind, tuple[Callable[[bytes], Any], str]] = {
+    "tools": (decode_tool, "name"),
+    "prompts": (decode_prompt, "name"),
+    "resources": (decode_resource, "uri"),
+    "templates": (decode_template, "uri_template"),
+}
+"""How each kind is read, and what it is called by."""
 
 
-class Found(NamedTuple):
-    """What is known of a tool by its name; `missing` says why it is not known, `message` what to do."""
-
-    digest: str | None
-    missing: Missing | None
-    message: str
-
-
-class ToolEntry(NamedTuple):
-    """A tool, and where it is offered in this very form."""
-
-    server: str
-    tool: Tool
-    versions: tuple[str, ...]
-    regions: tuple[str, ...]
-    digest: str
-
-
-class Hearing:
-    """When each instance was last heard of, and the newest announcement of each; it changes in place."""
-
-    def __init__(self) -> None:
-        self._at: dict[Key, float] = {}
-        self._seq: dict[Key, int] = {}
-
-    def is_news(self, announcement: Announcement) -> bool:
-        """Whether `announcement` is newer than what was heard from that node for that server."""
-        return announcement.seq > self._seq.get(_key(announcement), -1)
-
-    def heard(self, announcement: Announcement, now: float) -> None:
-        """Remember it."""
-        key = _key(announcement)
-        self._at[key] = now
-        self._seq[key] = max(announcement.seq, self._seq.get(key, -1))
-
-    def last_heard(self, instance: Instance) -> float:
-        """When it was (monotonic s); minus infinity if never."""
-        return self._at.get(instance.key, float("-inf"))
-
-    def forget_before(self, limit: float) -> None:
-        """Forget who was last heard before `limit`."""
-        for key in [key for key, at in self._at.items() if at < limit]:
-            del self._at[key]
-            self._seq.pop(key, None)
-
-
-def _key(announcement: Announcement) -> Key:
-    return (announcement.identity, announcement.instance, announcement.server)
-
-
-_NOTHING: Mapping[Any, Any] = MappingProxyType({})
-
-
-class Catalog(msgspec.Struct, frozen=True):
-    """What the mesh offers.
-
-    Attributes:
-        revision: grows with each change.
-        instances: by (identity, instance, server).
-        manifests: by digest, as far as they were fetched.
-        tools: by digest, as far as they were fetched.
-        names: by manifest digest: the digest of each tool by its name; complete manifests only.
-    """
-
-    revision: int = 0
-    instances: Mapping[Key, Instance] = _NOTHING
-    manifests: Mapping[str, Manifest] = _NOTHING
-    tools: Mapping[str, Tool] = _NOTHING
-    names: Mapping[str, Mapping[str, str]] = _NOTHING
+class Catalog(Offers, frozen=True):
+    """What the mesh offers, and how that changes; an older one stays as it was."""
 
     def apply(self, announcement: Announcement, wall_ms: int) -> Catalog:
         """The catalog after `announcement`; the same object if it says nothing new.
@@ -129,7 +51,7 @@ class Catalog(msgspec.Struct, frozen=True):
             announcement: newer than what was heard before (`Hearing.is_news`).
             wall_ms: our own clock when it came.
         """
-        key = _key(announcement)
+        key = key_of(announcement)
         before = self.instances.get(key)
         if announcement.state == "down":
             return self if before is None else self._without({key})
@@ -169,134 +91,66 @@ class Catalog(msgspec.Struct, frozen=True):
             if instance.server not in servers or instance.digest in self.names:
                 continue
             manifest = self.manifests.get(instance.digest)
-            wanted = [instance.digest] if manifest is None else manifest.tools
+            wanted = [instance.digest] if manifest is None else _digests(manifest)
             for digest in wanted:
-                if digest not in self.tools:
+                if digest not in self.raw and digest not in self.broken:
                     holders.setdefault(digest, []).append(instance.node)
         return [(digest, tuple(nodes)) for digest, nodes in holders.items()]
 
     def with_blobs(self, blobs: Mapping[str, bytes]) -> Catalog:
-        """The catalog with what was fetched; what has another digest, or nobody asked for, is left out."""
-        announced = {instance.digest for instance in self.instances.values()}
-        named = {digest for manifest in self.manifests.values() for digest in manifest.tools}
-        manifests, tools = dict(self.manifests), dict(self.tools)
-        for digest, data in blobs.items():
-            if digest_of(data) != digest:
-                continue
-            try:
-                if digest in announced and digest not in manifests:
-                    manifests[digest] = decode_manifest(data)
-                elif digest in named and digest not in tools:
-                    tools[digest] = decode_tool(data)
-            except msgspec.DecodeError:
-                continue  # a node that announces nonsense hurts nobody but its own callers
+        """The catalog with what was fetched; what has another digest, or nobody asked for, is left out.
+
+        A node that announces nonsense hurts nobody but its own callers: a manifest that is none is left out,
+        a definition that is none is kept in mind as broken, and the others of its server are offered.
+        """
+        whole = {digest: data for digest, data in blobs.items() if digest_of(data) == digest}
+        manifests = {**self.manifests, **self._read_manifests(whole)}
+        known: dict[str, dict[str, Any]] = {kind: dict(getattr(self, kind)) for kind in KINDS}
+        raw, broken = dict(self.raw), set(self.broken)
+        for kind in KINDS:
+            decode, _ = _DECODERS[kind]
+            new = self._named(kind) - self.raw.keys() - self.broken
+            for digest in [digest for digest in whole if digest in new]:
+                definition = _read(decode, whole[digest])
+                if definition is None:
+                    broken.add(digest)
+                else:
+                    known[kind][digest] = definition
+                    raw[digest] = whole[digest]
         names = dict(self.names)
         for digest, manifest in manifests.items():
-            if digest not in names and all(tool in tools for tool in manifest.tools):
-                names[digest] = {tools[tool].name: tool for tool in manifest.tools}
-        if (len(manifests), len(tools), len(names)) == (
-            len(self.manifests),
-            len(self.tools),
-            len(self.names),
-        ):
+            if digest not in names and all(each in raw or each in broken for each in _digests(manifest)):
+                names[digest] = _by_name(manifest, known)
+        sizes = (len(manifests), len(raw), len(broken), len(names))
+        if sizes == (len(self.manifests), len(self.raw), len(self.broken), len(self.names)):
             return self
         return self._but(
             manifests=MappingProxyType(manifests),
-            tools=MappingProxyType(tools),
+            **{kind: MappingProxyType(known[kind]) for kind in KINDS},
+            raw=MappingProxyType(raw),
+            broken=frozenset(broken),
             names=MappingProxyType(names),
         )._pruned()
 
-    def of_server(self, server: str) -> Iterator[Instance]:
-        """The instances of a server."""
-        return (instance for instance in self.instances.values() if instance.server == server)
+    def _read_manifests(self, blobs: Mapping[str, bytes]) -> dict[str, Manifest]:
+        """The manifests among `blobs` that are announced, and new."""
+        announced = {instance.digest for instance in self.instances.values()}
+        new = announced & blobs.keys() - self.manifests.keys()
+        read = {digest: _read(decode_manifest, blobs[digest]) for digest in new}
+        return {digest: manifest for digest, manifest in read.items() if manifest is not None}
 
-    def find_server(self, server: str) -> Found:
-        """Whether a server is there; `digest` is always None."""
-        if any(True for _ in self.of_server(server)):
-            return Found(None, None, "")
-        known = {instance.server for instance in self.instances.values()}
-        if not known:
-            return Found(None, "no_such_server", NOBODY)
-        text = f"no node offers a server called {server!r}{_close(server, known)}"
-        return Found(None, "no_such_server", f"{text}; `longreach ls` shows what there is")
-
-    def find(self, server: str, tool: str) -> Found:
-        """What is known of a tool."""
-        instances = list(self.of_server(server))
-        if not instances:
-            return self.find_server(server)
-        offered: set[str] = set()
-        fetched = True
-        for instance in instances:
-            names = self.names.get(instance.digest)
-            if names is None:
-                fetched = False
-            elif tool in names:
-                return Found(names[tool], None, "")
-            else:
-                offered |= names.keys()
-        if not fetched:
-            text = f"what {server!r} offers could not be fetched from its nodes"
-            return Found(None, "not_fetched", f"{text}; try again, or see `longreach ls nodes`")
-        text = f"{server!r} has no tool called {tool!r}{_close(tool, offered)}"
-        return Found(None, "no_such_tool", f"{text}; `longreach ls tools` shows what there is")
-
-    def definitions(self, server: str, tool: str) -> list[Tool]:
-        """A tool's definition in every live version of its server."""
-        digests = {self.names.get(i.digest, _NOTHING).get(tool) for i in self.of_server(server)}
-        return [self.tools[digest] for digest in digests if digest is not None]
-
-    def hints(self, server: str, tool: str) -> Hints:
-        """What a tool says of itself; only what every live version says is believed."""
-        for instance in self.of_server(server):
-            if instance.digest not in self.names:
-                return Hints()
-        annotations = [definition.annotations for definition in self.definitions(server, tool)]
-        if not annotations:
-            return Hints()
-        return Hints(
-            read_only=all(hint and hint.read_only_hint is True for hint in annotations),
-            idempotent=all(
-                hint and (hint.idempotent_hint is True or hint.read_only_hint is True) for hint in annotations
-            ),
-        )
-
-    def timeout_ms(self, server: str, tool: str) -> int | None:
-        """How long a tool may take by itself; the longest of all live versions."""
-        stated = [
-            definition.meta.get(TIMEOUT_KEY)
-            for definition in self.definitions(server, tool)
-            if isinstance(definition.meta, dict)
-        ]
-        return max((ms for ms in stated if isinstance(ms, int) and ms > 0), default=None)
-
-    def list_tools(self, server: str | None = None) -> list[ToolEntry]:
-        """Every tool that is known, by server and name."""
-        places: dict[tuple[str, str, str], list[Instance]] = {}
-        for instance in self.instances.values():
-            if server is None or instance.server == server:
-                for name, digest in self.names.get(instance.digest, _NOTHING).items():
-                    places.setdefault((instance.server, name, digest), []).append(instance)
-        return [
-            ToolEntry(
-                server=owner,
-                tool=self.tools[digest],
-                versions=tuple(sorted({i.version for i in instances})),
-                regions=tuple(sorted({i.region for i in instances})),
-                digest=digest,
-            )
-            for (owner, _, digest), instances in sorted(places.items(), key=lambda item: item[0])
-        ]
+    def _named(self, kind: Kind) -> set[str]:
+        return {digest for manifest in self.manifests.values() for digest in getattr(manifest, kind)}
 
     def _without(self, keys: Collection[Key]) -> Catalog:
         left = {key: instance for key, instance in self.instances.items() if key not in keys}
         return self._but(instances=MappingProxyType(left))._pruned()
 
     def _pruned(self) -> Catalog:
-        """Without the manifests and tools that nobody announces any more.
+        """Without the manifests and definitions that nobody announces any more.
 
-        Those of a server whose new manifest is still to be fetched stay until it has come: most of the tools
-        in it are the same, and would have to be fetched again.
+        Those of a server whose new manifest is still to be fetched stay until it has come: most of what is
+        in it is the same, and would have to be fetched again.
         """
         announced = {instance.digest for instance in self.instances.values()}
         changing = {i.server for i in self.instances.values() if i.digest not in self.manifests}
@@ -305,21 +159,38 @@ class Catalog(msgspec.Struct, frozen=True):
             for digest, manifest in self.manifests.items()
             if digest in announced or manifest.server in changing
         }
-        named = {digest for manifest in manifests.values() for digest in manifest.tools}
+        named = {digest for manifest in manifests.values() for digest in _digests(manifest)}
         return msgspec.structs.replace(
             self,
             manifests=MappingProxyType(manifests),
-            tools=MappingProxyType({digest: t for digest, t in self.tools.items() if digest in named}),
-            names=MappingProxyType({digest: n for digest, n in self.names.items() if digest in announced}),
+            **{kind: _only(getattr(self, kind), named) for kind in KINDS},
+            raw=_only(self.raw, named),
+            broken=self.broken & named,
+            names=_only(self.names, announced),
         )
 
     def _but(self, **changes: Any) -> Catalog:
         return msgspec.structs.replace(self, revision=self.revision + 1, **changes)
 
 
-NOBODY = "no node is up: start one with `longreach run module:server`"
+def _digests(manifest: Manifest) -> list[str]:
+    return [*manifest.tools, *manifest.prompts, *manifest.resources, *manifest.templates]
 
 
-def _close(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=2)
-    return f"; did you mean {' or '.join(near)}?" if near else ""
+def _by_name(manifest: Manifest, known: Mapping[str, Mapping[str, Any]]) -> Names:
+    names: dict[str, dict[str, str]] = {}
+    for kind, (_, attribute) in _DECODERS.items():
+        whole = [digest for digest in getattr(manifest, kind) if digest in known[kind]]
+        names[kind] = {getattr(known[kind][digest], attribute): digest for digest in whole}
+    return Names(**names)
+
+
+def _only(known: Mapping[str, Any], wanted: Collection[str]) -> Mapping[str, Any]:
+    return MappingProxyType({digest: value for digest, value in known.items() if digest in wanted})
+
+
+def _read(decode: Callable[[bytes], Any], data: bytes) -> Any:
+    try:
+        return decode(data)
+    except msgspec.DecodeError:
+        return None

@@ -14,7 +14,7 @@ from longreach.transport.memory import MemoryBroker
 
 
 def names(mesh: Mesh) -> list[str]:
-    return [entry.tool.name for entry in mesh.catalog.list_tools()]
+    return [entry.name for entry in mesh.catalog.list_tools()]
 
 
 async def settle(puppet: Puppet, mesh: Mesh) -> None:

@@ -189,7 +189,7 @@ async def test_a_tool_removed_at_run_time_is_soon_not_found(broker: MemoryBroker
         change = asyncio.get_running_loop().create_task(anext(changes))
         await asyncio.sleep(0)
         server.remove_tool("there")
-        assert (await change).kind == "tools_changed"
+        assert (await change).kind == "server_changed"
         with pytest.raises(NotFound, match="no tool called"):
             await mesh.call("docs.there")
         await changes.aclose()  # type: ignore[attr-defined]

@@ -70,7 +70,7 @@ def test_what_changed_is_told_by_instance():
     after = before.apply(announcement("a", "3", region="us"), 900)
     after = after.apply(announcement("a", "1", digest="other"), 900).without_node("n", "2")
     changes = {(change.kind, change.node, change.region) for change in diff(before, after, overflow=False)}
-    assert changes == {("tools_changed", "n.1", "eu"), ("node_up", "n.3", "us"), ("node_down", "n.2", "eu")}
+    assert changes == {("server_changed", "n.1", "eu"), ("node_up", "n.3", "us"), ("node_down", "n.2", "eu")}
     assert {change.revision for change in diff(before, after, overflow=False)} == {after.revision}
     assert list(diff(after, after, overflow=False)) == []
 

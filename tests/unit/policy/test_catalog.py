@@ -10,7 +10,7 @@ from longreach.policy.catalog import SILENT_S, Catalog, Hearing
 from longreach.policy.hints import Hints
 from longreach.policy.liveness import NodeId
 from longreach.wire.frames import Announcement
-from longreach.wire.manifest import Bundle, build_bundle
+from longreach.wire.manifest import Bundle, Definition, Offer, build_bundle
 from longreach.wire.mcp import TIMEOUT_KEY, Tool, ToolAnnotations
 
 
@@ -187,6 +187,90 @@ def test_what_nobody_announces_any_more_is_not_kept():
     assert (mesh.catalog.manifests, mesh.catalog.tools, mesh.catalog.names) == ({}, {}, {})
 
 
+# Prompts, resources, templates
+
+GREET = Definition("greet", b'{"name":"greet","odd":{"kept":1},"arguments":[{"name":"who"}]}')
+NOTES = Definition("mem://notes", b'{"uri":"mem://notes","name":"notes"}')
+FILES = Definition("mem://{+path}", b'{"uriTemplate":"mem://{+path}","name":"files"}')
+ECHO = Definition("echo", b'{"name":"echo","inputSchema":{"type":"object"}}')
+
+
+def whole(**changes) -> Bundle:
+    kinds = {"tools": [ECHO], "prompts": [GREET], "resources": [NOTES], "templates": [FILES]}
+    return build_bundle("docs", "1.0.0", title=None, instructions=None, offer=Offer(**kinds | changes))
+
+
+def test_every_kind_is_listed_with_the_very_bytes_that_were_announced():
+    mesh, offered = Mesh(), whole()
+    known = mesh.offer(offered)
+    for listed, definition in (
+        (known.list_tools("docs"), ECHO),
+        (known.list_prompts(), GREET),
+        (known.list_resources("docs"), NOTES),
+        (known.list_templates(), FILES),
+    ):
+        (entry,) = listed
+        assert (entry.server, entry.name, entry.raw) == ("docs", *definition)
+        assert known.raw[entry.digest] == definition.data
+    assert known.find("docs", "greet", "prompts").missing is None
+    wrong = known.find("docs", "great", "prompts")
+    assert (wrong.missing, "did you mean greet?" in wrong.message) == ("no_such_prompt", True)
+    assert known.list_prompts("other") == []
+    mesh.announce(state="down")
+    assert (mesh.catalog.raw, mesh.catalog.prompts, mesh.catalog.resources) == ({}, {}, {})
+
+
+def test_a_changed_prompt_costs_the_manifest_and_that_prompt():
+    mesh = Mesh()
+    before = whole()
+    mesh.offer(before)
+    mesh.announce(before.digest, instance="2")
+    after = whole(prompts=[GREET, Definition("bye", b'{"name":"bye"}')])
+    mesh.announce(after.digest)
+    mesh.catalog = mesh.catalog.with_blobs({after.digest: after.manifest})
+    (missing,) = mesh.catalog.missing({"docs"})
+    assert after.blobs[missing[0]] == b'{"name":"bye"}'
+
+
+def test_a_definition_that_is_none_hides_nothing_else():
+    mesh = Mesh()
+    broken = Definition("x", b'{"name":7}')
+    known = mesh.offer(whole(prompts=[broken, GREET], resources=[broken]))
+    assert [entry.name for entry in known.list_prompts()] == ["greet"]
+    assert (known.list_resources(), len(known.list_tools())) == ([], 1)
+    assert known.missing({"docs"}) == []
+    assert len(known.broken) == 1
+    assert mesh.announce(state="down").broken == frozenset()
+
+
+def test_the_newest_version_comes_first():
+    mesh = Mesh()
+    for instance, version in enumerate(("1.9.0", "1.10.0", "1.10.0-rc.1", "0.3")):
+        offered = bundle(tool("a"), version=version)
+        mesh.offer(offered, instance=str(instance), version=version)
+    versions = [manifest.version for manifest in mesh.catalog.manifests_of("docs")]
+    assert versions.index("1.10.0") < versions.index("1.9.0") < versions.index("0.3")
+
+
+def test_what_only_retrieves_may_be_asked_twice_but_not_of_whom_nobody_trusts():
+    mesh = Mesh()
+    mesh.offer(whole())
+    assert mesh.catalog.retrieval_hints("docs").read_only
+    mesh.announce("unknown", instance="2")
+    assert not mesh.catalog.retrieval_hints("docs").read_only
+    untrusted = Definition("hello", b'{"name":"hello","_meta":{"longreach/hints":"untrusted"}}')
+    mesh.offer(whole(prompts=[untrusted]), instance="2")
+    assert not mesh.catalog.retrieval_hints("docs").read_only
+
+
+def test_hints_that_nobody_vouches_for_do_not_count():
+    mesh = Mesh()
+    mesh.offer(bundle(tool("a", read_only=True, meta={"longreach/hints": "untrusted"})))
+    assert mesh.catalog.hints("docs", "a") == Hints()
+    mesh.offer(bundle(tool("a", read_only=True, meta={"longreach/hints": "else"})))
+    assert mesh.catalog.hints("docs", "a").read_only
+
+
 # Looking things up
 
 
@@ -258,7 +342,7 @@ def test_tools_are_listed_by_server_and_name_with_where_they_are():
     mesh.offer(same, instance="2", region="us", version="1.0.1")
     mesh.offer(bundle(tool("z"), server="archive"), server="archive")
     listed = [
-        (entry.server, entry.tool.name, entry.versions, entry.regions) for entry in mesh.catalog.list_tools()
+        (entry.server, entry.name, entry.versions, entry.regions) for entry in mesh.catalog.list_tools()
     ]
     assert listed == [
         ("archive", "z", ("1.0.0",), ("eu",)),
