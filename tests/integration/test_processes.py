@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support import process_tools
-from tests.support.actors import Recorder, cell_for, eventually, make_call
+from tests.support.actors import Recorder, cell_for, eventually, offer_call
 
 from longreach.actor.call import Cancelled, Crashed
 from longreach.actor.cell import ActorCell
@@ -38,14 +38,14 @@ def read_pid(path: Path) -> int:
 async def test_it_runs_in_another_process():
     seen = Recorder()
     async with actor(process_tools.whoami) as cell:
-        cell.offer(make_call(seen, "a", "whoami"))
+        offer_call(cell, seen, "a", "whoami")
         assert int(await seen.text("a")) != os.getpid()
 
 
 async def test_a_cancel_kills_the_one_process(tmp_path):
     seen, file = Recorder(), tmp_path / "pid"
     async with actor(process_tools.hang) as cell:
-        cell.offer(make_call(seen, "a", "hang", {"path": str(file)}))
+        offer_call(cell, seen, "a", "hang", {"path": str(file)})
         await eventually(lambda: read_pid(file) > 0)
         cell.cancel("a", "cancelled")
         assert seen.endings["a"] == Cancelled("cancelled")
@@ -56,10 +56,10 @@ async def test_a_cancel_kills_the_one_process(tmp_path):
 async def test_a_process_that_dies_crashes_its_call_and_only_a_row_of_them_the_actor():
     seen = Recorder()
     async with actor(process_tools.die, quarantine=Quarantine(threshold=1)) as cell:
-        cell.offer(make_call(seen, "a", "die"))
+        offer_call(cell, seen, "a", "die")
         assert isinstance(await seen.ending("a"), Crashed)
         assert cell.state == "ready"
-        cell.offer(make_call(seen, "b", "die"))
+        offer_call(cell, seen, "b", "die")
         assert isinstance(await seen.ending("b"), Crashed)
         assert cell.state == "quarantined"
 
@@ -67,10 +67,10 @@ async def test_a_process_that_dies_crashes_its_call_and_only_a_row_of_them_the_a
 async def test_errors_come_over_as_what_they_are(caplog):
     seen = Recorder()
     async with actor(process_tools.refuse) as cell:
-        cell.offer(make_call(seen, "a", "refuse"))
+        offer_call(cell, seen, "a", "refuse")
         assert await seen.text("a") == "not that one"
     async with actor(process_tools.fail) as cell:
-        cell.offer(make_call(seen, "b", "fail"))
+        offer_call(cell, seen, "b", "fail")
         assert "secret" not in await seen.text("b")
         assert cell.state == "ready"
     assert "secret of the child" in caplog.text

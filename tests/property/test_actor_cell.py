@@ -89,7 +89,9 @@ class Machine(RuleBasedStateMachine):
     def offer(self, timeout_s: float, cancel: bool, turn: bool) -> None:
         key = f"k{len(self.offered)}"
         self.offered.append(key)
-        call = make_call(self.seen, key, "act", {"key": key}, timeout_s=timeout_s, clock=self.clock)
+        call = make_call(
+            self.seen, key, self.cell.specs["tool act"], {"key": key}, timeout_s=timeout_s, clock=self.clock
+        )
         self.deadlines[key] = call.deadline
         full = self.cell.running == CONCURRENCY and self.cell.waiting == MAILBOX
         state = self.cell.state

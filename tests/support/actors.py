@@ -13,7 +13,9 @@ from longreach.actor.call import Call, Completed, Ending
 from longreach.actor.cell import ActorCell
 from longreach.actor.context import Place
 from longreach.actor.server import Server
+from longreach.actor.spec import HandlerSpec
 from longreach.clock import SYSTEM_CLOCK, Clock
+from longreach.wire.jsonrpc import CallParams
 
 WAIT_S = 10.0
 
@@ -60,7 +62,7 @@ class Recorder:
 def make_call(
     recorder: Recorder,
     key: str,
-    tool: str,
+    spec: HandlerSpec | None,
     arguments: dict[str, Any] | None = None,
     *,
     timeout_s: float = 60.0,
@@ -69,30 +71,48 @@ def make_call(
 ) -> Call:
     now = clock.monotonic()
     raw = msgspec.Raw(msgspec.json.encode(arguments or {}))
-    return Call(key, 1, tool, raw, now + timeout_s, meta, "_", "_", now, recorder)
+    spec = spec or plain_spec()
+    params = CallParams(name=spec.name, arguments=raw, meta=meta)
+    return Call(key, 1, spec, params, b"", now + timeout_s, "_", "_", now, recorder)
+
+
+def plain_spec(name: str = "t") -> HandlerSpec:
+    """A tool that nobody calls."""
+
+    async def handler() -> str:
+        return ""
+
+    return Server("s").add_tool(handler, name=name)
+
+
+def offer_call(cell: ActorCell, recorder: Recorder, key: str, tool: str, *args: Any, **options: Any) -> Any:
+    """Offer `cell` a call of one of its tools; what `offer` says."""
+    return cell.offer(make_call(recorder, key, cell.specs[f"tool {tool}"], *args, **options))
 
 
 def make_place(server: str = "s", clock: Clock = SYSTEM_CLOCK) -> Place:
     return Place(server, "eu", "node.one", clock)
 
 
-def cell_for(server: Server, name: str, *, clock: Clock = SYSTEM_CLOCK, **options: Any) -> ActorCell:
-    """The cell of a tool, or of a class of actors, as a tree would make it."""
+def cell_for(
+    server: Server, name: str, *, clock: Clock = SYSTEM_CLOCK, kind: str = "tool", **options: Any
+) -> ActorCell:
+    """The cell of a handler, or of a class of actors, as a tree would make it."""
     place = make_place(server.name, clock)
     actor = server.actors.get(name)
     if actor is not None:
         return ActorCell(
             name,
-            actor.tools,
+            actor.specs,
             concurrency=actor.concurrency,
             mailbox=actor.mailbox,
             place=place,
             cls=actor.cls,
             **options,
         )
-    spec = server.tools[name]
+    spec = server.handlers[f"{kind} {name}"]
     return ActorCell(
-        name, {name: spec}, concurrency=spec.concurrency, mailbox=spec.mailbox, place=place, **options
+        name, {spec.id: spec}, concurrency=spec.concurrency, mailbox=spec.mailbox, place=place, **options
     )
 
 

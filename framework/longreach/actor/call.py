@@ -8,18 +8,29 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 if TYPE_CHECKING:
-    from msgspec import Raw, UnsetType
+    from msgspec import UnsetType
 
     from longreach.actor.context import Context
+    from longreach.actor.spec import HandlerSpec
     from longreach.wire.codes import NotStartedReason
-    from longreach.wire.jsonrpc import RequestId, RequestMeta
+    from longreach.wire.completion import CompleteResult
+    from longreach.wire.jsonrpc import CallParams, RequestId, RequestMeta
     from longreach.wire.mcp import CallToolResult
+    from longreach.wire.prompts import GetPromptResult
+    from longreach.wire.resources import ReadResourceResult
+
+
+class RawResult(msgspec.Struct, frozen=True):
+    """A whole result object as JSON, of a raw handler."""
+
+    data: bytes
+    meta: None = None
 
 
 class Completed(msgspec.Struct, frozen=True):
     """The handler returned, or failed as a tool may fail (`isError`)."""
 
-    result: CallToolResult
+    result: CallToolResult | GetPromptResult | ReadResourceResult | CompleteResult | RawResult
 
 
 class NotStarted(msgspec.Struct, frozen=True):
@@ -70,10 +81,10 @@ class Call(msgspec.Struct, eq=False):
     Attributes:
         key: names it on this node.
         id: its JSON-RPC id.
-        tool: the tool's name.
-        arguments: JSON.
+        spec: which handler it is for.
+        params: the request's, decoded as far as every method needs it.
+        data: the request's bytes.
         deadline: when nobody waits any more, in monotonic seconds.
-        meta: the request's `_meta`.
         via: through which gateway, a token.
         caller: who calls, a token.
         arrived: when, in monotonic seconds.
@@ -89,10 +100,10 @@ class Call(msgspec.Struct, eq=False):
 
     key: str
     id: RequestId
-    tool: str
-    arguments: Raw
+    spec: HandlerSpec
+    params: CallParams
+    data: bytes
     deadline: float
-    meta: RequestMeta | UnsetType
     via: str
     caller: str
     arrived: float
@@ -104,3 +115,13 @@ class Call(msgspec.Struct, eq=False):
     released: bool = False
     context: Context | None = None
     task: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """What was called: the tool's or prompt's name, the URI, or the template."""
+        return self.spec.name
+
+    @property
+    def meta(self) -> RequestMeta | UnsetType:
+        """The request's `_meta`."""
+        return self.params.meta

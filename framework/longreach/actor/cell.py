@@ -1,6 +1,6 @@
 """`ActorCell`: one actor with its mailbox, its running calls and its state.
 
-A function is an actor with one tool; a class of actors one with several. `offer` never waits: a call
+A function is an actor with one handler; a class of actors one with several. `offer` never waits: a call
 begins at once, waits in the mailbox, or is refused. Every call that was taken ends exactly once, through
 its sink.
 """
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
-from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, NotStarted
+from longreach.actor.call import Call, Cancelled, Crashed, Ending, NotStarted
 from longreach.actor.context import Place
 from longreach.actor.handling import Handling, report
 from longreach.actor.incarnation import Incarnation
@@ -26,7 +26,7 @@ from longreach.policy.quarantine import Quarantine, Verdict
 from longreach.tasks import TaskSet
 
 if TYPE_CHECKING:
-    from longreach.actor.spec import ToolSpec
+    from longreach.actor.spec import HandlerSpec
     from longreach.actor.stateful import Actor
     from longreach.policy.restart import ExitKind
     from longreach.wire.codes import NotStartedReason
@@ -50,8 +50,8 @@ class ActorCell:
     """One actor.
 
     Args:
-        name: for logs: the tool's name, or the class's.
-        tools: its tools by name.
+        name: for logs: the handler's name, or the class's.
+        specs: its handlers by their ids.
         concurrency: how many calls run at once.
         mailbox: how many more wait.
         place: where it is.
@@ -63,7 +63,7 @@ class ActorCell:
     def __init__(
         self,
         name: str,
-        tools: Mapping[str, ToolSpec],
+        specs: Mapping[str, HandlerSpec],
         *,
         concurrency: int,
         mailbox: int,
@@ -73,7 +73,7 @@ class ActorCell:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
-        self.tools = tools
+        self.specs = specs
         self.concurrency = concurrency
         self.state = "starting"
         self._clock = place.clock
@@ -81,7 +81,11 @@ class ActorCell:
         self._quarantine = quarantine or Quarantine()
         self._sleep = sleep
         self._handling = Handling(
-            tools, place, concurrency=concurrency, stateful=cls is not None, thread_ended=self._thread_ended
+            specs.values(),
+            place,
+            concurrency=concurrency,
+            stateful=cls is not None,
+            thread_ended=self._thread_ended,
         )
         self._mailbox: deque[Call] = deque()
         self._mailbox_size = mailbox
@@ -207,7 +211,7 @@ class ActorCell:
             if not call.ended:
                 self._finish(call, ending)
         except Exception as error:  # noqa: BLE001 - a sink's mistake must not cost the slot, nor go unseen
-            report(error, "ending.failed", actor=self.name, tool=call.tool)
+            report(error, "ending.failed", actor=self.name, call=call.spec.id)
         finally:
             self._release(call)
 
@@ -216,7 +220,7 @@ class ActorCell:
         assert call.task is not None
         if call.ended or call.task.cancelling():
             return Cancelled("drain")
-        return Completed(self._handling.failure(call, error))
+        return self._handling.failure(call, error)
 
     def _thread_ended(self, call: Call) -> None:
         call.in_thread = False
@@ -279,7 +283,7 @@ class ActorCell:
 
     def _crash(self, call: Call, error: BaseException) -> Ending:
         """A call has crashed the actor: end everything here, and come back with fresh state."""
-        reference = report(error, "actor.crashed", actor=self.name, tool=call.tool)
+        reference = report(error, "actor.crashed", actor=self.name, call=call.spec.id)
         if self.state in ("ready", "draining"):
             withdrawn = self.state == "ready"
             self._move("crash")
@@ -291,7 +295,7 @@ class ActorCell:
 
     def _process_died(self, call: Call, error: ProcessDied) -> Ending:
         """A process took one call with it and no other; only a row of them takes the actor out."""
-        reference = report(error, "actor.process_died", actor=self.name, tool=call.tool)
+        reference = report(error, "actor.process_died", actor=self.name, call=call.spec.id)
         if self.state == "ready" and not call.ended:
             verdict = self._quarantine.crashed(self._clock.monotonic(), random.random)
             if verdict.state == "quarantined":

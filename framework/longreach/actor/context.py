@@ -81,8 +81,8 @@ class Context:
 
     @property
     def tool(self) -> str:
-        """The tool that was called."""
-        return self._call.tool
+        """The tool that was called; of another handler the prompt's name, the URI, or the template."""
+        return self._call.spec.name
 
     @property
     def server(self) -> str:
@@ -132,7 +132,7 @@ class Context:
     @property
     def meta(self) -> RequestMeta | None:
         """The request's `_meta`; None if it had none."""
-        meta = self._call.meta
+        meta = self._call.params.meta
         return None if meta is UNSET else meta
 
     @property
@@ -187,6 +187,14 @@ class Context:
     def error(self, data: Any) -> Sent:
         """`log` at level error."""
         return self.log("error", data)
+
+    def send(self, notification: bytes) -> Sent:
+        """Send the caller a JSON-RPC notification of this call, as it is: for raw handlers, which relay.
+
+        Nothing is sent once the call has ended.
+        """
+        self._note(notification)
+        return _SENT
 
     def finish(self) -> None:
         """The call has ended: from now on nothing is sent for it."""

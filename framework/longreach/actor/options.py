@@ -35,8 +35,7 @@ class ToolOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         check_sizes(self.concurrency, self.mailbox)
-        if self.timeout_s is not None and not 0 < self.timeout_s < float("inf"):
-            raise ConfigError(f"timeout_s must be more than 0 seconds, and not for ever: {self.timeout_s}")
+        check_timeout(self.timeout_s)
 
 
 def check_sizes(concurrency: int | None, mailbox: int | None) -> None:
@@ -49,6 +48,16 @@ def check_sizes(concurrency: int | None, mailbox: int | None) -> None:
         raise ConfigError(f"concurrency must be at least 1, not {concurrency}")
     if mailbox is not None and mailbox < 0:
         raise ConfigError(f"mailbox must be at least 0, not {mailbox}")
+
+
+def check_timeout(timeout_s: float | None) -> None:
+    """See to it that a timeout is one.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if timeout_s is not None and not 0 < timeout_s < float("inf"):
+        raise ConfigError(f"timeout_s must be more than 0 seconds, and not for ever: {timeout_s}")
 
 
 def kind_of(function: Callable[..., Any], stated: ToolOptions, *, is_method: bool) -> Kind:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from types import MappingProxyType
 from typing import Any, TypeVar, get_args, overload
 
 from longreach.actor.context import Context
+from longreach.actor.offers import Offers
 from longreach.actor.options import ToolOptions, check_sizes, definition_of, kind_of
 from longreach.actor.results import Audio, Image
-from longreach.actor.spec import DEFAULT_CONCURRENCY, DEFAULT_MAILBOX, TOOL_ATTRIBUTE, ToolSpec
+from longreach.actor.spec import DEFAULT_MAILBOX, TOOL_ATTRIBUTE, HandlerSpec, ToolSpec
 from longreach.actor.stateful import Actor, ActorSpec, marked_methods, tool
 from longreach.errors import ConfigError, DeclarationError
 from longreach.policy.restart import Strategy
@@ -23,10 +23,9 @@ __all__ = ["Actor", "Server", "tool"]
 F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound=type[Actor])
 Lifespan = Callable[["Server"], AbstractAsyncContextManager[Any]]
-Listener = Callable[["Server"], None]
 
 
-class Server:
+class Server(Offers):
     """An MCP server: a named, versioned bundle of tools.
 
     Args:
@@ -59,6 +58,7 @@ class Server:
         list_ttl_s: float = 12.0,
         cache_scope: CacheScope = "public",
     ) -> None:
+        super().__init__()
         if strategy not in get_args(Strategy):
             raise ConfigError(f"strategy={strategy!r} is none of {', '.join(get_args(Strategy))}")
         if intensity < 0 or not period_s > 0:
@@ -77,19 +77,6 @@ class Server:
         self.period_s = period_s
         self.list_ttl_s = list_ttl_s
         self.cache_scope: CacheScope = cache_scope
-        self._tools: dict[str, ToolSpec] = {}
-        self._actors: dict[str, ActorSpec] = {}
-        self._listeners: list[Listener] = []
-
-    @property
-    def tools(self) -> Mapping[str, ToolSpec]:
-        """All tools by name, those of actors included."""
-        return MappingProxyType(self._tools)
-
-    @property
-    def actors(self) -> Mapping[str, ActorSpec]:
-        """The classes of actors, by class name."""
-        return MappingProxyType(self._actors)
 
     @overload
     def tool(self, function: F, /) -> F: ...
@@ -161,10 +148,7 @@ class Server:
         Raises:
             ConfigError: there is no such tool, or it belongs to an actor.
         """
-        if name not in self._tools or any(name in actor.tools for actor in self._actors.values()):
-            raise ConfigError(f"{self.name} has no tool {name!r} that can be removed: {sorted(self._tools)}")
-        del self._tools[name]
-        self._changed()
+        self._take_away("tool", name)
 
     @overload
     def actor(self, cls: A, /) -> A: ...
@@ -194,35 +178,24 @@ class Server:
         """
         check_sizes(concurrency, mailbox)
         marked = marked_methods(cls)
-        if cls.__name__ in self._actors:
+        if cls.__name__ in self.actors:
             raise DeclarationError(f"{self.name} has an actor called {cls.__name__} already")
-        tools: dict[str, ToolSpec] = {}
+        specs: dict[str, HandlerSpec] = {}
         for method, stated in marked:
             spec = self._spec(method, stated, is_method=True)
-            if spec.name in tools:
-                raise DeclarationError(f"{cls.__name__} has two tools called {spec.name!r}")
-            tools[spec.name] = spec
-        actor = ActorSpec(cls, tools, concurrency, mailbox)
-        self._actors[cls.__name__] = actor
-        self._tools.update(tools)
-        self._changed()
-        return actor
-
-    def on_change(self, listener: Listener) -> Callable[[], None]:
-        """Call `listener` when tools are added or removed; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+            if spec.id in specs:
+                raise DeclarationError(f"{cls.__name__} has two {spec.offer}s called {spec.name!r}")
+            specs[spec.id] = spec
+        return self._add_actor(ActorSpec(cls, specs, concurrency, mailbox))
 
     def _declare(self, function: Callable[..., Any], stated: ToolOptions) -> ToolSpec:
         spec = self._spec(function, stated, is_method=False)
-        self._tools[spec.name] = spec
-        self._changed()
+        self._add(spec)
         return spec
 
     def _spec(self, function: Callable[..., Any], stated: ToolOptions, *, is_method: bool) -> ToolSpec:
         name = check_tool_name(str(stated.name or getattr(function, "__name__", "")))
-        if name in self._tools:
-            raise DeclarationError(f"{self.name} has a tool called {name!r} already")
+        self._check_free("tool", name)
         kind = kind_of(function, stated, is_method=is_method)
         schema = inspect_handler(
             function, context_type=Context, content_types=(Image, Audio), skip_self=is_method
@@ -239,8 +212,8 @@ class Server:
             schema,
             function,
             kind,
-            concurrency=stated.concurrency or DEFAULT_CONCURRENCY[kind],
-            mailbox=DEFAULT_MAILBOX if stated.mailbox is None else stated.mailbox,
+            concurrency=stated.concurrency,
+            mailbox=stated.mailbox,
             timeout_s=stated.timeout_s,
             keep_running=stated.keep_running,
         )
@@ -248,9 +221,5 @@ class Server:
             setattr(function, TOOL_ATTRIBUTE, spec)
         return spec
 
-    def _changed(self) -> None:
-        for listener in tuple(self._listeners):
-            listener(self)
-
     def __repr__(self) -> str:
-        return f"<Server {self.name} {self.version}: {len(self._tools)} tools>"
+        return f"<Server {self.name} {self.version}: {len(self.tools)} tools>"

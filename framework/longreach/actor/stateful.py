@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 import msgspec
 
 from longreach.actor.options import ToolOptions
-from longreach.actor.spec import ToolSpec
+from longreach.actor.spec import HandlerSpec
 from longreach.errors import DeclarationError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -34,10 +34,10 @@ class Actor:
 
 
 class ActorSpec(msgspec.Struct, frozen=True):
-    """A class of actors on a server."""
+    """A class of actors on a server; its handlers by their ids."""
 
     cls: type[Actor]
-    tools: dict[str, ToolSpec]
+    specs: dict[str, HandlerSpec]
     concurrency: int
     mailbox: int
 

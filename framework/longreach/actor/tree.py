@@ -1,4 +1,4 @@
-"""The supervision tree of a server on a node: its lifespan first, then an actor for each tool or class."""
+"""The supervision tree of a server on a node: its lifespan first, then an actor for each handler or class."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from longreach.tasks import TaskSet
 
 if TYPE_CHECKING:
     from longreach.actor.server import Server
+    from longreach.actor.spec import HandlerSpec
     from longreach.clock import Clock
 
 _LIFESPAN = "lifespan"
 _RETIRE_TIMEOUT_S = 3600.0
-"""How long the calls of a removed tool may go on; the deadline of each ends it before."""
+"""How long the calls of a removed handler may go on; the deadline of each ends it before."""
 
 
 class ServerTree:
@@ -96,21 +97,21 @@ class ServerTree:
         return (ChildSpec(_LIFESPAN, make),)
 
     def _specs(self) -> dict[str, ChildSpec]:
-        """A child for each class of actors, and for each tool that is a function."""
-        of_actors = {tool for actor in self._server.actors.values() for tool in actor.tools}
+        """A child for each class of actors, and for each handler that is a function."""
+        of_actors = {spec for actor in self._server.actors.values() for spec in actor.specs}
         makers: dict[str, Callable[[], ActorCell]] = {
             f"actor {name}": functools.partial(self._actor, name) for name in self._server.actors
         }
-        for name in self._server.tools:
-            if name not in of_actors:
-                makers[f"tool {name}"] = functools.partial(self._function, name)
+        for spec in self._server.handlers.values():
+            if spec.id not in of_actors:
+                makers[spec.id] = functools.partial(self._function, spec)
         return {child: ChildSpec(child, make) for child, make in makers.items()}
 
     def _actor(self, name: str) -> ActorCell:
         spec = self._server.actors[name]
         cell = ActorCell(
             name,
-            spec.tools,
+            spec.specs,
             concurrency=spec.concurrency,
             mailbox=spec.mailbox,
             place=self._place,
@@ -118,12 +119,15 @@ class ServerTree:
         )
         return self._adopt(f"actor {name}", cell)
 
-    def _function(self, name: str) -> ActorCell:
-        spec = self._server.tools[name]
+    def _function(self, spec: HandlerSpec) -> ActorCell:
         cell = ActorCell(
-            name, {name: spec}, concurrency=spec.concurrency, mailbox=spec.mailbox, place=self._place
+            spec.name,
+            {spec.id: spec},
+            concurrency=spec.concurrency,
+            mailbox=spec.mailbox,
+            place=self._place,
         )
-        return self._adopt(f"tool {name}", cell)
+        return self._adopt(spec.id, cell)
 
     def _adopt(self, child: str, cell: ActorCell) -> ActorCell:
         for listener in self._listeners:
@@ -132,10 +136,10 @@ class ServerTree:
         return cell
 
     def _changed(self, server: Server) -> None:
-        self._tasks.start(self._follow(), name=f"tools of {server.name}")
+        self._tasks.start(self._follow(), name=f"handlers of {server.name}")
 
     async def _follow(self) -> None:
-        """Tools were added or removed at run time: start and stop actors accordingly."""
+        """Handlers were added or removed at run time: start and stop actors accordingly."""
         async with self._changes:
             wanted = self._specs()
             for child in [child for child in self._cells if child not in wanted or self._is_stale(child)]:
@@ -143,7 +147,7 @@ class ServerTree:
                 self._retiring.add(cell)
                 _ = self._supervisor.release(child)
                 self._tasks.start(self._retire(cell), name=f"retire {child}")
-            # A tool may take the name of one that leaves, so that one has to be out of the group before.
+            # A handler may take the name of one that leaves, so that one has to be out of the group before.
             await asyncio.sleep(0)
             for child, spec in wanted.items():
                 if child not in self._cells:
@@ -156,9 +160,9 @@ class ServerTree:
         self._retiring.discard(cell)
 
     def _is_stale(self, child: str) -> bool:
-        """Whether a tool was replaced by another one of the same name."""
-        tools = self._cells[child].tools
-        return any(self._server.tools.get(name) is not spec for name, spec in tools.items())
+        """Whether a handler was replaced by another one of the same name."""
+        handlers, specs = self._server.handlers, self._cells[child].specs
+        return any(handlers.get(id) is not spec for id, spec in specs.items())
 
     def _gave_up(self, reason: str) -> None:
         for listener in self._failed:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from longreach.actor.spec import OFFER_KINDS
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.wire import frames
-from longreach.wire.manifest import Bundle, build_bundle
+from longreach.wire.manifest import Bundle, Offer, build_bundle
 from longreach.wire.subjects import Adv
 from longreach.wire.tokens import encode_token
 
@@ -33,6 +34,23 @@ _JITTER_S = 0.03
 _REPLY_SHARE = 0.25
 """A batch of blobs is at most this share of max_payload: one message must not hold up a thin link."""
 _MIN_REPLY_BYTES = 64 * 1024
+
+
+def offer_of(server: Server) -> Offer:
+    """What `server` offers now, as its manifest has it."""
+    listed = {
+        kind: [spec.listed for spec in server.offered(kind).values() if spec.listed is not None]
+        for kind in OFFER_KINDS
+    }
+    return Offer(
+        tools=listed["tool"],
+        prompts=listed["prompt"],
+        resources=listed["resource"],
+        templates=listed["template"],
+        completions=bool(server.offered("completion")),
+        ttl_ms=round(server.list_ttl_s * 1000),
+        cache_scope=server.cache_scope,
+    )
 
 
 class Announcer:
@@ -90,7 +108,7 @@ class Announcer:
             server.version,
             title=server.title,
             instructions=server.instructions,
-            tools=[spec.definition for spec in server.tools.values()],
+            offer=offer_of(server),
         )
         self._bundles[server.name] = (server, bundle)
         self._blobs = {}

@@ -36,7 +36,7 @@ class Hooks(NamedTuple):
 
     info: Callable[[], frames.InfoReply]
     drain: Callable[[str], None]
-    tools_changed: Callable[[Server], None]
+    offers_changed: Callable[[Server], None]
     server_failed: Callable[[str], None]
 
 
@@ -116,7 +116,7 @@ def assemble(
             region=region,
             instance=instance,
             place=(settings.region, f"{settings.identity}.{instance}"),
-            on_tools=hooks.tools_changed,
+            on_offers=hooks.offers_changed,
         )
         one.tree.on_failed(hooks.server_failed)
         hosted.append(one)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from longreach.actor.tree import ServerTree
-from longreach.node.intake import Door
+from longreach.node.doors import CompletionDoor, Door, ResourcesDoor, SharedDoor
 from longreach.node.membership import Membership
 from longreach.node.methods import ServerMethods
 from longreach.observe import event
@@ -18,17 +18,17 @@ from longreach.wire.subjects import ROOT, instance_target, method_token
 from longreach.wire.tokens import NONE, encode_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from longreach.actor.cell import ActorCell
     from longreach.actor.server import Server
+    from longreach.actor.spec import HandlerSpec
     from longreach.clock import Clock
     from longreach.node.intake import Intake
     from longreach.tasks import TaskSet
     from longreach.transport.link import Headers, Link, Sink, Subscription
 
 _log = logging.getLogger("longreach.node.hosting")
-_CALL = method_token("tools/call")
 _ORDINARY = frozenset(
     {("starting", "ready"), ("ready", "draining"), ("draining", "stopped"), ("ready", "stopped")}
 )
@@ -48,7 +48,7 @@ class Hosted:
         region: region token.
         instance: the node's instance.
         place: (region, node name), as configured.
-        on_tools: called when the tools have changed at run time.
+        on_offers: called when what is offered has changed at run time.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Hosted:
         region: str,
         instance: str,
         place: tuple[str, str],
-        on_tools: Callable[[Server], None],
+        on_offers: Callable[[Server], None],
     ) -> None:
         self.server = server
         self._link = link
         self._intake = intake
-        self._on_tools = on_tools
+        self._on_offers = on_offers
         self.tree = ServerTree(server, clock=clock, region=place[0], node=place[1])
         self.tree.on_state(self._cell_changed)
         self.membership = Membership(
@@ -85,9 +85,14 @@ class Hosted:
         name = encode_token(server.name)
         self._direct = f"{ROOT}.{namespace}.{region}.req.{name}.{instance_target(instance)}.*.*.*.*"
         self._doors: dict[str, Sink] = {}
+        shared = (ResourcesDoor, CompletionDoor)
+        self._shared: dict[str, SharedDoor] = {
+            f"{method_token(kind.method)}.{NONE}": kind(intake, server, self._result_meta) for kind in shared
+        }
+        self._addresses: dict[str, str] = {}
         self._owners: dict[str, ActorCell] = {}
         self._direct_subscription: Subscription | None = None
-        self._stop_listening: Callable[[], None] | None = server.on_change(self._tools_changed)
+        self._stop_listening: Callable[[], None] | None = server.on_change(self._offers_changed)
         self._may_join = False
 
     async def start(self) -> None:
@@ -98,6 +103,7 @@ class Hosted:
         """
         for method in self._methods.names:
             self._doors[f"{method_token(method)}.{NONE}"] = self._methods.sink(method)
+        self._doors.update(self._shared)
         self._direct_subscription = self._link.subscribe(
             self._direct, self._direct_request, encode_token(self.server.name)
         )
@@ -111,9 +117,8 @@ class Hosted:
         for method in self._methods.names:
             address = f"{method_token(method)}.{NONE}"
             self.membership.join(method_token(method), NONE, self._doors[address])
-        for address in self._owners:
-            method, _, name = address.partition(".")
-            self.membership.join(method, name, self._doors[address])
+        for spec_id in self._owners:
+            self._join(self.server.handlers[spec_id])
 
     async def leave(self) -> None:
         """Leave the group, behind a fence: when this returns nothing more arrives through it."""
@@ -134,43 +139,55 @@ class Hosted:
             self._direct_subscription = None
 
     def _cell_changed(self, cell: ActorCell, old: str, new: str) -> None:
-        addresses = [(tool, f"{_CALL}.{encode_token(tool)}") for tool in cell.tools]
-        quiet = (old, new) in _ORDINARY
-        level = logging.DEBUG if quiet else logging.WARNING
+        level = logging.DEBUG if (old, new) in _ORDINARY else logging.WARNING
         event(_log, "actor.changed", level, server=self.server.name, actor=cell.name, old=old, new=new)
         if in_group(new):
-            for tool, address in addresses:
-                spec = cell.tools[tool]
-                door = Door(self._intake, spec, cell, self._result_meta)
-                self._doors[address] = door
-                self._owners[address] = cell
-                if self._may_join:
-                    self.membership.join(_CALL, encode_token(tool), door)
+            for spec in cell.specs.values():
+                self._owners[spec.id] = cell
+                self._open(spec, cell)
         else:
-            # A tool may have been replaced while the old one still has calls: it leaves with its own only.
-            mine = [address for _, address in addresses if self._owners.get(address) is cell]
-            for address in mine:
-                del self._owners[address]
-            self.membership.leave(mine)
+            # A handler may have been replaced while the old one still has calls: it leaves with its own only.
+            mine = [spec for spec in cell.specs.values() if self._owners.get(spec.id) is cell]
+            for spec in mine:
+                del self._owners[spec.id]
+            self._leave(spec.address for spec in mine)
+
+    def _open(self, spec: HandlerSpec, cell: ActorCell) -> None:
+        shared = self._shared.get(spec.address)
+        if shared is not None:
+            shared.open(spec, cell)
+        else:
+            self._doors[spec.address] = Door(self._intake, spec, cell, self._result_meta)
+        self._addresses[spec.id] = spec.address
+        if self._may_join:
+            self._join(spec)
+
+    def _join(self, spec: HandlerSpec) -> None:
+        method, _, name = spec.address.partition(".")
+        self.membership.join(method, name, self._doors[spec.address])
+
+    def _leave(self, addresses: Iterable[str]) -> None:
+        """Leave the group with those of `addresses` that no handler which is ready shares."""
+        still = {self._addresses[spec_id] for spec_id in self._owners}
+        self.membership.leave({address for address in addresses if address not in still})
 
     def _direct_request(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
         address = subject.split(".", 9)[9]
         door = self._doors.get(address, self._methods.unknown)
         door(subject, reply, data, headers)
 
-    def _tools_changed(self, server: Server) -> None:
-        gone = {
-            address for address in self._doors
-            if address.startswith(f"{_CALL}.") and address not in self._offered()
-        }  # fmt: skip
-        for address in gone:
-            del self._doors[address]
-            self._owners.pop(address, None)
-        self.membership.leave(gone)
-        self._on_tools(server)
-
-    def _offered(self) -> set[str]:
-        return {f"{_CALL}.{encode_token(tool)}" for tool in self.server.tools}
+    def _offers_changed(self, server: Server) -> None:
+        gone = [spec_id for spec_id in self._addresses if spec_id not in server.handlers]
+        left = [self._addresses.pop(spec_id) for spec_id in gone]
+        for spec_id, address in zip(gone, left, strict=True):
+            self._owners.pop(spec_id, None)
+            shared = self._shared.get(address)
+            if shared is not None:
+                shared.close(spec_id)
+            else:
+                del self._doors[address]
+        self._leave(left)
+        self._on_offers(server)
 
 
 def _result_meta(server: Server, region: str, node: str) -> msgspec.Raw:

@@ -1,39 +1,33 @@
-"""From a message to a call, and from its ending to the one response.
+"""From a call to the book and its actor, and from its ending to the one response.
 
-The node's hot path. A tool's subscription leads to one `Door`, which decodes the message, checks that
-the subject says what the body says, writes the call into the book and offers it to the actor; nothing
-here waits. Each call that got past the door ends exactly once, in `ended`.
+The node's hot path, behind the doors (`node.doors`); nothing here waits. Each call that is taken ends
+exactly once, in `ended`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, Failed, NotStarted
+from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, Failed, NotStarted, RawResult
+from longreach.node.rawresults import stamp
 from longreach.observe import event
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
-from longreach.wire.mcp import CallToolResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longreach.actor.cell import ActorCell
-    from longreach.actor.spec import ToolSpec
     from longreach.clock import Clock
     from longreach.node.replies import Replies, ReplyRoute
     from longreach.policy.calls import CallBook
-    from longreach.transport.link import Headers
 
 _log = logging.getLogger("longreach.node.intake")
 _NOTE = {HEADER: "note"}
-_BARE_TIMEOUT_S = 60.0
-"""How long a call may take whose asker states no deadline and whose tool has no timeout."""
-
 _TIMED_OUT = "deadline"
 _CUT_OFF = {
     "drain": "the node drained and its time limit",
@@ -57,10 +51,6 @@ class RoutedCall(Call, kw_only=True, eq=False):
     cell: ActorCell
     result_meta: msgspec.Raw
     timer: asyncio.TimerHandle | None = None
-
-
-_Asker = tuple[str, str]
-_MAX_ASKERS = 10_000
 
 
 class Intake:
@@ -134,8 +124,8 @@ class Intake:
             else:
                 data = self._encode(call, ending)
         except Exception as error:  # noqa: BLE001 - it is the handler's: the call must end all the same
-            event(_log, "result.unencodable", logging.ERROR, tool=call.tool, reason=str(error))
-            text = f"{call.tool} ran, but its result cannot be written as JSON"
+            event(_log, "result.unencodable", logging.ERROR, call=call.spec.id, reason=str(error))
+            text = f"{call.name} ran, but its result cannot be written as JSON"
             data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "bad_result"})
         self.book.ended(call.key, self.clock.monotonic())
         self.replies.respond(call.route, call.id, data)
@@ -155,9 +145,11 @@ class Intake:
             case Cancelled(why):
                 return self._cancelled(call, why)
 
-    def _completed(self, call: RoutedCall, result: CallToolResult) -> bytes:
+    def _completed(self, call: RoutedCall, result: Any) -> bytes:
         if result.meta is msgspec.UNSET:
             result.meta = call.result_meta
+        elif type(result) is RawResult:
+            return jsonrpc.encode_result(call.id, stamp(result.data, call.result_meta, call.spec.method))
         elif result.meta is not call.result_meta:  # the handler's own, and ours, which says where it ran
             said = msgspec.json.decode(msgspec.json.encode(result.meta))
             where = msgspec.json.decode(call.result_meta)
@@ -172,70 +164,3 @@ class Intake:
             "the call's deadline passed while it ran" if why == _TIMED_OUT else f"the call was ended: {why}"
         )
         return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": why})
-
-
-class Door:
-    """One tool's entrance: the synchronous sink of its subscriptions."""
-
-    __slots__ = ("_askers", "_cell", "_intake", "_keep_running", "_result_meta", "_timeout_s", "_tool")
-
-    def __init__(self, intake: Intake, spec: ToolSpec, cell: ActorCell, result_meta: msgspec.Raw) -> None:
-        self._intake = intake
-        self._tool = spec.name
-        self._cell = cell
-        self._timeout_s = spec.timeout_s
-        self._keep_running = spec.keep_running
-        self._result_meta = result_meta
-        self._askers: dict[str, _Asker] = {}
-
-    def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
-        """Take one request; the subject is ``lr.v1.<ns>.<region>.req.<server>.<to>.<via>.<caller>...``."""
-        intake = self._intake
-        via, caller = self._askers.get(subject) or self._new_asker(subject)
-        route = intake.replies.route(reply, via, caller)
-        if route is None:
-            event(_log, "request.unanswerable", logging.WARNING, subject=subject)
-            return
-        try:
-            request = jsonrpc.decode_call(data)
-        except jsonrpc.Malformed as error:
-            intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
-            return
-        params = request.params
-        if request.method != "tools/call" or params.name != self._tool:
-            problem: jsonrpc.RpcError | None = self._mismatch()
-        else:
-            problem = jsonrpc.validate_meta(params.meta)
-        if problem is not None:
-            intake.refuse(
-                route, jsonrpc.encode_error(request.id, problem.code, problem.message, problem.data)
-            )
-            return
-        arrived = intake.clock.monotonic()
-        timeout_s = self._timeout_s if self._timeout_s is not None else _BARE_TIMEOUT_S
-        if route.deadline_ms:
-            left_s = (route.deadline_ms - intake.clock.wall_ms()) / 1000
-            if left_s <= 0:
-                refusal = jsonrpc.encode_not_started(request.id, "expired", None)
-                intake.refuse(route, refusal)
-                return
-            if self._timeout_s is None or left_s < timeout_s:
-                timeout_s = left_s
-        params = request.params
-        call = RoutedCall(  # by position: this is where names would cost
-            route.key, request.id, self._tool, params.arguments, arrived + timeout_s, params.meta, via,
-            caller, arrived, intake, route=route, cell=self._cell, result_meta=self._result_meta,
-        )  # fmt: skip
-        intake.take(call, self._keep_running)
-
-    def _new_asker(self, subject: str) -> _Asker:
-        """Who asks on `subject`; a caller's subject is the same in all its calls."""
-        parts = subject.split(".", 10)
-        if len(self._askers) >= _MAX_ASKERS:
-            self._askers.clear()
-        asker = self._askers[subject] = (parts[7], parts[8])
-        return asker
-
-    def _mismatch(self) -> jsonrpc.RpcError:
-        text = f"the subject says tools/call of {self._tool!r}, the body says something else"
-        return jsonrpc.RpcError(codes.MISMATCH, text)

@@ -1,4 +1,4 @@
-"""The MCP methods that a node answers for a server as a whole: server/discover and tools/list.
+"""The MCP methods that a node answers for a server as a whole: server/discover and the listings.
 
 They need no actor: what they say is known to the node. They are addressed like tools, in the server's
 queue group, with `_` as the name, so that a client of any language can list tools with one request.
@@ -7,24 +7,26 @@ queue group, with `_` as the name, so that a client of any language can list too
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from longreach.node.listings import page_of
 from longreach.observe import event
 from longreach.wire import codes, jsonrpc
 from longreach.wire.mcp import (
     DiscoverResult,
-    ListToolsResult,
+    ListCapability,
+    ResourcesCapability,
     ServerCapabilities,
-    Tool,
-    ToolsCapability,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longreach.actor.server import Server
+    from longreach.actor.spec import OfferKind
     from longreach.node.replies import Replies
     from longreach.transport.link import Headers, Sink
 
@@ -62,9 +64,12 @@ class ServerMethods:
         self._result_meta = result_meta
         self._max_payload = max_payload
         self._heard = heard
-        self._methods: dict[str, Callable[[_ListParams], msgspec.Struct]] = {
+        self._methods: dict[str, Callable[[_ListParams], Any]] = {
             "server/discover": self._discover,
-            "tools/list": self._list_tools,
+            "tools/list": partial(self._list, "tool", "tools"),
+            "prompts/list": partial(self._list, "prompt", "prompts"),
+            "resources/list": partial(self._list, "resource", "resources"),
+            "resources/templates/list": partial(self._list, "template", "resourceTemplates"),
         }
 
     @property
@@ -102,7 +107,8 @@ class ServerMethods:
         except jsonrpc.Malformed as error:
             self._replies.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
             return
-        code = codes.INVALID_PARAMS if request.method == "tools/call" else codes.METHOD_NOT_FOUND
+        is_name = request.method in ("tools/call", "prompts/get")
+        code = codes.INVALID_PARAMS if is_name else codes.METHOD_NOT_FOUND
         text = (
             f"{self._server.name} has nothing of that name on this node; `longreach ls` shows what there is"
         )
@@ -124,29 +130,36 @@ class ServerMethods:
     def _discover(self, _: _ListParams) -> DiscoverResult:
         return DiscoverResult(
             supported_versions=[codes.PROTOCOL_VERSION],
-            capabilities=ServerCapabilities(tools=ToolsCapability(list_changed=True)),
+            capabilities=capabilities_of(self._server),
             instructions=self._server.instructions or msgspec.UNSET,
             ttl_ms=round(self._server.list_ttl_s * 1000),
             cache_scope=self._server.cache_scope,
             meta=self._result_meta,
         )
 
-    def _list_tools(self, params: _ListParams) -> ListToolsResult:
-        specs = sorted(self._server.tools.values(), key=lambda spec: spec.name)
-        if params.cursor is not None:
-            specs = [spec for spec in specs if spec.name > params.cursor]
-        room = int(self._max_payload() * _PAGE_SHARE)
-        page: list[Tool] = []
-        for spec in specs:
-            room -= len(msgspec.json.encode(spec.definition)) + 1
-            if room < 0 and page:
-                break
-            page.append(spec.definition)
-        more = len(page) < len(specs)
-        return ListToolsResult(
-            tools=page,
-            next_cursor=page[-1].name if more else msgspec.UNSET,
-            ttl_ms=round(self._server.list_ttl_s * 1000),
-            cache_scope=self._server.cache_scope,
-            meta=self._result_meta,
-        )
+    def _list(self, kind: OfferKind, member: str, params: _ListParams) -> dict[str, Any]:
+        listed = [spec.listed for spec in self._server.offered(kind).values() if spec.listed is not None]
+        page = page_of(listed, kind, params.cursor, int(self._max_payload() * _PAGE_SHARE))
+        result: dict[str, Any] = {member: page.items}
+        if page.next_cursor is not None:
+            result["nextCursor"] = page.next_cursor
+        return {
+            **result,
+            "ttlMs": round(self._server.list_ttl_s * 1000),
+            "cacheScope": self._server.cache_scope,
+            "_meta": self._result_meta,
+            "resultType": "complete",
+        }
+
+
+def capabilities_of(server: Server) -> ServerCapabilities:
+    """What `server` can do now; every list of it may change, and changes are told."""
+    told, has = ListCapability(list_changed=True), server.offered
+    reads = has("resource") or has("template") or has("reader")
+    return ServerCapabilities(
+        tools=told if has("tool") else msgspec.UNSET,
+        prompts=told if has("prompt") else msgspec.UNSET,
+        resources=ResourcesCapability(subscribe=True, list_changed=True) if reads else msgspec.UNSET,
+        completions={} if has("completion") else msgspec.UNSET,
+        logging={},
+    )

@@ -225,7 +225,7 @@ class Node:
             link,
             self.servers,
             self.settings,
-            Hooks(self._info, self._begin_drain, self._tools_changed, self._server_failed),
+            Hooks(self._info, self._begin_drain, self._offers_changed, self._server_failed),
             self._clock,
             self._tasks,
             instance=self.instance,
@@ -313,8 +313,8 @@ class Node:
             if self.state == "serving":
                 self._announcer.announce()
 
-    def _tools_changed(self, server: Server) -> None:
-        """Announce what has changed, once, however many tools were added and removed in a row."""
+    def _offers_changed(self, server: Server) -> None:
+        """Announce what has changed, once, however much was added and removed in a row."""
         if server.name not in self._unannounced:
             self._unannounced.add(server.name)
             asyncio.get_running_loop().call_later(_COALESCE_S, self._announce_changed, server)

@@ -92,5 +92,5 @@ class SlowCalls:
         for key in self._book.silent_calls(now):
             taken = intake.calls.get(key)
             if taken is not None:
-                event(_log, "caller.silent", logging.WARNING, call=taken.route.call, tool=taken.tool)
+                event(_log, "caller.silent", logging.WARNING, call=taken.route.call, what=taken.spec.id)
                 taken.cell.cancel(key, "caller_silent")

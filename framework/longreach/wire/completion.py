@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from longreach.wire.jsonrpc import RequestMeta
+from longreach.wire.jsonrpc import RequestId, RequestMeta, decode_with
 
 MAX_VALUES = 100
 """MCP allows no more values in one answer."""
@@ -48,6 +48,34 @@ class CompleteParams(msgspec.Struct):
     context: CompletionContext = msgspec.field(default_factory=CompletionContext)
     meta: RequestMeta | UnsetType = msgspec.field(name="_meta", default=UNSET)
 
+    @property
+    def completes(self) -> str:
+        """`argument_of` what is completed."""
+        if isinstance(self.ref, PromptReference):
+            return argument_of("prompt", self.ref.name, self.argument.name)
+        return argument_of("template", self.ref.uri, self.argument.name)
+
+
+class CompleteRequest(msgspec.Struct):
+    """A completion/complete request."""
+
+    jsonrpc: Literal["2.0"]
+    id: RequestId
+    method: str
+    params: CompleteParams
+
+
+_decoder = msgspec.json.Decoder(CompleteRequest)
+
+
+def decode_complete(data: bytes) -> CompleteRequest:
+    """A completion/complete request; its `method` is for the caller to check.
+
+    Raises:
+        Malformed: it is none.
+    """
+    return decode_with(_decoder, data)
+
 
 class Completion(msgspec.Struct, rename="camel", omit_defaults=True):
     """Values to choose from; `total` counts those that are not shown too."""
@@ -68,3 +96,8 @@ class CompleteResult(msgspec.Struct, rename="camel"):
 def first_values(values: Sequence[str]) -> Completion:
     """As many of `values` as one answer holds, and how many there are."""
     return Completion(list(values[:MAX_VALUES]), total=len(values), has_more=len(values) > MAX_VALUES)
+
+
+def argument_of(kind: Literal["prompt", "template"], name: str, argument: str) -> str:
+    """One text for an argument of a prompt, or a variable of a template."""
+    return f"{argument} of {kind} {name}"

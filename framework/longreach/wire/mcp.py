@@ -171,19 +171,29 @@ class Implementation(msgspec.Struct, rename="camel", omit_defaults=True):
     website_url: str | UnsetType = UNSET
 
 
-class ToolsCapability(msgspec.Struct, rename="camel"):
-    """That there are tools, and whether changes of their list are told."""
+class ListCapability(msgspec.Struct, rename="camel", omit_defaults=True):
+    """That there are tools, or prompts, and whether changes of their list are told."""
 
+    list_changed: bool | UnsetType = UNSET
+
+
+class ResourcesCapability(msgspec.Struct, rename="camel", omit_defaults=True):
+    """That there are resources, and whether changes of their list, and of each one, are told."""
+
+    subscribe: bool | UnsetType = UNSET
     list_changed: bool | UnsetType = UNSET
 
 
 class ServerCapabilities(msgspec.Struct, rename="camel", omit_defaults=True):
     """What a server can do."""
 
-    tools: ToolsCapability | UnsetType = UNSET
+    tools: ListCapability | UnsetType = UNSET
     logging: dict[str, Any] | UnsetType = UNSET
     experimental: dict[str, dict[str, Any]] | UnsetType = UNSET
     extensions: dict[str, dict[str, Any]] | UnsetType = UNSET
+    prompts: ListCapability | UnsetType = UNSET
+    resources: ResourcesCapability | UnsetType = UNSET
+    completions: dict[str, Any] | UnsetType = UNSET
 
 
 class DiscoverResult(msgspec.Struct, rename="camel"):

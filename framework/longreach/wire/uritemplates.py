@@ -16,6 +16,10 @@ from longreach.errors import DeclarationError
 _EXPRESSION = re.compile(r"\{([^{}]*)\}")
 _VARIABLE = re.compile(r"(\+?)([A-Za-z_][A-Za-z0-9_]*)")
 _RESERVED = ":/?#[]@!$&'()*+,;=%"
+MAX_URI_CHARS = 2048
+"""A longer URI is one of no template: it bounds how long a match can take, whoever wrote the URI."""
+_MAX_FREEDOM = 2
+"""A match may take time in proportion to this power of the URI's length, and one more."""
 _ONE = r"[^/?#\[\]@!$&'()*+,;:=]+"
 
 
@@ -28,7 +32,7 @@ class UriTemplate(NamedTuple):
 
     def match(self, uri: str) -> dict[str, str] | None:
         """What each variable stands for in `uri`, percent-decoded; None if it is no URI of this template."""
-        found = self.pattern.fullmatch(uri)
+        found = self.pattern.fullmatch(uri) if len(uri) <= MAX_URI_CHARS else None
         if found is None:
             return None
         try:
@@ -73,4 +77,39 @@ def parse_template(text: str) -> UriTemplate | None:
         raise DeclarationError(f"{text!r} has a brace that nothing closes or opens")
     if not names:
         return None
+    if _freedom(text) > _MAX_FREEDOM:
+        raise DeclarationError(f"{text!r} can be read in too many ways: put a / between its variables")
     return UriTemplate(text, tuple(names), re.compile(pattern + re.escape(text[at:]), re.DOTALL))
+
+
+def _freedom(text: str) -> int:
+    """How many of the borders between variables a match has to search for."""
+    plus = text.count("{+")
+    freedom, in_part = max(0, plus - 1), 0
+    for at, piece in enumerate(_EXPRESSION.split(text)):
+        if at % 2 == 0:
+            in_part = 0 if set(piece) & set(_RESERVED) else in_part
+        elif not piece.startswith("+"):
+            freedom += in_part > 0
+            in_part += 1
+    return freedom
+
+
+def resembles(text: str, uri: str) -> bool:
+    """Whether `uri` could be one of the template `text`, which may be one that `parse_template` refuses.
+
+    Each expression stands for anything here, nothing included. Takes time in proportion to the URI.
+    """
+    first, *rest = _EXPRESSION.split(text)[::2]
+    if not rest:
+        return text == uri
+    if len(uri) > MAX_URI_CHARS or not uri.startswith(first):
+        return False
+    *middle, last = rest
+    at, end = len(first), len(uri) - len(last)
+    for piece in middle:
+        at = uri.find(piece, at, end)
+        if at < 0:
+            return False
+        at += len(piece)
+    return at <= end and uri.endswith(last)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.support.actors import Recorder, cell_for, eventually, make_call
+from tests.support.actors import Recorder, cell_for, eventually, offer_call
 
 from longreach.actor.call import Cancelled, Completed, Crashed, NotStarted
 from longreach.actor.cell import ActorCell
@@ -54,7 +54,7 @@ async def test_a_call_is_answered_with_what_the_handler_returns():
         return 2 * x
 
     async with running(cell_for(server, "double")) as cell:
-        assert cell.offer(make_call(seen, "a", "double", {"x": 4})) is None
+        assert offer_call(cell, seen, "a", "double", {"x": 4}) is None
         ending = await seen.ending("a")
     assert isinstance(ending, Completed)
     assert bytes(ending.result.structured_content) == b'{"result":8}'
@@ -68,7 +68,7 @@ async def test_wrong_arguments_are_a_tool_error_that_names_them():
         raise AssertionError("must not run")
 
     async with running(cell_for(server, "double")) as cell:
-        cell.offer(make_call(seen, "a", "double", {"x": "four"}))
+        offer_call(cell, seen, "a", "double", {"x": "four"})
         assert "x" in await seen.text("a")
         assert seen.endings["a"].result.is_error
 
@@ -77,7 +77,7 @@ async def test_what_is_beyond_concurrency_waits_and_what_is_beyond_the_mailbox_i
     server, seen = Server("s"), Recorder()
     gate = Gate(server, concurrency=2, mailbox=1)
     async with running(cell_for(server, "wait")) as cell:
-        answers = [cell.offer(make_call(seen, key, "wait")) for key in "abcd"]
+        answers = [offer_call(cell, seen, key, "wait") for key in "abcd"]
         assert answers == [None, None, None, "busy"]
         assert (cell.running, cell.waiting) == (2, 1)
         await eventually(lambda: gate.inside == 2)
@@ -95,7 +95,7 @@ async def test_an_actor_that_is_not_ready_refuses(state):
     if state != "starting":
         await cell.start()
         await (cell.drain(0.1) if state == "draining" else cell.stop(0.1))
-    assert cell.offer(make_call(seen, "a", "wait")) == ("draining" if state == "draining" else "not_here")
+    assert offer_call(cell, seen, "a", "wait") == ("draining" if state == "draining" else "not_here")
     await cell.stop(0.1)
 
 
@@ -103,7 +103,7 @@ async def test_a_cancel_stops_an_async_handler_and_frees_its_slot():
     server, seen = Server("s"), Recorder()
     gate = Gate(server, concurrency=1)
     async with running(cell_for(server, "wait")) as cell:
-        cell.offer(make_call(seen, "a", "wait"))
+        offer_call(cell, seen, "a", "wait")
         await eventually(lambda: gate.inside == 1)
         assert cell.cancel("a", "cancelled")
         assert seen.endings["a"] == Cancelled("cancelled")
@@ -115,10 +115,10 @@ async def test_a_cancel_before_the_first_step_frees_the_slot_too():
     server, seen = Server("s"), Recorder()
     gate = Gate(server, concurrency=1)
     async with running(cell_for(server, "wait")) as cell:
-        cell.offer(make_call(seen, "a", "wait"))
+        offer_call(cell, seen, "a", "wait")
         assert cell.cancel("a", "cancelled")
         gate.open.set()
-        cell.offer(make_call(seen, "b", "wait"))
+        offer_call(cell, seen, "b", "wait")
         assert await seen.text("b") == "through"
         assert gate.most == 1
 
@@ -129,7 +129,7 @@ async def test_a_cancel_takes_a_waiting_call_out_of_the_mailbox(why, reason):
     Gate(server, concurrency=1)
     async with running(cell_for(server, "wait")) as cell:
         for key in "abc":
-            cell.offer(make_call(seen, key, "wait"))
+            offer_call(cell, seen, key, "wait")
         assert cell.cancel("c", why)
         assert seen.endings["c"] == NotStarted(reason)
         assert cell.waiting == 1
@@ -139,8 +139,8 @@ async def test_a_call_that_waited_beyond_its_deadline_never_runs():
     server, seen, clock = Server("s"), Recorder(), FakeClock()
     gate = Gate(server, concurrency=1)
     async with running(cell_for(server, "wait", clock=clock)) as cell:
-        cell.offer(make_call(seen, "a", "wait", clock=clock))
-        cell.offer(make_call(seen, "b", "wait", timeout_s=1, clock=clock))
+        offer_call(cell, seen, "a", "wait", clock=clock)
+        offer_call(cell, seen, "b", "wait", timeout_s=1, clock=clock)
         await eventually(lambda: gate.inside == 1)
         clock.advance(2)
         gate.open.set()
@@ -153,7 +153,7 @@ async def test_a_call_whose_deadline_passes_while_the_loop_is_held_up_never_runs
     gate = Gate(server)
     gate.open.set()
     async with running(cell_for(server, "wait", clock=clock)) as cell:
-        cell.offer(make_call(seen, "a", "wait", timeout_s=1, clock=clock))
+        offer_call(cell, seen, "a", "wait", timeout_s=1, clock=clock)
         clock.advance(2)
         assert await seen.ending("a") == NotStarted("expired")
         assert gate.most == 0
@@ -167,7 +167,7 @@ async def test_an_exception_of_a_function_is_a_tool_error_without_its_text(caplo
         raise ValueError("password=hunter2")
 
     async with running(cell_for(server, "fail")) as cell:
-        cell.offer(make_call(seen, "a", "fail"))
+        offer_call(cell, seen, "a", "fail")
         text = await seen.text("a")
         assert cell.state == "ready"
     assert "hunter2" not in text
@@ -185,7 +185,7 @@ async def test_a_tool_error_is_for_the_caller_to_read():
         raise ToolError("no such document \udc80")
 
     async with running(cell_for(server, "fail")) as cell:
-        cell.offer(make_call(seen, "a", "fail"))
+        offer_call(cell, seen, "a", "fail")
         assert await seen.text("a") == "no such document ?"
         assert seen.endings["a"].result.is_error
 
@@ -198,7 +198,7 @@ async def test_a_cancelled_error_that_a_handler_lets_out_is_a_tool_error():
         raise asyncio.CancelledError
 
     async with running(cell_for(server, "confused")) as cell:
-        cell.offer(make_call(seen, "a", "confused"))
+        offer_call(cell, seen, "a", "confused")
         assert "failed" in await seen.text("a")
         assert cell.state == "ready"
 
@@ -217,12 +217,12 @@ async def test_a_handler_that_ignores_its_cancel_keeps_its_slot_until_it_ends():
         return "done"
 
     async with running(cell_for(server, "stubborn")) as cell:
-        cell.offer(make_call(seen, "a", "stubborn"))
+        offer_call(cell, seen, "a", "stubborn")
         await asyncio.sleep(0)
         cell.cancel("a", "cancelled")
         await asyncio.sleep(0)
         assert seen.endings["a"] == Cancelled("cancelled")
-        assert cell.offer(make_call(seen, "b", "stubborn")) == "busy"
+        assert offer_call(cell, seen, "b", "stubborn") == "busy"
         release.set()
         await eventually(lambda: cell.running == 0)
 
@@ -247,7 +247,7 @@ async def test_what_would_end_the_node_crashes_the_actor_alone(error, threaded):
     async with running(cell_for(server, "leave")) as cell:
         moves = []
         cell.on_state(lambda _, old, new: moves.append(new))
-        cell.offer(make_call(seen, "a", "leave"))
+        offer_call(cell, seen, "a", "leave")
         assert isinstance(await seen.ending("a"), Crashed)
         await eventually(lambda: cell.state == "ready")
         assert moves == ["crashed", "restarting", "starting", "ready"]
@@ -284,9 +284,9 @@ async def test_a_class_of_actors_keeps_state_between_calls_and_serves_one_at_a_t
     server.add_actor(Counter)
     async with running(cell_for(server, "Counter")) as cell:
         for key in "abc":
-            cell.offer(make_call(seen, key, "add"))
+            offer_call(cell, seen, key, "add")
         assert (cell.running, cell.waiting) == (1, 2)
-        cell.offer(make_call(seen, "t", "threaded"))
+        offer_call(cell, seen, "t", "threaded")
         assert [await seen.text(key) for key in "abct"] == ["1", "2", "3", "3"]
 
 
@@ -294,14 +294,14 @@ async def test_a_crash_ends_its_call_refuses_what_waits_and_brings_fresh_state()
     server, seen = Server("s"), Recorder()
     server.add_actor(Counter)
     async with running(cell_for(server, "Counter")) as cell:
-        cell.offer(make_call(seen, "a", "add", {"n": 5}))
-        cell.offer(make_call(seen, "b", "crash"))
-        cell.offer(make_call(seen, "c", "add"))
+        offer_call(cell, seen, "a", "add", {"n": 5})
+        offer_call(cell, seen, "b", "crash")
+        offer_call(cell, seen, "c", "add")
         assert isinstance(await seen.ending("b"), Crashed)
         assert seen.endings["c"] == NotStarted("crashed")
-        assert cell.offer(make_call(seen, "d", "add")) == "crashed"
+        assert offer_call(cell, seen, "d", "add") == "crashed"
         await eventually(lambda: cell.state == "ready")
-        cell.offer(make_call(seen, "e", "add"))
+        offer_call(cell, seen, "e", "add")
         assert await seen.text("e") == "1"
 
 
@@ -309,7 +309,7 @@ async def test_a_tool_error_of_a_method_is_no_crash():
     server, seen = Server("s"), Recorder()
     server.add_actor(Counter)
     async with running(cell_for(server, "Counter")) as cell:
-        cell.offer(make_call(seen, "a", "complain"))
+        offer_call(cell, seen, "a", "complain")
         assert await seen.text("a") == "no"
         assert cell.state == "ready"
 
@@ -329,8 +329,8 @@ async def test_bystanders_of_a_crash_are_cut_off_not_blamed():
             raise RuntimeError
 
     async with running(cell_for(server, "Pair")) as cell:
-        cell.offer(make_call(seen, "a", "linger"))
-        cell.offer(make_call(seen, "b", "crash"))
+        offer_call(cell, seen, "a", "linger")
+        offer_call(cell, seen, "b", "crash")
         assert isinstance(await seen.ending("b"), Crashed)
         assert seen.endings["a"] == Cancelled("crash")
 
@@ -349,7 +349,7 @@ async def test_a_row_of_crashes_leads_to_quarantine_and_out_of_it():
         states = []
         cell.on_state(lambda _, old, new: states.append(new))
         for key in "ab":
-            cell.offer(make_call(seen, key, "crash"))
+            offer_call(cell, seen, key, "crash")
             await seen.ending(key)
             await eventually(lambda: cell.state == "ready")
     assert [s for s in states if s in ("restarting", "quarantined")] == ["restarting", "quarantined"]
@@ -361,8 +361,8 @@ async def test_a_crash_while_draining_refuses_what_waits_instead_of_running_it_o
     server, seen = Server("s"), Recorder()
     server.add_actor(Counter)
     async with running(cell_for(server, "Counter")) as cell:
-        cell.offer(make_call(seen, "a", "crash"))
-        cell.offer(make_call(seen, "b", "add"))
+        offer_call(cell, seen, "a", "crash")
+        offer_call(cell, seen, "b", "add")
         await cell.drain(5)
         assert isinstance(seen.endings["a"], Crashed)
         assert seen.endings["b"] == NotStarted("crashed")
@@ -385,7 +385,7 @@ async def test_hooks_run_around_the_calls_and_around_a_crash():
             raise RuntimeError
 
     async with running(cell_for(server, "Told")) as cell:
-        cell.offer(make_call(seen, "a", "crash"))
+        offer_call(cell, seen, "a", "crash")
         await seen.ending("a")
         await eventually(lambda: cell.state == "ready")
     assert told == ["started", "stopped", "started", "stopped"]
@@ -426,7 +426,7 @@ async def test_an_actor_that_cannot_come_back_after_a_crash_is_its_supervisors_t
 
     cell = cell_for(server, "Once")
     await cell.start()
-    cell.offer(make_call(seen, "a", "crash"))
+    offer_call(cell, seen, "a", "crash")
     async with asyncio.timeout(5):
         assert await cell.wait() == "start_failed"
     assert cell.state == "stopped"
@@ -437,7 +437,7 @@ async def test_a_drain_lets_running_and_waiting_calls_end():
     gate = Gate(server, concurrency=1)
     async with running(cell_for(server, "wait")) as cell:
         for key in "ab":
-            cell.offer(make_call(seen, key, "wait"))
+            offer_call(cell, seen, key, "wait")
         asyncio.get_running_loop().call_soon(gate.open.set)
         await cell.drain(5)
         assert [await seen.text(key) for key in "ab"] == ["through", "through"]
@@ -448,7 +448,7 @@ async def test_a_drains_time_limit_cuts_off_and_a_second_drain_can_shorten_it():
     Gate(server, concurrency=1)
     async with running(cell_for(server, "wait")) as cell:
         for key in "ab":
-            cell.offer(make_call(seen, key, "wait"))
+            offer_call(cell, seen, key, "wait")
         patient = asyncio.gather(cell.drain(60))
         await asyncio.sleep(0)
         await cell.drain(0.01)
@@ -463,7 +463,7 @@ async def test_stopping_ends_every_call_and_reports_a_shutdown():
     cell = cell_for(server, "wait")
     await cell.start()
     for key in "ab":
-        cell.offer(make_call(seen, key, "wait"))
+        offer_call(cell, seen, key, "wait")
     await eventually(lambda: gate.inside == 1)
     await cell.stop(1)
     assert seen.endings == {"a": Cancelled("drain"), "b": NotStarted("draining")}
@@ -476,7 +476,7 @@ async def test_a_stop_in_quarantine_does_not_wait_for_its_end():
     server.add_actor(Counter)
     cell = cell_for(server, "Counter", quarantine=Quarantine(threshold=0))
     await cell.start()
-    cell.offer(make_call(seen, "a", "crash"))
+    offer_call(cell, seen, "a", "crash")
     await seen.ending("a")
     assert cell.state == "quarantined"
     async with asyncio.timeout(1):
@@ -496,18 +496,18 @@ async def test_an_abandoned_thread_keeps_its_slot_and_nothing_else():
 
     cell = cell_for(server, "block")
     await cell.start()
-    cell.offer(make_call(seen, "a", "block"))
+    offer_call(cell, seen, "a", "block")
     await eventually(begun.is_set)
     cell.cancel("a", "cancelled")
     assert seen.endings["a"] == Cancelled("cancelled")
     await asyncio.sleep(0)
-    cell.offer(make_call(seen, "b", "block"))
+    offer_call(cell, seen, "b", "block")
     assert (cell.running, cell.waiting) == (1, 1)
     go.set()
     assert await seen.text("b") == "late"
     go.clear()
     begun.clear()
-    cell.offer(make_call(seen, "c", "block"))
+    offer_call(cell, seen, "c", "block")
     await eventually(begun.is_set)
     async with asyncio.timeout(2):  # the thread is not waited for
         await cell.stop(1)
@@ -527,9 +527,9 @@ async def test_a_thread_that_is_cancelled_before_it_begins_frees_its_slot():
 
     async with running(cell_for(server, "note")) as cell:
         for round_ in range(20):
-            cell.offer(make_call(seen, f"a{round_}", "note", {"x": 1}))
+            offer_call(cell, seen, f"a{round_}", "note", {"x": 1})
             cell.cancel(f"a{round_}", "cancelled")
-        cell.offer(make_call(seen, "b", "note", {"x": 2}))
+        offer_call(cell, seen, "b", "note", {"x": 2})
         assert await seen.text("b") == "ok"
         assert ran == [2]
 
@@ -543,7 +543,7 @@ async def test_a_listener_that_raises_does_not_keep_calls_from_ending():
             raise ValueError("listener")
 
         cell.on_state(broken)
-        cell.offer(make_call(seen, "a", "crash"))
+        offer_call(cell, seen, "a", "crash")
         assert isinstance(await seen.ending("a"), Crashed)
         await eventually(lambda: cell.state == "ready")
 
@@ -563,8 +563,8 @@ async def test_a_sink_that_raises_does_not_cost_a_slot(caplog):
         return "ok"
 
     async with running(cell_for(server, "quick")) as cell:
-        cell.offer(make_call(seen, "a", "quick"))
-        cell.offer(make_call(seen, "b", "quick"))
+        offer_call(cell, seen, "a", "quick")
+        offer_call(cell, seen, "b", "quick")
         assert await seen.text("b") == "ok"
         await eventually(lambda: cell.running == 0)
     assert "ending.failed" in caplog.text

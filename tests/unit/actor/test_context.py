@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from msgspec import UNSET
-from tests.support.actors import Recorder, cell_for, make_call, make_place
+from tests.support.actors import Recorder, cell_for, make_call, make_place, offer_call
 
 from longreach.actor.context import Context, current_context
 from longreach.actor.server import Server
@@ -15,7 +15,7 @@ from longreach.wire.jsonrpc import RequestMeta
 
 def make_context(meta=UNSET, *, clock=None, **changes) -> tuple[Context, Recorder]:
     recorder, clock = Recorder(), clock or FakeClock()
-    call = make_call(recorder, "k", "t", timeout_s=5, clock=clock, meta=meta)
+    call = make_call(recorder, "k", None, timeout_s=5, clock=clock, meta=meta)
     for name, value in changes.items():
         setattr(call, name, value)
     return Context(call, make_place(clock=clock), asyncio.get_running_loop()), recorder
@@ -98,7 +98,7 @@ async def test_threads_report_too_in_order():
 
     cell = cell_for(server, "work")
     await cell.start()
-    cell.offer(make_call(seen, "a", "work", meta=RequestMeta(progress_token="p")))
+    offer_call(cell, seen, "a", "work", meta=RequestMeta(progress_token="p"))
     assert await seen.text("a") == "done"
     assert [note["params"]["progress"] for _, note in seen.notes] == [0, 1, 2]
     await cell.stop()
@@ -116,7 +116,7 @@ async def test_the_current_context_is_the_calls_own():
     cell = cell_for(server, "who")
     await cell.start()
     for key in "ab":
-        call = make_call(seen, key, "who")
+        call = make_call(seen, key, cell.specs["tool who"])
         call.id = key
         cell.offer(call)
     assert [await seen.text(key) for key in "ab"] == ["a", "b"]

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 
 import pytest
-from msgspec import UNSET, Raw
+from tests.support.actors import plain_spec
 
 from longreach.actor.call import Call, Ending
 from longreach.actor.runner import Runner
 from longreach.tasks import TaskSet
+from longreach.wire.jsonrpc import CallParams
 
 _var: ContextVar[str] = ContextVar("test_var", default="nothing")
 
@@ -21,7 +22,7 @@ class Ear:
 
 
 def make(key: str) -> Call:
-    return Call(key, key, "tool", Raw(b"{}"), 1e9, UNSET, "_", "me", 0.0, Ear())
+    return Call(key, key, plain_spec(), CallParams(), b"", 1e9, "_", "me", 0.0, Ear())
 
 
 class Bench:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.support.actors import Recorder, eventually, make_call
+from tests.support.actors import Recorder, eventually, offer_call
 
 from longreach.actor.call import Cancelled, Completed
 from longreach.actor.cell import ActorCell
@@ -59,7 +59,7 @@ async def test_the_lifespan_is_entered_first_left_last_and_reachable():
 
     tree = tree_of(server)
     await tree.start()
-    cell(tree, "Hooked").offer(make_call(seen, "a", "state"))
+    offer_call(cell(tree, "Hooked"), seen, "a", "state")
     assert await seen.text("a") == "pool of s"
     await tree.stop()
     assert order == ["in", "started", "stopped", "out"]
@@ -121,7 +121,7 @@ async def test_crashes_by_calls_never_give_the_server_up():
     tree.on_failed(reasons.append)
     await tree.start()
     for key in "abcd":
-        cell(tree, "leave").offer(make_call(seen, key, "leave"))
+        offer_call(cell(tree, "leave"), seen, key, "leave")
         await seen.ending(key)
         if key < "d":
             await eventually(lambda: cell(tree, "leave").state == "ready")
@@ -141,7 +141,7 @@ async def test_tools_come_and_go_at_run_time_and_running_calls_of_a_removed_one_
     tree = tree_of(server)
     await tree.start()
     old = cell(tree, "wait")
-    old.offer(make_call(seen, "a", "wait"))
+    offer_call(old, seen, "a", "wait")
     server.remove_tool("wait")
     server.add_tool(quick)
     server.add_tool(other, name="wait")
@@ -149,7 +149,7 @@ async def test_tools_come_and_go_at_run_time_and_running_calls_of_a_removed_one_
     assert old.state == "draining"
     new = cell(tree, "wait")
     assert new is not old
-    new.offer(make_call(seen, "b", "wait"))
+    offer_call(new, seen, "b", "wait")
     assert await seen.text("b") == "other"
     go.set()
     assert await seen.text("a") == "through"
@@ -168,7 +168,7 @@ async def test_a_drain_reaches_removed_tools_too():
     tree = tree_of(server)
     await tree.start()
     old = cell(tree, "wait")
-    old.offer(make_call(seen, "a", "wait"))
+    offer_call(old, seen, "a", "wait")
     server.remove_tool("wait")
     await eventually(lambda: old.state == "draining")
     await tree.drain(0.01)
@@ -187,8 +187,8 @@ async def test_stopping_ends_calls_even_without_a_drain():
     server.add_tool(quick)
     tree = tree_of(server)
     await tree.start()
-    cell(tree, "wait").offer(make_call(seen, "a", "wait"))
-    cell(tree, "quick").offer(make_call(seen, "b", "quick"))
+    offer_call(cell(tree, "wait"), seen, "a", "wait")
+    offer_call(cell(tree, "quick"), seen, "b", "quick")
     assert isinstance(await seen.ending("b"), Completed)
     await tree.stop()
     assert seen.endings["a"] == Cancelled("drain")

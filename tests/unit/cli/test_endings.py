@@ -15,6 +15,8 @@ from longreach.errors import LongreachError
     [
         (errors.ToolError("x"), 1),
         (errors.RemoteError("x"), 1),
+        (errors.ProtocolError(-32602, "x"), 1),
+        (errors.ResourceNotFound("x"), 1),
         (errors.InvalidResult("x"), 1),
         (errors.ConfigError("x"), 2),
         (errors.DeclarationError("x"), 2),
@@ -34,7 +36,8 @@ from longreach.errors import LongreachError
 )
 def test_each_error_has_its_exit_code(error: LongreachError, code: int):
     assert exit_code(error) == code
-    assert ending_of(error) == (code, "x")
+    assert ending_of(error) == (code, str(error))
+    assert str(error).endswith("x")
 
 
 def test_every_class_of_error_is_in_the_table_above():

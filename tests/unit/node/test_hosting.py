@@ -26,7 +26,8 @@ async def test_a_tool_replaced_while_the_old_one_still_runs_stays_in_the_group(
         await gate.begins()
         server.remove_tool("wait")
         server.add_tool(new, name="wait")
-        await eventually(lambda: any(cell.tools.get("wait") is server.tools["wait"] for cell in cells(host)))
+        spec = server.tools["wait"]
+        await eventually(lambda: any(cell.specs.get(spec.id) is spec for cell in cells(host)))
         await asker.settle()
         assert text(await asker.ask("wait", call="2-0-f")) == "new"
         gate.release.set()

@@ -88,8 +88,16 @@ async def test_a_long_listing_comes_in_pages_and_loses_nothing(gate: Gate):
                 break
             cursor = {"cursor": answer["result"]["nextCursor"]}
         assert seen == sorted(names)
-        answer = await ask(asker, body("tools/list", params={"cursor": "zzz"}), "z-0-f")
-        assert answer["result"]["tools"] == []
+        for cursor in (
+            "zzz",
+            "",
+            "dG9vbA",
+            "cHJvbXB0IGE=",
+            "\u00fc",
+            "/w==",
+        ):  # of no page, or of another listing
+            answer = await ask(asker, body("tools/list", params={"cursor": cursor}), f"z{seen.pop()[5:]}-0-f")
+            assert answer["error"]["code"] == -32602
 
 
 async def test_a_definition_beyond_max_payload_is_an_answer_all_the_same(gate: Gate):

@@ -79,7 +79,7 @@ MESSAGES: list[tuple[msgspec.Struct, type]] = [
         mcp.DiscoverResult(
             ["2026-07-28"],
             mcp.ServerCapabilities(
-                mcp.ToolsCapability(list_changed=True), {}, {"x": {}}, {"io.modelcontextprotocol/tasks": {}}
+                mcp.ListCapability(list_changed=True), {}, {"x": {}}, {"io.modelcontextprotocol/tasks": {}}
             ),
             12_000,
             "public",
@@ -93,7 +93,7 @@ MESSAGES: list[tuple[msgspec.Struct, type]] = [
         mcp.Implementation("docs", "1.0", "Documents", "Reads.", [ICON], "https://example.org"),
         models.Implementation,
     ),
-    (mcp.ServerCapabilities(mcp.ToolsCapability()), models.ServerCapabilities),
+    (mcp.ServerCapabilities(mcp.ListCapability()), models.ServerCapabilities),
 ]
 
 

@@ -1,0 +1,145 @@
+"""`Offers`: all handlers of a server, by what they are offered as, and who is told when they change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from longreach.actor.options import check_sizes, check_timeout
+from longreach.actor.raw import RawHandler, RawKind, RawSpec, raw_spec
+from longreach.actor.spec import OFFER_KINDS, HandlerSpec, OfferKind
+from longreach.errors import ConfigError, DeclarationError
+
+if TYPE_CHECKING:
+    from longreach.actor.stateful import ActorSpec
+
+ANY_NAME = "*"
+"""The name of a reader and of a raw completion, which take all of their kind."""
+
+
+class Offers:
+    """What a `Server` has; its decorators are in its subclasses."""
+
+    name: str
+    version: str
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, HandlerSpec] = {}
+        self._by_kind: dict[OfferKind, dict[str, Any]] = {kind: {} for kind in OFFER_KINDS}
+        self._actors: dict[str, ActorSpec] = {}
+        self._listeners: list[Callable[[Any], None]] = []
+
+    @property
+    def handlers(self) -> Mapping[str, HandlerSpec]:
+        """All handlers by their ids, those of actors included."""
+        return MappingProxyType(self._handlers)
+
+    @property
+    def tools(self) -> Mapping[str, Any]:
+        """All tools by name, those of actors included: `ToolSpec`, or `RawSpec`."""
+        return self.offered("tool")
+
+    @property
+    def actors(self) -> Mapping[str, ActorSpec]:
+        """The classes of actors, by class name."""
+        return MappingProxyType(self._actors)
+
+    def offered(self, kind: OfferKind) -> Mapping[str, Any]:
+        """What is offered as `kind`, by name, in the order of declaration."""
+        return MappingProxyType(self._by_kind[kind])
+
+    def add_raw(
+        self,
+        kind: RawKind,
+        definition: Mapping[str, Any],
+        handler: RawHandler,
+        *,
+        concurrency: int | None = None,
+        mailbox: int | None = None,
+        timeout_s: float | None = None,
+    ) -> RawSpec:
+        """Add a handler that takes and gives JSON bytes, at run time too.
+
+        Args:
+            kind: what it is.
+            definition: as listings are to have it, unknown members included.
+            handler: gives a whole result object; see `RawHandler`.
+            concurrency: how many calls run at once on one node.
+            mailbox: how many more may wait.
+            timeout_s: how long one call may take; otherwise as long as its caller waits.
+
+        Raises:
+            DeclarationError: `definition` is none of that kind, or its name is taken.
+            ConfigError: a size or time that cannot be.
+        """
+        check_sizes(concurrency, mailbox)
+        check_timeout(timeout_s)
+        spec = raw_spec(
+            self, kind, definition, handler, timeout_s=timeout_s, concurrency=concurrency, mailbox=mailbox
+        )
+        self._check_free(kind, spec.name)
+        self._add(spec)
+        return spec
+
+    def remove_raw(self, kind: RawKind, name_or_uri: str) -> None:
+        """Take a handler away again; running calls end as they would have.
+
+        Raises:
+            ConfigError: there is none, or it belongs to an actor.
+        """
+        self._take_away(kind, name_or_uri)
+
+    def set_raw_completion(self, handler: RawHandler | None, **options: Any) -> None:
+        """Let `handler` answer every completion/complete that no declared completion answers; None: nobody.
+
+        Options as for `add_raw`.
+        """
+        self._set_catch_all("completion", handler, options)
+
+    def set_raw_reader(self, handler: RawHandler | None, **options: Any) -> None:
+        """Let `handler` answer every resources/read of a URI that nothing here is declared for; None: nobody.
+
+        Options as for `add_raw`.
+        """
+        self._set_catch_all("reader", handler, options)
+
+    def on_change(self, listener: Callable[[Any], None]) -> Callable[[], None]:
+        """Call `listener` when handlers are added or removed; returns what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener)
+
+    def _set_catch_all(self, kind: OfferKind, handler: RawHandler | None, options: dict[str, Any]) -> None:
+        check_sizes(options.get("concurrency"), options.get("mailbox"))
+        check_timeout(options.get("timeout_s"))
+        if handler is not None:
+            self._add(RawSpec(self, kind, ANY_NAME, handler, **options))
+        elif ANY_NAME in self._by_kind[kind]:
+            self._take_away(kind, ANY_NAME)
+
+    def _check_free(self, kind: OfferKind, name: str) -> None:
+        if name in self._by_kind[kind]:
+            raise DeclarationError(f"{self.name} has a {kind} called {name!r} already")
+
+    def _add(self, *specs: HandlerSpec) -> None:
+        for spec in specs:
+            self._handlers[spec.id] = self._by_kind[spec.offer][spec.name] = spec
+        self._changed()
+
+    def _add_actor(self, actor: ActorSpec) -> ActorSpec:
+        self._actors[actor.cls.__name__] = actor
+        self._add(*actor.specs.values())
+        return actor
+
+    def _take_away(self, kind: OfferKind, name: str) -> None:
+        spec = self._by_kind[kind].get(name)
+        if spec is None or any(spec.id in actor.specs for actor in self._actors.values()):
+            known = sorted(self._by_kind[kind])
+            raise ConfigError(f"{self.name} has no {kind} {name!r} that can be removed: {known}")
+        del self._by_kind[kind][name]
+        del self._handlers[spec.id]
+        self._changed()
+
+    def _changed(self) -> None:
+        for listener in tuple(self._listeners):
+            listener(self)

@@ -1,0 +1,238 @@
+"""Doors: the synchronous sinks of a server's subscriptions, each for one handler or for one method.
+
+A door decodes a message, checks that the subject says what the body says, and hands a call to the intake;
+nothing here waits. A tool or prompt has a `Door` of its own. All resources of a server share one, and all
+completions another: they find the handler by what the body says.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from longreach.actor.offers import ANY_NAME
+from longreach.node.intake import RoutedCall
+from longreach.observe import event
+from longreach.wire import codes, jsonrpc
+from longreach.wire.completion import (
+    CompleteParams,
+    CompleteResult,
+    Completion,
+    PromptReference,
+    decode_complete,
+)
+
+if TYPE_CHECKING:
+    from longreach.actor.cell import ActorCell
+    from longreach.actor.offers import Offers
+    from longreach.actor.spec import HandlerSpec
+    from longreach.node.intake import Intake
+    from longreach.node.replies import ReplyRoute
+    from longreach.transport.link import Headers
+
+_log = logging.getLogger("longreach.node.doors")
+_BARE_TIMEOUT_S = 60.0
+"""How long a call may take whose asker states no deadline and whose handler has no timeout."""
+
+_Asker = tuple[str, str]
+_MAX_ASKERS = 10_000
+
+
+class _Entrance:
+    """What all doors share: who asks, and where they are answered."""
+
+    __slots__ = ("_askers", "_intake")
+
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
+        self._askers: dict[str, _Asker] = {}
+
+    def _new_asker(self, subject: str) -> _Asker:
+        """Who asks on `subject`; a caller's subject is the same in all its calls."""
+        parts = subject.split(".", 10)
+        if len(self._askers) >= _MAX_ASKERS:
+            self._askers.clear()
+        asker = self._askers[subject] = (parts[7], parts[8])
+        return asker
+
+    def _refuse(
+        self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, error: jsonrpc.RpcError
+    ) -> None:
+        self._intake.refuse(route, jsonrpc.encode_error(request_id, error.code, error.message, error.data))
+
+
+class Door(_Entrance):
+    """One handler's entrance: the sink of its subscriptions, if its name is in the subject."""
+
+    __slots__ = ("_cell", "_result_meta", "_spec", "_timeout_s")
+
+    def __init__(self, intake: Intake, spec: HandlerSpec, cell: ActorCell, result_meta: msgspec.Raw) -> None:
+        super().__init__(intake)
+        self._spec = spec
+        self._cell = cell
+        self._timeout_s = spec.timeout_s
+        self._result_meta = result_meta
+
+    def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
+        """Take one request; the subject is ``lr.v1.<ns>.<region>.req.<server>.<to>.<via>.<caller>...``."""
+        asker = self._askers.get(subject) or self._new_asker(subject)
+        route = self._intake.replies.route(reply, *asker)
+        if route is None:
+            event(_log, "request.unanswerable", logging.WARNING, subject=subject)
+            return
+        try:
+            request = jsonrpc.decode_call(data)
+        except jsonrpc.Malformed as error:
+            self._intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+            return
+        params = request.params
+        if request.method != self._spec.method or params.name != self._spec.name:
+            problem: jsonrpc.RpcError | None = self._mismatch(request)
+        else:
+            problem = jsonrpc.validate_meta(params.meta)
+        if problem is not None:
+            self._refuse(route, request.id, problem)
+            return
+        self.admit(route, request.id, params, data, asker)
+
+    def admit(
+        self, route: ReplyRoute, request_id: jsonrpc.RequestId, params: Any, data: bytes, asker: _Asker
+    ) -> None:
+        """Make a call of a request that was found to be in order."""
+        intake = self._intake
+        arrived = intake.clock.monotonic()
+        timeout_s = self._timeout_s if self._timeout_s is not None else _BARE_TIMEOUT_S
+        if route.deadline_ms:
+            left_s = (route.deadline_ms - intake.clock.wall_ms()) / 1000
+            if left_s <= 0:
+                intake.refuse(route, jsonrpc.encode_not_started(request_id, "expired", None))
+                return
+            if self._timeout_s is None or left_s < timeout_s:
+                timeout_s = left_s
+        call = RoutedCall(  # by position: this is where names would cost
+            route.key, request_id, self._spec, params, data, arrived + timeout_s, asker[0], asker[1],
+            arrived, intake, route=route, cell=self._cell, result_meta=self._result_meta,
+        )  # fmt: skip
+        intake.take(call, self._spec.keep_running)
+
+    def _mismatch(self, request: jsonrpc.CallRequest) -> jsonrpc.RpcError:
+        if not request.params.name:
+            return jsonrpc.RpcError(codes.INVALID_PARAMS, "params lacks a name")
+        text = f"the subject says {self._spec.method} of {self._spec.name!r}, the body says something else"
+        return jsonrpc.RpcError(codes.MISMATCH, text)
+
+
+class SharedDoor(_Entrance):
+    """The entrance of all handlers of one method: who a request is for, its body says.
+
+    Args:
+        intake: takes calls in.
+        offers: what the server has.
+        result_meta: the `_meta` of results, encoded.
+    """
+
+    method = ""
+
+    def __init__(self, intake: Intake, offers: Offers, result_meta: msgspec.Raw) -> None:
+        super().__init__(intake)
+        self._offers = offers
+        self._result_meta = result_meta
+        self._doors: dict[str, Door] = {}
+
+    def open(self, spec: HandlerSpec, cell: ActorCell) -> None:
+        """`cell` is ready to take calls of `spec`; what comes while it is not is refused by it."""
+        self._doors[spec.id] = Door(self._intake, spec, cell, self._result_meta)
+
+    def close(self, spec_id: str) -> None:
+        """There is no such handler any more."""
+        self._doors.pop(spec_id, None)
+
+    def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
+        """Take one request."""
+        asker = self._askers.get(subject) or self._new_asker(subject)
+        route = self._intake.replies.route(reply, *asker)
+        if route is None:
+            event(_log, "request.unanswerable", logging.WARNING, subject=subject)
+            return
+        try:
+            request: Any = self._decode(data)
+        except jsonrpc.Malformed as error:
+            self._intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+            return
+        if request.method != self.method:
+            text = f"the subject says {self.method}, the body {request.method}"
+            self._refuse(route, request.id, jsonrpc.RpcError(codes.MISMATCH, text))
+            return
+        problem = jsonrpc.validate_meta(request.params.meta)
+        found = self._find(request.params) if problem is None else problem
+        if isinstance(found, jsonrpc.RpcError):
+            self._refuse(route, request.id, found)
+        elif found is None:
+            self._answer_nothing(route, request.id)
+        elif (door := self._doors.get(found.id)) is not None:
+            door.admit(route, request.id, request.params, data, asker)
+        else:  # its actor is still starting
+            self._intake.refuse(route, jsonrpc.encode_not_started(request.id, "not_here", None))
+
+    def _decode(self, data: bytes) -> Any:
+        return jsonrpc.decode_call(data)
+
+    @abstractmethod
+    def _find(self, params: Any) -> HandlerSpec | jsonrpc.RpcError | None:
+        """Who the request is for; the error if there is nobody, None if that is no error."""
+
+    def _answer_nothing(self, route: ReplyRoute, request_id: jsonrpc.RequestId) -> None:
+        raise NotImplementedError
+
+
+class ResourcesDoor(SharedDoor):
+    """resources/read of one server."""
+
+    method = "resources/read"
+
+    def _find(self, params: jsonrpc.CallParams) -> HandlerSpec | jsonrpc.RpcError | None:
+        uri = params.uri
+        if not uri:
+            return jsonrpc.RpcError(codes.INVALID_PARAMS, "params lacks a uri")
+        exact: HandlerSpec | None = self._offers.offered("resource").get(uri)
+        if exact is not None:
+            return exact
+        for template in self._offers.offered("template").values():
+            if template.matches(uri):
+                return template  # type: ignore[no-any-return]
+        reader: HandlerSpec | None = self._offers.offered("reader").get(ANY_NAME)
+        if reader is not None:
+            return reader
+        return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no resource {uri}", {"uri": uri})
+
+
+class CompletionDoor(SharedDoor):
+    """completion/complete of one server; an argument that nobody completes has no values."""
+
+    method = "completion/complete"
+
+    def _decode(self, data: bytes) -> Any:
+        return decode_complete(data)
+
+    def _find(self, params: CompleteParams) -> HandlerSpec | jsonrpc.RpcError | None:
+        completions = self._offers.offered("completion")
+        spec: HandlerSpec | None = completions.get(params.completes) or completions.get(ANY_NAME)
+        if spec is not None:
+            return spec
+        ref = params.ref
+        if isinstance(ref, PromptReference):
+            if ref.name not in self._offers.offered("prompt"):
+                return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no prompt {ref.name!r}")
+        elif ref.uri not in self._offers.offered("template") and ref.uri not in self._offers.offered(
+            "resource"
+        ):
+            text = f"there is no resource template {ref.uri}"
+            return jsonrpc.RpcError(codes.INVALID_PARAMS, text, {"uri": ref.uri})
+        return None
+
+    def _answer_nothing(self, route: ReplyRoute, request_id: jsonrpc.RequestId) -> None:
+        nothing = CompleteResult(Completion([], total=0, has_more=False), meta=self._result_meta)
+        self._intake.replies.respond(route, request_id, jsonrpc.encode_result(request_id, nothing))

@@ -1,0 +1,164 @@
+"""Requests of every method at their doors, with raw handlers behind them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from tests.support.asker import META, Asker
+from tests.support.hosts import node
+
+from longreach import Server
+from longreach.actor.raw import RawRequest
+from longreach.errors import ProtocolError
+from longreach.transport.memory import MemoryBroker
+from longreach.wire.tokens import encode_token
+
+
+def body(method: str, **params: Any) -> bytes:
+    return msgspec.json.encode(
+        {"jsonrpc": "2.0", "id": "i", "method": method, "params": {"_meta": META, **params}}
+    )
+
+
+async def echo(request: RawRequest) -> bytes:
+    return json.dumps({"method": request.method, "params": json.loads(request.params)}).encode()
+
+
+def raw_server() -> Server:
+    server = Server("docs", version="1.4.0")
+    server.add_raw("tool", {"name": "Tool", "inputSchema": {"type": "object"}}, echo)
+    server.add_raw("prompt", {"name": "my prompt"}, echo)
+    server.add_raw("resource", {"uri": "a://one", "name": "one"}, echo)
+    server.add_raw("template", {"uriTemplate": "a://t/{x}", "name": "t"}, echo)
+    server.set_raw_completion(echo)
+    return server
+
+
+REQUESTS = [
+    (f"tools-call.{encode_token('Tool')}", "tools/call", {"name": "Tool", "arguments": {"a": 1}}),
+    (f"prompts-get.{encode_token('my prompt')}", "prompts/get", {"name": "my prompt", "requestState": "s"}),
+    ("resources-read._", "resources/read", {"uri": "a://one"}),
+    ("resources-read._", "resources/read", {"uri": "a://t/5"}),
+    (
+        "completion-complete._",
+        "completion/complete",
+        {"ref": {"type": "ref/prompt", "name": "my prompt"}, "argument": {"name": "a", "value": ""}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("address", "method", "params"), REQUESTS)
+async def test_each_method_has_its_door_for_anybody_a_version_and_a_node(
+    broker: MemoryBroker, asker: Asker, address: str, method: str, params: dict[str, Any]
+):
+    """M1.4, M1.5"""
+    async with node(broker, raw_server()) as host:
+        for number, to in enumerate(("_", "v1", f"n-{host.instance}")):
+            asker.send(f"req.docs.{to}._._.{address}", body(method, **params), f"{number}-0-f")
+            answer = await asker.answer(f"{number}-0-f")
+            assert answer["id"] == "i"
+            result = answer["result"]
+            assert (result["method"], result["params"]) == (method, {"_meta": META, **params})
+            assert result["_meta"]["longreach/region"] == "local"
+
+
+@pytest.mark.parametrize(
+    ("address", "method", "params", "code", "data"),
+    [
+        ("tools-call.=54ool", "tools/call", {}, -32602, None),
+        ("tools-call.=54ool", "tools/call", {"name": "x"}, -32020, None),
+        ("tools-call.=54ool", "prompts/get", {"name": "Tool"}, -32020, None),
+        ("resources-read._", "tools/call", {"uri": "a://one"}, -32020, None),
+        ("resources-read._", "resources/read", {}, -32602, None),
+        ("resources-read._", "resources/read", {"uri": "a://one", "_meta": {}}, -32602, None),
+        ("resources-read._", "resources/read", {"uri": "b://one"}, -32602, {"uri": "b://one"}),
+        ("resources-read._", "resources/read", {"uri": 5}, -32602, None),
+        ("completion-complete._", "completion/complete", {}, -32602, None),
+        ("completion-complete._", "tools/call", {"name": "x"}, -32602, None),
+    ],
+)
+async def test_what_does_not_fit_is_refused(
+    broker: MemoryBroker,
+    asker: Asker,
+    address: str,
+    method: str,
+    params: dict[str, Any],
+    code: int,
+    data: Any,
+):
+    """M1.4, M2.1"""
+    async with node(broker, raw_server()):
+        asker.send(f"req.docs._._._.{address}", body(method, **params))
+        error = (await asker.answer())["error"]
+        assert (error["code"], error.get("data")) == (code, data)
+
+
+async def test_a_reader_takes_what_nothing_is_declared_for(broker: MemoryBroker, asker: Asker):
+    server = Server("docs", version="1.4.0")
+    server.set_raw_reader(echo)
+    async with node(broker, server):
+        asker.send("req.docs._._._.resources-read._", body("resources/read", uri="x://y"))
+        assert (await asker.answer())["result"]["params"]["uri"] == "x://y"
+
+
+async def test_nobody_is_subscribed_while_nothing_can_be_read(broker: MemoryBroker, asker: Asker):
+    """M1.5"""
+    server = raw_server()
+    async with node(broker, server) as host:
+        server.remove_raw("resource", "a://one")
+        await asker.settle()
+        asker.send("req.docs._._._.resources-read._", body("resources/read", uri="a://t/1"), "1-0-f")
+        assert "result" in await asker.answer("1-0-f")
+        server.remove_raw("template", "a://t/{x}")
+        await asker.settle()
+        asker.send("req.docs._._._.resources-read._", body("resources/read", uri="a://t/1"), "2-0-f")
+        await asker.settle()
+        assert [heard.headers for heard in asker.heard if heard.call == "2-0-f"] == [{"Status": "503"}]
+        asker.send(
+            f"req.docs.n-{host.instance}._._.resources-read._", body("resources/read", uri="a://t/1"), "3-0-f"
+        )
+        assert (await asker.answer("3-0-f"))["error"]["code"] == -32602
+
+
+async def test_an_error_of_the_protocol_is_told_but_never_with_our_own_code(
+    broker: MemoryBroker, asker: Asker
+):
+    """M5.2"""
+    server = Server("docs")
+
+    async def refuse(request: RawRequest) -> bytes:
+        raise ProtocolError(json.loads(request.params)["arguments"]["code"], "no", {"x": 1})
+
+    server.add_raw("tool", {"name": "t", "inputSchema": {"type": "object"}}, refuse)
+    async with node(broker, server):
+        for code, told in ((-32001, -32001), (-31900, -32603)):
+            asker.send(
+                "req.docs._._._.tools-call.t", body("tools/call", name="t", arguments={"code": code}),
+                f"{-code}-0-f",
+            )  # fmt: skip
+            error = (await asker.answer(f"{-code}-0-f"))["error"]
+            assert error == {"code": told, "message": "no", "data": {"x": 1}}
+
+
+async def test_a_result_that_is_no_object_is_an_error(broker: MemoryBroker, asker: Asker):
+    server = Server("docs")
+
+    async def nonsense(request: RawRequest) -> bytes:
+        return b"[1]"
+
+    server.add_raw("tool", {"name": "t", "inputSchema": {"type": "object"}}, nonsense)
+    async with node(broker, server):
+        asker.send("req.docs._._._.tools-call.t", body("tools/call", name="t"))
+        assert (await asker.answer())["error"]["data"] == {"reason": "bad_result"}
+
+
+async def test_definitions_are_listed_as_they_were_given(broker: MemoryBroker, asker: Asker):
+    server = raw_server()
+    odd = {"name": "z", "inputSchema": {"type": "object"}, "later": {"deep": [None, 1.5]}}
+    server.add_raw("tool", odd, echo)
+    async with node(broker, server):
+        asker.send("req.docs._._._.tools-list._", body("tools/list"))
+        assert (await asker.answer())["result"]["tools"][1] == odd
