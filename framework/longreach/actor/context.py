@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec import UNSET
 
 from longreach.errors import LongreachError
+from longreach.trace import CALL, Trace
 from longreach.wire.jsonrpc import RequestId, RequestMeta
 from longreach.wire.mcp import LOG_LEVELS, LogLevel, encode_log, encode_progress
 from longreach.wire.tokens import decode_optional
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from longreach.actor.call import Call
     from longreach.clock import Clock
 
-_current: ContextVar[Context] = ContextVar("longreach_context")
+_current = cast("ContextVar[Context]", CALL)
 _RANK = {level: rank for rank, level in enumerate(LOG_LEVELS)}
 
 
@@ -134,6 +135,16 @@ class Context:
         """The request's `_meta`; None if it had none."""
         meta = self._call.params.meta
         return None if meta is UNSET else meta
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace that the request belongs to; calls made from the handler join it by themselves."""
+        meta = self._call.params.meta
+        if meta is UNSET:
+            return None
+        stated = (meta.traceparent, meta.tracestate, meta.baggage)
+        texts = [None if text is UNSET else text for text in stated]
+        return Trace(*texts) if any(texts) else None
 
     @property
     def state(self) -> Any:
