@@ -19,7 +19,7 @@ MAX_NAME = 64
 """Names of tools may be so long, for the APIs of language models."""
 SCHEME = "longreach://"
 SEARCH_TOOLS = "search_tools"
-"""Offered in place of many tools: finds them. No name made here is this one: it has neither ``__`` nor a hash."""
+"""Offered in place of many tools: finds them. No name made here is either: those have ``__`` or a hash."""
 CALL_TOOL = "call_tool"
 """Offered in place of many tools: calls one of them."""
 
