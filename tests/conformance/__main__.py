@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 
 from tests.conformance import plan
-from tests.conformance.deployment import FIXTURES, SERVERS, Deployment, Process
+from tests.conformance.deployment import FIXTURES, SERVERS, Deployment
 from tests.conformance.report import Report
 from tests.conformance.suite import VERSIONS, Scenario, Suite
 from tests.conformance.toolbox import ROOT, NotInstalled, install
 from tests.support.broker import free_port
+from tests.support.services import Service
 
 RESULTS = ROOT / ".cache" / "conformance"
 CLIENT = f"{shlex.quote(sys.executable)} -m tests.conformance.client"
@@ -41,13 +42,10 @@ async def own_http(
 ) -> dict[str, list[Scenario]]:
     """What the fixtures of a framework pass over its own HTTP."""
     port = free_port()
-    process = await Process.start(RESULTS / f"{server}.log", "-m", f"{FIXTURES}.{server}", str(port))
-    try:
-        await process.listens(port)
+    with Service(RESULTS / f"{server}.log", "-m", f"{FIXTURES}.{server}", str(port)) as service:
+        service.listens(port)
         url = f"http://localhost:{port}/mcp"
         return {version: await suite.server(url, version, f"{server}-own", one) for version in versions}
-    finally:
-        await process.close()
 
 
 async def through_the_mesh(suite: Suite, report: Report, options: argparse.Namespace) -> None:

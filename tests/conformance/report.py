@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from tests.conformance import plan
-from tests.conformance.deployment import Deployment
+from tests.conformance.deployment import NODES, Deployment
 from tests.conformance.suite import Scenario
 
 
@@ -45,7 +45,7 @@ class Report:
             say(f"  gateway :{port:<24} {count:>6}")
             if not count:
                 self._wrong.append(f"no request went to gateway :{port}")
-        for identity in mesh.nodes:
+        for identity in NODES:
             count = sum(n for node, n in mesh.balancer.answers.items() if node.split(".")[0] == identity)
             say(f"  {identity:<33} {count:>6}")
             if not count:

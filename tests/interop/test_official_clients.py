@@ -1,0 +1,99 @@
+"""The official clients, unchanged, each through the doors that are for it: same visit, same findings."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fastmcp
+import pytest
+from mcp.client.client import Client
+from mcp.client.stdio import StdioServerParameters, stdio_client
+from tests.conformance.toolbox import install
+from tests.interop.guests import FastGuest, OfficialGuest, answer, fast_answer
+from tests.interop.visit import EXPECTED, TIMEOUT_S, visit
+from tests.support.broker import Broker, free_port
+from tests.support.http import until_offered
+from tests.support.services import Service
+
+VISIT = Path(__file__).with_name("visit.mjs")
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Where the guestbook can be reached."""
+
+    broker: str
+    http: str
+
+
+@pytest.fixture(scope="module")
+def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    folder = tmp_path_factory.mktemp("guestbook")
+    port = free_port()
+    with ExitStack() as stack:
+        broker = stack.enter_context(Broker())
+        app = "tests.interop.guestbook:app"
+        keys = folder / "keys"
+        keys.write_text("ab" * 32 + "\n")
+        keys.chmod(0o600)
+        words = ["run", app, "--nats", broker.url, "--state-keys", str(keys)]
+        stack.enter_context(Service.longreach(folder / "node.log", *words))
+        gateway = Service.longreach(
+            folder / "gateway.log", "gateway", "--nats", broker.url, "--port", str(port)
+        )
+        stack.enter_context(gateway).listens(port)
+        until_offered(port, "guestbook")
+        yield Doors(broker.url, f"http://localhost:{port}/mcp/guestbook")
+
+
+async def official(transport: Any) -> dict[str, Any]:
+    async with Client(transport, elicitation_callback=answer) as client:
+        return await visit(OfficialGuest(client))
+
+
+async def test_the_official_python_client_over_the_gateway(doors: Doors) -> None:
+    assert await official(doors.http) == EXPECTED
+
+
+async def test_the_official_python_client_over_stdio(doors: Doors) -> None:
+    longreach = shutil.which("longreach")
+    assert longreach is not None
+    words = ["stdio", "guestbook", "--nats", doors.broker]
+    assert await official(stdio_client(StdioServerParameters(command=longreach, args=words))) == EXPECTED
+
+
+async def test_the_official_python_client_over_nats(doors: Doors) -> None:
+    from longreach.sdk import transport
+
+    assert await official(transport(doors.broker, server="guestbook")) == EXPECTED
+
+
+async def test_fastmcps_client_over_the_gateway(doors: Doors) -> None:
+    async with fastmcp.Client(doors.http, elicitation_handler=fast_answer) as client:
+        assert await visit(FastGuest(client)) == EXPECTED
+
+
+async def test_the_official_typescript_client_over_the_gateway(doors: Doors) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm on this machine, which brings the TypeScript client")
+    toolbox = await asyncio.to_thread(install)
+    process = await asyncio.create_subprocess_exec(
+        str(toolbox.node), str(VISIT), str(toolbox.modules), doors.http,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(TIMEOUT_S + 15):
+            out, said = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, said.decode()
+    assert json.loads(out) == EXPECTED
