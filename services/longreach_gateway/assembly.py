@@ -1,0 +1,113 @@
+"""A gateway put together from its settings, and taken apart in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING
+
+from longreach import __version__
+from longreach.front.filters import Filters
+from longreach.front.front import Front
+from longreach.tasks import TaskSet
+from longreach_gateway.app import Gateway
+from longreach_gateway.auth.authenticator import Authenticator
+from longreach_gateway.auth.jwts import JwtVerifier
+from longreach_gateway.auth.keys import FileSource, KeyRing, UrlSource
+from longreach_gateway.auth.metadata import Resources
+from longreach_gateway.auth.tokens import TokenFile
+from longreach_gateway.doors import Doors
+from longreach_gateway.guard import Guard
+from longreach_gateway.limits import Limits
+from longreach_gateway.modern import Modern
+from longreach_gateway.rare import build_rare
+from longreach_gateway.running import Overseer
+
+if TYPE_CHECKING:
+    from longreach.client.mesh import Mesh
+    from longreach_gateway.app import Legacy
+    from longreach_gateway.settings import GatewaySettings
+
+
+class Assembly:
+    """A gateway over a mesh: `app` answers, `close` drains.
+
+    Args:
+        mesh: opened with the gateway's id as its `via`; whoever opened it closes it.
+        settings: what it is set to.
+        url: where it listens, for clients without a public URL.
+    """
+
+    def __init__(self, mesh: Mesh, settings: GatewaySettings, url: str) -> None:
+        self._mesh = mesh
+        self._settings = settings
+        self._draining = False
+        self._tasks = TaskSet("gateway upkeep")
+        public_url = settings.public_url or url
+        filters = Filters.of(settings.servers, settings.tags)
+        self.overseer = Overseer(body_timeout_s=settings.body_timeout_s, quiet_s=settings.quiet_s)
+        self.doors = Doors(self._new_front, filters)
+        limits = Limits(settings.max_concurrent, settings.max_per_caller, settings.max_subscriptions)
+        resources = Resources(public_url, settings.issuer, settings.audiences, frozenset(settings.scopes))
+        self.app = Gateway(
+            guard=Guard(settings.host, settings.public_url, settings.allowed_hosts, settings.allowed_origins),
+            auth=self._authenticator(resources),
+            doors=self.doors,
+            modern=Modern(self.overseer, limits, settings.call_timeout_s),
+            legacy=self._legacy(),
+            rare=build_rare(self._is_ready, resources if settings.has_jwts else None),
+            overseer=self.overseer,
+            limits=limits,
+            max_body=settings.max_body,
+        )
+
+    def drain(self) -> None:
+        """No longer be ready, and end what is listened to."""
+        self._draining = True
+        self.doors.close()
+
+    async def close(self) -> None:
+        """Let what runs end, within its bound, and end what is ours."""
+        self.drain()
+        await self.overseer.close(self._settings.drain_timeout_s)
+        await self._tasks.close()
+
+    def _is_ready(self) -> bool:
+        return self._mesh.is_up and not self._draining
+
+    def _new_front(self, server: str | None, filters: Filters) -> Front:
+        return Front(
+            self._mesh,
+            server=server,
+            filters=filters,
+            search_above=self._settings.search_above,
+            version=__version__,
+        )
+
+    def _authenticator(self, resources: Resources) -> Authenticator | None:
+        settings = self._settings
+        tokens = TokenFile(settings.bearer_tokens) if settings.bearer_tokens is not None else None
+        keys = jwts = None
+        if settings.issuer is not None:
+            source = (
+                UrlSource(settings.jwks_url) if settings.jwks_url else FileSource(settings.jwks_file or "")
+            )
+            keys = KeyRing(source, time.monotonic, lambda: auth.forget())
+            jwts = JwtVerifier(keys, settings.issuer)
+        if tokens is None and jwts is None:
+            return None
+        auth = Authenticator(tokens, jwts, resources, frozenset(settings.scopes), time.time)
+        self._tasks.start(auth.keep_fresh(keys), name="auth")
+        return auth
+
+    def _legacy(self) -> Legacy | None:
+        return None
+
+
+async def learn(mesh: Mesh, timeout_s: float) -> None:
+    """Know the mesh before the first request comes, as far as that is quick."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await mesh.learn()
+    except TimeoutError:
+        return

@@ -1,0 +1,1 @@
+"""Who asks: bearer tokens of a file, and JWTs of an authorization server."""

@@ -1,0 +1,131 @@
+"""The process: a socket, uvicorn on it, signals that drain, and the banner."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from longreach.errors import ConfigError
+from longreach.observe import event
+from longreach.tasks import TaskSet
+from longreach_gateway.assembly import Assembly, learn
+from longreach_gateway.protocol import BoundedProtocol, sweep
+
+if TYPE_CHECKING:
+    from longreach.client.connect import Connecting
+    from longreach_gateway.settings import GatewaySettings
+
+_log = logging.getLogger("longreach.gateway")
+_BACKLOG = 2048
+_KEEP_ALIVE_S = 75
+"""Longer than the 60 s after which usual balancers close a connection: they do it first, and know it."""
+_LEARN_S = 2.0
+_SWEEPS = 4
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, but its signals are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(
+    connecting: Connecting, settings: GatewaySettings, on_ready: Callable[[str, str | None], None]
+) -> None:
+    """Serve until SIGTERM or SIGINT, then drain; a second signal cuts off what still runs.
+
+    Args:
+        connecting: the mesh, about to be opened.
+        settings: what the gateway is set to.
+        on_ready: called with the URL and the broker's URL once requests are answered.
+
+    Raises:
+        ConfigError: the address cannot be listened on.
+        BrokerUnavailable: no broker.
+    """
+    with _listen(settings.host, settings.port) as sock:
+        url = _url_of(settings.host, sock)
+        async with connecting as mesh:
+            await learn(mesh, _LEARN_S)
+            assembly = Assembly(mesh, settings, url)
+            server = _Server(_config(assembly, settings))
+            tasks = TaskSet("serving")
+            try:
+                tasks.start(_sweeping(server, settings.body_timeout_s), name="sweep")
+                tasks.start(_drain_on_signal(server, assembly), name="signals")
+                on_ready(settings.public_url or url, mesh.url)
+                await server.serve([sock])
+            finally:
+                await assembly.close()
+                await tasks.close()
+
+
+def _config(assembly: Assembly, settings: GatewaySettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        assembly.app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.drain_timeout_s) + 5,
+    )
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        info = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(info[0], socket.SOCK_STREAM)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(info[4])
+            sock.setblocking(False)
+        except BaseException:
+            sock.close()
+            raise
+    except OSError as error:
+        raise ConfigError(f"{host}:{port} cannot be listened on: {error.strerror or error}") from None
+    return sock
+
+
+def _url_of(host: str, sock: socket.socket) -> str:
+    name = host.strip("[]")
+    return f"http://{f'[{name}]' if ':' in name else name}:{sock.getsockname()[1]}"
+
+
+async def _sweeping(server: _Server, timeout_s: float) -> None:
+    """Close connections that send no head in time."""
+    connections: Any = server.server_state.connections
+    while True:
+        await asyncio.sleep(timeout_s / _SWEEPS)
+        if closed := sweep(connections, _SWEEPS):
+            event(_log, "connections.idle", logging.DEBUG, closed=closed)
+
+
+async def _drain_on_signal(server: _Server, assembly: Assembly) -> None:
+    """At the first signal let everything end, at the second cut it off."""
+    signals: asyncio.Queue[int] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+    await signals.get()
+    event(_log, "gateway.draining", running=len(assembly.overseer.running))
+    assembly.drain()
+    server.should_exit = True
+    await signals.get()
+    server.force_exit = True
+    assembly.overseer.cut_all()
