@@ -11,7 +11,7 @@ from longreach.front.shelf import KINDS, Item, Kind, Shelf, build_shelf
 
 if TYPE_CHECKING:
     from longreach.front.filters import Filters
-    from longreach.policy.catalog import Catalog
+    from longreach.policy.catalog import Catalog, Instance
     from longreach.wire.mcp import CacheScope
 
 
@@ -50,18 +50,18 @@ def build_offering(
         server: one server, under its own names; None: all, under names of the whole mesh.
         before: what was offered until now.
     """
-    names = {
-        instance.server for instance in catalog.instances.values() if filters.allow_server(instance.server)
-    }
-    if server is not None:
-        names &= {server}
+    places: dict[str, list[Instance]] = {}
+    for instance in catalog.instances.values():
+        name = instance.server
+        if server in (None, name) and filters.allow_server(name) and filters.allow_region(instance.region):
+            places.setdefault(name, []).append(instance)
     old = before.shelves if before is not None else {}
     shelves: dict[str, Shelf] = {}
-    for name in sorted(names):
-        shelf = build_shelf(catalog, name, filters, renamed=server is None, before=old.get(name))
+    for name, instances in sorted(places.items()):
+        shelf = build_shelf(catalog, instances, filters, renamed=server is None, before=old.get(name))
         if shelf is not None:
             shelves[name] = shelf
-    unknown = frozenset(name for name in names if name not in shelves or not shelves[name].whole)
+    unknown = frozenset(name for name in places if name not in shelves or not shelves[name].whole)
     if before is not None and before.unknown == unknown and _same(old, shelves):
         return before
     lists: dict[Kind, list[Item]] = {

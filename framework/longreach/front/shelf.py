@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -86,22 +86,24 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_shelf(
-    catalog: Catalog, server: str, filters: Filters, *, renamed: bool, before: Shelf | None = None
+    catalog: Catalog,
+    instances: Sequence[Instance],
+    filters: Filters,
+    *,
+    renamed: bool,
+    before: Shelf | None = None,
 ) -> Shelf | None:
-    """The shelf of `server`; None where no node offers it, or nothing of it is known yet.
+    """The shelf of a server; None where nothing of it is known yet.
 
     Args:
         catalog: what is known.
-        server: the server's name.
+        instances: of the server, at least one.
         filters: what may be seen.
         renamed: whether things get the names and URIs of the whole mesh; else their own.
         before: its shelf until now. It stays while a new version, and no other, is still to be fetched, so
             that a list does not lose what it is about to get back; and where nothing has changed.
     """
-    instances = [i for i in catalog.of_server(server) if filters.allow_region(i.region)]
-    if not instances:
-        return None
-    known = [instance for instance in instances if _is_complete(catalog, instance.digest)]
+    known = [instance for instance in instances if instance.digest in catalog.names]
     if not known:
         return _not_whole(before)
     whole = len(known) == len(instances)
@@ -113,7 +115,7 @@ def build_shelf(
         kind: _items(catalog, manifests, kind, filters, renamed=renamed) for kind in KINDS
     }
     return Shelf(
-        server=server,
+        server=instances[0].server,
         made_of=made_of,
         items=items,
         whole=whole,
@@ -134,19 +136,12 @@ def _first(texts: Iterable[str | None]) -> str | None:
     return next((text for text in texts if text), None)
 
 
-def _is_complete(catalog: Catalog, digest: str) -> bool:
-    manifest = catalog.manifests.get(digest)
-    return manifest is not None and all(
-        named in catalog.raw for kind in KINDS for named in _digests(manifest, kind)
-    )
-
-
 def _digests(manifest: Manifest, kind: Kind) -> list[str]:
     digests: list[str] = getattr(manifest, kind)
     return digests
 
 
-def _newest_first(catalog: Catalog, instances: list[Instance]) -> list[Manifest]:
+def _newest_first(catalog: Catalog, instances: Sequence[Instance]) -> list[Manifest]:
     """The manifests of `instances`, each once, by version; where versions are equal, the order is stable."""
     digests = {instance.digest: instance.version for instance in instances}
     order = sorted(digests, key=lambda digest: (_version_key(digests[digest]), digest), reverse=True)
