@@ -62,7 +62,7 @@ class Session:
         self.residency = residency
         self.tasks = TaskSet("mesh")
         self.stats = CallStats()
-        self._namespace = token = encode_token(namespace)
+        self.namespace = token = encode_token(namespace)
         regions = sorted(residency) if residency is not None else None
         self._regions = tuple(map(encode_token, regions)) if regions else ("*",)
         shared = Shared(
@@ -115,7 +115,7 @@ class Session:
         kind = f"updated.{resource_hash(uri)}"
         subscriptions = [
             self.link.subscribe(
-                f"{ROOT}.{self._namespace}.{region}.evt.{encode_token(server)}.{kind}",
+                f"{ROOT}.{self.namespace}.{region}.evt.{encode_token(server)}.{kind}",
                 lambda *_: listener(),
             )
             for region in self._regions

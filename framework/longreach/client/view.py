@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -35,8 +35,25 @@ if TYPE_CHECKING:
     from longreach.client.plan import CallStats
     from longreach.client.session import Session
     from longreach.policy.catalog import Catalog
+    from longreach.transport.link import Link
 
 _WATCH_QUEUE = 1000
+
+
+class Place(NamedTuple):
+    """Where a connection is, for what shares it: gateways speak to each other over theirs.
+
+    Attributes:
+        link: the connection; its mesh closes it.
+        namespace: the namespace's token.
+        region: the home region; None: none was named.
+        residency: the only regions that may be used; None: any.
+    """
+
+    link: Link
+    namespace: str
+    region: str | None
+    residency: frozenset[str] | None
 
 
 class View:
@@ -56,6 +73,12 @@ class View:
     def is_up(self) -> bool:
         """Whether there is a connection now."""
         return self._session.link.is_up
+
+    @property
+    def place(self) -> Place:
+        """Where this connection is."""
+        session, options = self._session, self._options
+        return Place(session.link, session.namespace, options.region, session.residency)
 
     @property
     def stats(self) -> CallStats:

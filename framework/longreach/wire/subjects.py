@@ -209,11 +209,12 @@ class Who(_Address, frozen=True):
 
 
 class Gw(_Address, frozen=True):
-    """A message between gateways."""
+    """A message to one gateway process; the verb is ``open``, ``beat``, or an exchange's id."""
 
     SPACE: ClassVar[str] = "gw"
 
     gateway: str
+    instance: str
     verb: str
 
 

@@ -37,7 +37,7 @@ ADDRESSES: list[tuple[Address, str]] = [
     (subjects.Evt("acme", "eu", "docs", "tools"), "lr.v1.acme.eu.evt.docs.tools"),
     (subjects.Evt("acme", "eu", "docs", "resource", "ab12"), "lr.v1.acme.eu.evt.docs.resource.ab12"),
     (subjects.Who("acme", "_", "_", "alice"), "lr.v1.acme._.who._.alice"),
-    (subjects.Gw("acme", "eu", "gw1", "resume"), "lr.v1.acme.eu.gw.gw1.resume"),
+    (subjects.Gw("acme", "eu", "gw1", "i1", "open"), "lr.v1.acme.eu.gw.gw1.i1.open"),
 ]
 
 
