@@ -1,0 +1,331 @@
+"""JSON-RPC with a foreign server over a channel: requests and their answers, in both directions.
+
+A request is a `ForeignCall`, which outlives whoever waits for it: a call of the mesh may end by asking its
+caller something, and another one, with the answer, goes on waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from longreach.errors import ProtocolError
+from longreach.observe import event
+from longreach.tasks import TaskSet
+from longreach.wire import codes
+from longreach.wire.jsonrpc import RequestId, RpcError
+from longreach_bridge.foreign.channel import Arrived, Channel, Lost, Outgoing
+
+_log = logging.getLogger("longreach.bridge")
+_MAX_ASKS = 16
+_CANCEL_TIMEOUT_S = 5.0
+
+Params = dict[str, Raw]
+"""`params` of a message: its members as JSON bytes, so that what passes through is changed nowhere."""
+
+
+class Message(msgspec.Struct):
+    """Any JSON-RPC message."""
+
+    id: RequestId | UnsetType | None = UNSET
+    method: str | UnsetType = UNSET
+    params: Params = {}
+    result: Raw | UnsetType = UNSET
+    error: RpcError | UnsetType = UNSET
+
+
+class Ask(NamedTuple):
+    """What the foreign server asks its client."""
+
+    id: RequestId
+    method: str
+    params: Params
+
+
+class Listener(Protocol):
+    """Who hears what the foreign server says beside its answers."""
+
+    def asked(self, ask: Ask, call: ForeignCall | None) -> None:
+        """It asks something, on the stream of `call` if that is known."""
+        ...
+
+    def told(self, method: str, params: Params, call: ForeignCall | None) -> None:
+        """It says something; of progress, `call` is whose progress it is."""
+        ...
+
+
+Note = Callable[[str, Params], None]
+
+_decoder = msgspec.json.Decoder(Message)
+_encoder = msgspec.json.Encoder()
+
+
+class ForeignCall:
+    """One request at the foreign server.
+
+    Attributes:
+        id: its JSON-RPC id there.
+        method: the MCP method.
+        sent: it may have reached the foreign server.
+        on_note: hears of progress and log messages while somebody waits.
+    """
+
+    def __init__(self, request_id: int, method: str) -> None:
+        self.id = request_id
+        self.method = method
+        self.sent = False
+        self.on_note: Note | None = None
+        self._asks: deque[Ask] = deque()
+        self._outcome: Raw | Exception | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._outcome is not None
+
+    async def next(self) -> Raw | Ask:
+        """What the foreign server asks, or the result; what was asked first comes first.
+
+        Raises:
+            ProtocolError: it ended in a JSON-RPC error.
+            Lost: the foreign server is gone.
+        """
+        while not self._asks and self._outcome is None:
+            self._changed.clear()
+            await self._changed.wait()
+        if self._outcome is None:
+            return self._asks.popleft()
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+    def ask(self, ask: Ask) -> bool:
+        """Ask whoever waits for it; False: too much is asked at once."""
+        if len(self._asks) >= _MAX_ASKS or self.done:
+            return False
+        self._asks.append(ask)
+        self._changed.set()
+        return True
+
+    def note(self, method: str, params: Params) -> None:
+        """Tell whoever waits for it."""
+        if self.on_note is not None and not self.done:
+            self.on_note(method, params)
+
+    def end(self, outcome: Raw | Exception) -> None:
+        """Its result, or what it ended in; the first one counts."""
+        if self._outcome is None:
+            self._outcome = outcome
+            self._changed.set()
+
+
+class Peer:
+    """Speaks JSON-RPC on a channel.
+
+    Args:
+        name: for logs.
+        channel: opened, and closed, by this.
+        listener: of what the foreign server says and asks.
+    """
+
+    def __init__(self, name: str, channel: Channel, listener: Listener) -> None:
+        self.name = name
+        self.channel = channel
+        self.version: str | None = None
+        self._listener = listener
+        self._calls: dict[RequestId, ForeignCall] = {}
+        self._last_id = 0
+        self._tasks = TaskSet(f"peer {name}")
+        self._reading: asyncio.Task[Lost] | None = None
+
+    @property
+    def calls(self) -> tuple[ForeignCall, ...]:
+        """The requests that have not ended, oldest first."""
+        return tuple(self._calls.values())
+
+    async def open(self) -> None:
+        """Open the channel, and listen to it.
+
+        Raises:
+            Lost: it cannot be opened.
+        """
+        await self.channel.open()
+        self._reading = self._tasks.spawn(self._read(), name=f"read {self.name}")
+
+    async def gone(self) -> Lost:
+        """Wait until the foreign server is gone; why."""
+        assert self._reading is not None
+        return await asyncio.shield(self._reading)
+
+    async def close(self) -> None:
+        """Close the channel; what has not ended is lost."""
+        self._lose(Lost("the bridge has let go of it", sent=True))
+        await self._tasks.close()
+        await self.channel.close()
+
+    async def begin(
+        self,
+        method: str,
+        params: Mapping[str, Any],
+        *,
+        on_note: Note | None = None,
+        headers: Mapping[str, str] | None = None,
+        wants_progress: bool = False,
+    ) -> ForeignCall:
+        """Send a request.
+
+        Args:
+            method: the MCP method.
+            params: of the request.
+            on_note: hears of progress and log messages.
+            headers: for the channel, where it has such.
+            wants_progress: ask for progress, under a token of our own.
+
+        Raises:
+            Lost: it could not be sent; `sent` says whether it may have been all the same.
+        """
+        self._last_id += 1
+        call = ForeignCall(self._last_id, method)
+        call.on_note = on_note
+        if wants_progress:
+            meta = msgspec.json.decode(params["_meta"], type=Params) if "_meta" in params else {}
+            params = {**params, "_meta": {**meta, "progressToken": call.id}}
+        body = {"jsonrpc": "2.0", "id": call.id, "method": method, "params": params}
+        self._calls[call.id] = call
+        call.sent = True
+        try:
+            await self.channel.send(
+                Outgoing(_encoder.encode(body), method, call.id, self.version, headers or {})
+            )
+        except Lost as lost:
+            del self._calls[call.id]
+            call.sent = lost.sent
+            raise
+        except asyncio.CancelledError:
+            self.cancel(call, "the caller has cancelled")
+            raise
+        return call
+
+    async def request(self, method: str, params: Mapping[str, Any], timeout_s: float, **options: Any) -> Raw:
+        """Send a request and wait for its result.
+
+        Raises:
+            ProtocolError: it ended in a JSON-RPC error.
+            Lost: the foreign server is gone.
+            TimeoutError: it did not answer in time.
+        """
+        call = await self.begin(method, params, **options)
+        try:
+            async with asyncio.timeout(timeout_s):
+                outcome = await call.next()
+        except (TimeoutError, asyncio.CancelledError):
+            if method not in ("initialize", "server/discover"):  # neither may be cancelled
+                self.cancel(call, "nobody waits any more")
+            self._calls.pop(call.id, None)
+            raise
+        assert isinstance(outcome, bytes | Raw | memoryview)
+        return Raw(outcome)
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Send a notification.
+
+        Raises:
+            Lost: it could not be sent.
+        """
+        body: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+        if params is not None:
+            body["params"] = params
+        await self.channel.send(Outgoing(_encoder.encode(body), method, None, self.version))
+
+    def answer(self, ask: Ask, result: Any) -> None:
+        """Answer what the foreign server has asked."""
+        self._reply({"jsonrpc": "2.0", "id": ask.id, "result": result})
+
+    def refuse(self, ask: Ask, code: int, message: str) -> None:
+        """Answer what the foreign server has asked with an error."""
+        self._reply({"jsonrpc": "2.0", "id": ask.id, "error": {"code": code, "message": message}})
+
+    def cancel(self, call: ForeignCall, reason: str) -> None:
+        """Tell the foreign server that nobody waits for `call` any more."""
+        if self._calls.pop(call.id, None) is None:
+            return
+        call.end(ProtocolError(codes.INTERNAL_ERROR, reason, {"reason": "cancelled"}))
+        if self._reading is not None and not self._reading.done():
+            self._tasks.start(self._send_cancel(call.id, reason), name="cancel")
+
+    async def _send_cancel(self, call: int, reason: str) -> None:
+        try:
+            async with asyncio.timeout(_CANCEL_TIMEOUT_S):
+                await self.notify("notifications/cancelled", {"requestId": call, "reason": reason})
+        except (Lost, TimeoutError) as error:
+            event(_log, "foreign.cancel_failed", logging.DEBUG, server=self.name, reason=str(error))
+
+    def _reply(self, body: dict[str, Any]) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._tasks.start(self._send_reply(_encoder.encode(body)), name="reply")
+
+    async def _send_reply(self, data: bytes) -> None:
+        try:
+            await self.channel.send(Outgoing(data, version=self.version))
+        except Lost as lost:
+            event(_log, "foreign.reply_failed", logging.DEBUG, server=self.name, reason=str(lost))
+
+    async def _read(self) -> Lost:
+        while True:
+            try:
+                arrived = await self.channel.receive()
+            except Lost as lost:
+                self._lose(lost)
+                return lost
+            try:
+                message = _decoder.decode(arrived.data)
+            except (ValueError, RecursionError) as error:  # a line that a library has printed, say
+                event(_log, "foreign.unreadable", logging.WARNING, server=self.name, reason=str(error))
+                continue
+            self._take(message, arrived)
+
+    def _take(self, message: Message, arrived: Arrived) -> None:
+        if message.method is UNSET:
+            self._end(message, arrived.lost)
+            return
+        call = self._calls.get(arrived.origin) if arrived.origin is not None else None
+        if message.id is not UNSET and message.id is not None:
+            self._listener.asked(Ask(message.id, message.method, message.params), call)
+            return
+        if message.method == "notifications/progress":
+            call = self._whose_progress(message.params)
+        self._listener.told(message.method, message.params, call)
+
+    def _whose_progress(self, params: Params) -> ForeignCall | None:
+        try:
+            return self._calls.get(msgspec.json.decode(params.get("progressToken", b"null"), type=int))
+        except msgspec.ValidationError:
+            return None
+
+    def _end(self, message: Message, lost: Lost | None) -> None:
+        if message.id is UNSET or message.id is None:
+            return
+        call = self._calls.pop(message.id, None)
+        if call is None:  # it was cancelled meanwhile
+            return
+        if lost is not None:
+            call.end(lost)
+        elif message.error is not UNSET:
+            error = message.error
+            call.end(ProtocolError(error.code, error.message, None if error.data is UNSET else error.data))
+        elif message.result is not UNSET:
+            call.end(message.result)
+        else:
+            call.end(ProtocolError(codes.INTERNAL_ERROR, "the server sent an answer that holds none"))
+
+    def _lose(self, lost: Lost) -> None:
+        for call in self._calls.values():
+            call.end(Lost(str(lost), sent=call.sent, hopeless=lost.hopeless))
+        self._calls.clear()
