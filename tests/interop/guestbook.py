@@ -54,10 +54,12 @@ async def greet(ctx: Context) -> str:
 
 @app.tool
 async def change(ctx: Context) -> str:
-    """Change the note, and the list of tools."""
+    """Change the note, and the list of tools: the newest goes, another comes. Says on which node."""
+    for name in [name for name in app.tools if name.startswith("new_")]:
+        app.remove_tool(name)
     app.add_tool(state_of, name=f"new_{secrets.token_hex(4)}")
     ctx.resource_updated(NOTE)
-    return "changed"
+    return ctx.node
 
 
 @app.resource(NOTE, mime_type="text/plain")
