@@ -93,6 +93,7 @@ class Overseer:
         self.running: dict[Running, None] = {}
         self.listening: dict[Running, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._closed = False
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -130,6 +131,7 @@ class Overseer:
         except TimeoutError:
             self.cut_all()
             await asyncio.sleep(0)
+        self._closed = True
         await self.tasks.close()
         if self._timer is not None:
             self._timer.cancel()
@@ -167,6 +169,8 @@ class Overseer:
 
     def _watch(self, running: Running) -> None:
         running.watched = True
+        if self._closed:
+            return
         self.tasks.start(self._until_gone(running), name="watch")
 
     async def _until_gone(self, running: Running) -> None:

@@ -31,7 +31,15 @@ _SWEEPS = 4
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, but its signals are ours."""
+    """uvicorn's, but its signals are ours, and it says when it listens."""
+
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_ready()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -57,12 +65,13 @@ async def serve(
         async with connecting as mesh:
             await learn(mesh, _LEARN_S)
             assembly = Assembly(mesh, settings, url)
-            server = _Server(_config(assembly, settings))
+            server = _Server(
+                _config(assembly, settings), lambda: on_ready(settings.public_url or url, mesh.url)
+            )
             tasks = TaskSet("serving")
             try:
                 tasks.start(_sweeping(server, settings.body_timeout_s), name="sweep")
-                tasks.start(_drain_on_signal(server, assembly), name="signals")
-                on_ready(settings.public_url or url, mesh.url)
+                tasks.start(_drain_on_signal(server, assembly, _catch_signals()), name="signals")
                 await server.serve([sock])
             finally:
                 await assembly.close()
@@ -116,16 +125,21 @@ async def _sweeping(server: _Server, timeout_s: float) -> None:
             event(_log, "connections.idle", logging.DEBUG, closed=closed)
 
 
-async def _drain_on_signal(server: _Server, assembly: Assembly) -> None:
-    """At the first signal let everything end, at the second cut it off."""
+def _catch_signals() -> asyncio.Queue[int]:
     signals: asyncio.Queue[int] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, signals.put_nowait, number)
+        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
+    return signals
+
+
+async def _drain_on_signal(server: _Server, assembly: Assembly, signals: asyncio.Queue[int]) -> None:
+    """At the first signal let everything end, at the second cut it off."""
     await signals.get()
     event(_log, "gateway.draining", running=len(assembly.overseer.running))
     assembly.drain()
     server.should_exit = True
-    await signals.get()
-    server.force_exit = True
-    assembly.overseer.cut_all()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(assembly.close())
+        await signals.get()
+        server.force_exit = True
+        assembly.overseer.cut_all()
