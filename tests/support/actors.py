@@ -95,10 +95,16 @@ def make_place(server: str = "s", clock: Clock = SYSTEM_CLOCK) -> Place:
 
 
 def cell_for(
-    server: Server, name: str, *, clock: Clock = SYSTEM_CLOCK, kind: str = "tool", **options: Any
+    server: Server,
+    name: str,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+    kind: str = "tool",
+    place: Place | None = None,
+    **options: Any,
 ) -> ActorCell:
     """The cell of a handler, or of a class of actors, as a tree would make it."""
-    place = make_place(server.name, clock)
+    place = place or make_place(server.name, clock)
     actor = server.actors.get(name)
     if actor is not None:
         return ActorCell(

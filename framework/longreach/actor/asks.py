@@ -178,7 +178,7 @@ class InputRequired:
     The next call finds the answers in `Context.input_responses`, and `state` in `Context.request_state`.
 
     Args:
-        requests: what is asked, by keys of your own: `Elicit`, `ElicitUrl`, `Sample`, `Roots`, or MCP's own JSON.
+        requests: what is asked, by keys of your own: `Elicit`, `ElicitUrl`, `Sample`, `Roots`, or MCP's JSON.
         state: any JSON value; it is sealed, and comes back.
 
     Raises:
@@ -209,6 +209,7 @@ def _request(key: str, one: Ask[Any] | InputRequest | Mapping[str, Any]) -> Inpu
         return one.request
     try:
         data = one if isinstance(one, Mapping) else msgspec.to_builtins(one)
-        return msgspec.convert(data, InputRequest)
+        converted: InputRequest = msgspec.convert(data, InputRequest)
     except (msgspec.ValidationError, TypeError) as error:
         raise ConfigError(f"the request {key!r} is none that a client can answer: {error}") from None
+    return converted

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
     from msgspec import UnsetType
 
     from longreach.actor.context import Context
+    from longreach.actor.rounds import Rounds
     from longreach.actor.spec import HandlerSpec
     from longreach.wire.codes import NotStartedReason
     from longreach.wire.completion import CompleteResult
+    from longreach.wire.inputs import InputRequiredResult
     from longreach.wire.jsonrpc import CallParams, RequestId, RequestMeta
     from longreach.wire.mcp import CallToolResult
     from longreach.wire.prompts import GetPromptResult
@@ -30,7 +32,14 @@ class RawResult(msgspec.Struct, frozen=True):
 class Completed(msgspec.Struct, frozen=True):
     """The handler returned, or failed as a tool may fail (`isError`)."""
 
-    result: CallToolResult | GetPromptResult | ReadResourceResult | CompleteResult | RawResult
+    result: (
+        CallToolResult
+        | GetPromptResult
+        | ReadResourceResult
+        | CompleteResult
+        | InputRequiredResult
+        | RawResult
+    )
 
 
 class NotStarted(msgspec.Struct, frozen=True):
@@ -96,6 +105,7 @@ class Call(msgspec.Struct, eq=False):
         released: its slot is free again.
         context: what its handler sees of it.
         task: what runs it; several calls may share one until it must wait for one of them.
+        rounds: this round of it, if its handler asks for something or does steps; else None.
     """
 
     key: str
@@ -115,6 +125,7 @@ class Call(msgspec.Struct, eq=False):
     released: bool = False
     context: Context | None = None
     task: asyncio.Task[None] | None = None
+    rounds: Rounds | None = None
 
     @property
     def name(self) -> str:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import UNSET
 
+from longreach.actor.interactive import Interactive
+from longreach.actor.states import EphemeralKeys, States
 from longreach.errors import LongreachError
 from longreach.trace import CALL, Trace
 from longreach.wire.jsonrpc import RequestId, RequestMeta
@@ -45,19 +47,23 @@ class Place:
         region: the node's region.
         node: ``identity.instance``.
         lifespan: what the server's lifespan yielded; None without one.
+        states: seals what a call of several rounds must remember.
     """
 
-    __slots__ = ("clock", "lifespan", "node", "region", "server")
+    __slots__ = ("clock", "lifespan", "node", "region", "server", "states")
 
-    def __init__(self, server: str, region: str, node: str, clock: Clock) -> None:
+    def __init__(
+        self, server: str, region: str, node: str, clock: Clock, states: States | None = None
+    ) -> None:
         self.server = server
         self.region = region
         self.node = node
         self.clock = clock
+        self.states = states or States(EphemeralKeys(), clock)
         self.lifespan: Any = None
 
 
-class Context:
+class Context(Interactive):
     """One call, as its handler sees it; safe to use from async and from threaded handlers.
 
     A handler gets it through a parameter annotated `Context`. With the default `Context.injected`, callers

@@ -13,11 +13,15 @@ import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
+from longreach.actor.asks import InputRequired
 from longreach.actor.call import Call, Ending, Failed, NotStarted
 from longreach.actor.context import Context, Place, enter_context
 from longreach.actor.processes import ProcessDied, ProcessSlots
+from longreach.actor.rounds import Rounds, resume
 from longreach.actor.threads import run_in_thread
-from longreach.errors import InvalidResult, ProtocolError, ToolError
+from longreach.errors import ConfigError, InvalidResult, LongreachError, ProtocolError, ToolError
 from longreach.wire import codes
 from longreach.wire.schema import InvalidArguments
 
@@ -67,6 +71,11 @@ class Handling:
             kwargs = spec.read(call)
         except InvalidArguments as problem:
             return spec.refused(str(problem), call)
+        params = call.params
+        if params.request_state is not UNSET or params.input_responses is not UNSET:
+            refusal = self._resume(call)
+            if refusal is not None:
+                return refusal
         context = call.context = Context(call, self._place, asyncio.get_running_loop())
         enter_context(context)
         if spec.context_parameter is not None:
@@ -77,17 +86,50 @@ class Handling:
                 value = await (function(**kwargs) if instance is None else function(instance, **kwargs))
             else:
                 value = await self._elsewhere(spec, kwargs, call, instance)
-            return spec.completed(value, call)
-        except ToolError as error:
-            return spec.failed(str(error))
-        except ProtocolError as error:
+            if call.rounds is None and type(value) is not InputRequired:  # nearly always
+                return spec.completed(value, call)
+        except BaseException as error:  # noqa: BLE001 - it is raised again where it is a crash or a cancel
+            if call.rounds is None:
+                return self._failed(call, error)
+            return await self._conclude(call, None, error)
+        return await self._conclude(call, value, None)
+
+    def _resume(self, call: Call) -> Ending | None:
+        """Begin a further round of a call; or the ending of one that is refused, whose handler never runs."""
+        if not call.spec.can_ask:  # what comes back is none of ours
+            return None
+        try:
+            resumed = resume(call, self._place.states)
+        except ConfigError as error:
+            return self.failure(call, error)
+        if isinstance(resumed, Failed):
+            return resumed
+        call.rounds = resumed
+        return None
+
+    async def _conclude(self, call: Call, value: Any, error: BaseException | None) -> Ending:
+        """The ending of a call of several rounds, whose handler returned `value` or raised `error`."""
+        rounds = call.rounds or Rounds(call)
+        try:
+            ending = await rounds.conclude(value, self._place.states)
+            if ending is not None:
+                return ending
+            if error is None:
+                return call.spec.completed(value, call)
+        except LongreachError as problem:  # the handler has done nothing that would crash an actor
+            return self.failure(call, problem)
+        return self._failed(call, error)
+
+    def _failed(self, call: Call, error: BaseException) -> Ending:
+        """The ending of a call whose handler raised `error`; what is more than a failure is raised again."""
+        if isinstance(error, ToolError):
+            return call.spec.failed(str(error))
+        if isinstance(error, ProtocolError):
             return Failed(codes.INTERNAL_ERROR if error.code is None else error.code, str(error), error.data)
-        except InvalidResult as error:
-            return self.failure(call, error)
-        except Exception as error:
-            if self._stateful or isinstance(error, ProcessDied | MemoryError):
-                raise
-            return self.failure(call, error)
+        crashes = self._stateful or isinstance(error, ProcessDied | MemoryError)
+        if not isinstance(error, InvalidResult) and (crashes or not isinstance(error, Exception)):
+            raise error
+        return self.failure(call, error)
 
     async def _elsewhere(self, spec: HandlerSpec, kwargs: dict[str, Any], call: Call, instance: Any) -> Any:
         if spec.kind == "process":

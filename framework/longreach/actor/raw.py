@@ -90,6 +90,7 @@ class RawSpec(HandlerSpec):
     ) -> None:
         super().__init__(owner, offer, name, self._run, "async", **options)
         self._handler = handler
+        self.can_ask = False  # what it asks for, and the states that it gives, are its own
         self.definition = definition
         self.listed = listed
 

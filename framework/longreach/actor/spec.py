@@ -68,6 +68,7 @@ class HandlerSpec(ABC):
         function: the handler; for an actor's method the plain function.
         kind: where it runs.
         context_parameter: which parameter the framework passes the context in; None without one.
+        can_ask: it may ask its caller for something; a request state that comes to it is one of ours.
         concurrency: how many calls run at once.
         mailbox: how many calls may wait.
         timeout_s: how long one call may take; None: as long as its caller waits.
@@ -96,6 +97,7 @@ class HandlerSpec(ABC):
         self.id = f"{offer} {name}"
         self.method = _METHODS[offer]
         self.shares_subject = offer not in _NAMED
+        self.can_ask = offer != "completion"
         self.address = f"{method_token(self.method)}.{NONE if self.shares_subject else encode_token(name)}"
         self.function = function
         self.kind = kind

@@ -1,0 +1,333 @@
+"""`Rounds`: a call that needs several rounds, as far as this one goes.
+
+A handler that asks for what is not known yet is stopped by `Suspended`, and its call ends with the questions
+and a sealed journal. The client's next request brings the answers, and the handler runs again from its
+beginning, on whichever node: what the journal knows is not done again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from msgspec import UNSET
+
+from longreach.actor.asks import Ask, InputRequired
+from longreach.actor.call import Completed, Failed
+from longreach.errors import ConfigError, InvalidResult
+from longreach.observe import event
+from longreach.policy.journal import Diverged, Entry, Journal
+from longreach.policy.sealing import StateRefused, StateTooLarge
+from longreach.tasks import TaskSet
+from longreach.wire import codes
+from longreach.wire.capabilities import missing_capability
+from longreach.wire.digest import digest
+from longreach.wire.inputs import (
+    InputRequest,
+    InputRequiredResult,
+    InvalidResponses,
+    decode_response,
+    required_capability,
+    split_responses,
+)
+from longreach.wire.schema.hooks import decode_hook, encode_hook
+
+if TYPE_CHECKING:
+    from longreach.actor.call import Call, Ending
+    from longreach.actor.states import States
+    from longreach.policy.states import Saved
+
+T = TypeVar("T")
+_log = logging.getLogger("longreach.actor.rounds")
+_MAX_KEY = 128
+
+
+class Suspended(BaseException):
+    """The handler cannot go on in this round: let it pass, as a cancel."""
+
+
+class Rounds:
+    """One round of a call.
+
+    Args:
+        call: the call.
+        saved: what was kept in the round before; None in the first one.
+        responses: what the client answered, JSON by key.
+
+    Attributes:
+        pending: the questions that are still to be answered; if there are any, the round ends with them.
+        refusal: how the call ends, whatever its handler does.
+    """
+
+    def __init__(
+        self, call: Call, saved: Saved | None = None, responses: Mapping[str, msgspec.Raw] | None = None
+    ) -> None:
+        self.pending: dict[str, InputRequest] = {}
+        self.refusal: Failed | None = None
+        self.journal = Journal() if saved is None else Journal(saved.entries, strict=not saved.explicit)
+        self.state = None if saved is None else saved.state
+        self.responses = dict(responses or {})
+        self._call = call
+        self._is_first = saved is None
+        self._is_over = False
+        self._is_shut = False
+        self._cut: set[asyncio.Task[Any] | None] = set()
+        self._steps: set[asyncio.Task[Any]] = set()
+        self._tasks = TaskSet("steps", lambda name, error: None)  # it is raised where the step is awaited
+        for key, response in self.responses.items():
+            self.journal.answer(key, bytes(response))
+
+    # What a handler asks for
+
+    async def ask(self, asks: Mapping[str | None, Ask[Any]]) -> dict[str | None, Any]:
+        """The answers to all of `asks`, by key; a key of None is made from the question.
+
+        Raises:
+            Suspended: one of them is not known yet, or cannot be had.
+            ConfigError: a key was used before in this call.
+        """
+        self._check_open(also_while_asking=True)
+        found: dict[str | None, Any] = {}
+        missing: dict[str, InputRequest] = {}
+        for given, ask in asks.items():
+            data = msgspec.json.encode(ask.request, order="deterministic")
+            mark = digest(data)
+            key = self._own_key(mark) if given is None else _checked(given)
+            entry = self._recall(Entry(key, "ask", self._is_ordered(), mark.encode()))
+            if entry.value is None:
+                missing[key] = ask.request
+            else:
+                found[given] = self._read(ask, key, entry.value)
+        if missing:
+            self._suspend(missing)
+        return found
+
+    def _own_key(self, mark: str) -> str:
+        """A key for a question that has none: the same in every round, even if tasks overtake each other."""
+        key, number = f"ask-{mark[:10]}", 2
+        while self.journal.is_seen(key):
+            key, number = f"ask-{mark[:10]}-{number}", number + 1
+        return key
+
+    def _recall(self, fresh: Entry) -> Entry:
+        """What the journal knows of a question; a new one is written into it."""
+        entry = self._look_up(fresh)
+        if entry is not None:
+            return entry
+        early = (
+            self.responses.get(fresh.key) if self._is_first else None
+        )  # the client knew what would be asked
+        entry = fresh if early is None else msgspec.structs.replace(fresh, value=bytes(early))
+        self.journal.remember(entry)
+        return entry
+
+    def _look_up(self, fresh: Entry) -> Entry | None:
+        try:
+            return self.journal.recall(fresh.key, fresh.kind, fresh.digest, ordered=fresh.ordered)
+        except Diverged as problem:
+            raise self._diverge(str(problem)) from None
+
+    def _read(self, ask: Ask[T], key: str, value: bytes) -> T:
+        try:
+            return ask.read(key, value)
+        except InvalidResponses as problem:
+            raise self._refuse(
+                Failed(codes.INVALID_PARAMS, str(problem), {"reason": "bad_response"})
+            ) from None
+
+    def input_responses(self) -> dict[str, Any]:
+        """Everything that the client answered, each as the result that it looks like.
+
+        Raises:
+            Suspended: one of them is no such result.
+        """
+        try:
+            return {key: decode_response(key, None, one) for key, one in self.responses.items()}
+        except InvalidResponses as problem:
+            raise self._refuse(
+                Failed(codes.INVALID_PARAMS, str(problem), {"reason": "bad_response"})
+            ) from None
+
+    # What a handler does once
+
+    async def step(self, key: str, function: Callable[[], Any], kind: Any) -> Any:
+        """What `function` returned, in this round or in one before, as `kind`.
+
+        Raises:
+            Suspended: the round is over.
+            ConfigError: the key was used before in this call.
+            InvalidResult: the result has no JSON form, or is no `kind`.
+        """
+        self._check_open()
+        entry = self._look_up(Entry(_checked(key), "step", self._is_ordered()))
+        value = entry.value if entry is not None else None
+        if value is None:
+            value = await self._do(Entry(key, "step", self._is_ordered()), function)
+        try:
+            return msgspec.json.decode(value, type=kind, dec_hook=decode_hook)
+        except msgspec.ValidationError as error:
+            raise InvalidResult(f"the result of the step {key!r} does not fit its type: {error}") from None
+
+    async def _do(self, entry: Entry, function: Callable[[], Any]) -> bytes:
+        result = function()
+        if not inspect.isawaitable(result):
+            return self._done(entry, result)
+        # In a task of its own: where a question elsewhere ends the round, what has begun is not torn apart.
+        task = self._tasks.spawn(self._finish(entry, result), name=f"step {entry.key}")
+        self._steps.add(task)
+        task.add_done_callback(self._steps.discard)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not self._is_stopped():
+                task.cancel()
+                await asyncio.wait({task})
+            raise
+
+    async def _finish(self, entry: Entry, result: Awaitable[Any]) -> bytes:
+        return self._done(entry, await result)
+
+    def _done(self, entry: Entry, result: Any) -> bytes:
+        try:
+            value = msgspec.json.encode(result, enc_hook=encode_hook)
+        except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
+            raise InvalidResult(f"the result of the step {entry.key!r} has no JSON form: {error}") from error
+        self.journal.remember(msgspec.structs.replace(entry, value=value))
+        return value
+
+    # How the round ends
+
+    def _check_open(self, *, also_while_asking: bool = False) -> None:
+        """See to it that the handler may still do something.
+
+        Raises:
+            Suspended: it may not. Questions that are asked in the same turn of the loop, as by
+                `asyncio.gather`, may still join those that are pending.
+            ConfigError: it is in a step, or its call has ended.
+        """
+        task = asyncio.current_task()
+        if task in self._steps:
+            raise ConfigError("a step does one thing: do not ask, or begin a step, inside a step")
+        if self._is_stopped():
+            if not also_while_asking or self._is_shut or task in self._cut or self.refusal is not None:
+                raise Suspended
+        elif self._is_over:
+            raise ConfigError("the call has ended: await what you start in a handler before it returns")
+
+    def _is_stopped(self) -> bool:
+        return bool(self.pending) or self.refusal is not None
+
+    def _is_ordered(self) -> bool:
+        return asyncio.current_task() is self._call.task
+
+    def _suspend(self, missing: Mapping[str, InputRequest]) -> None:
+        if not self.pending:
+            asyncio.get_running_loop().call_soon(self._shut)
+        self.pending.update(missing)
+        self._cut.add(asyncio.current_task())
+        raise Suspended
+
+    def _shut(self) -> None:
+        self._is_shut = True
+
+    def _refuse(self, failed: Failed) -> Suspended:
+        self.refusal = self.refusal or failed
+        return Suspended()
+
+    def _diverge(self, problem: str) -> Suspended:
+        name = self._call.name
+        event(_log, "replay.diverged", logging.WARNING, name=name, problem=problem)
+        text = (
+            f"{name}, run again, did not do what it did before: {problem}; "
+            "make the request anew without requestState"
+        )
+        return self._refuse(Failed(codes.INTERNAL_ERROR, text, {"reason": "diverged"}))
+
+    async def conclude(self, value: Any, states: States) -> Ending | None:
+        """How the call ends, now that its handler has; None: with what the handler returned or raised.
+
+        Steps that have begun end first, so that they are remembered; where nothing is to be remembered any
+        more, they are cancelled.
+        """
+        self._is_over = True
+        try:
+            while self._is_stopped() and self._steps and not self._call.ended:
+                await asyncio.wait(self._steps)
+        finally:
+            await self._tasks.close()
+        if self._call.ended:
+            return None
+        if self.refusal is not None:
+            return self.refusal
+        if self.pending:
+            return self._ask_back(self.pending, states, explicit=False, state=None)
+        if isinstance(value, InputRequired):
+            state = None if value.state is None else _json(value.state)
+            return self._ask_back(value.requests, states, explicit=True, state=state)
+        left = self.journal.left_over()
+        if left:
+            self._diverge(f"it did not come to {left[0]!r}")
+        return self.refusal
+
+    def _ask_back(
+        self, requests: dict[str, InputRequest], states: States, *, explicit: bool, state: bytes | None
+    ) -> Ending:
+        call = self._call
+        if not call.spec.can_ask:
+            raise ConfigError(f"{call.spec.method} cannot ask its caller for anything")
+        problem = missing_capability(call.params.meta, _required(requests))
+        if problem is not None:
+            return Failed(problem.code, problem.message, problem.data)
+        entries = self.journal.entries
+        sealed: str | msgspec.UnsetType = UNSET
+        if entries or state is not None:
+            try:
+                sealed = states.keep(call, entries, explicit=explicit, state=state)
+            except StateTooLarge as error:
+                return Failed(codes.INTERNAL_ERROR, str(error), {"reason": "state_too_large"})
+        return Completed(InputRequiredResult(requests or UNSET, sealed))
+
+
+def resume(call: Call, states: States) -> Rounds | Failed:
+    """The round of a call that brings a request state or responses, or why it cannot be.
+
+    Raises:
+        ConfigError: there is no key ring, or `cryptography` is not installed.
+    """
+    params = call.params
+    try:
+        saved = None if params.request_state is UNSET else states.restore(call, params.request_state)
+        responses = None if params.input_responses is UNSET else split_responses(params.input_responses)
+    except StateRefused as error:
+        level = logging.WARNING if error.reason == "unknown_key" else logging.DEBUG
+        event(_log, "state.refused", level, name=call.name, caller=call.caller, reason=error.reason)
+        return Failed(codes.INVALID_PARAMS, str(error), {"reason": f"state_{error.reason}"})
+    except InvalidResponses as error:
+        return Failed(codes.INVALID_PARAMS, str(error), {"reason": "bad_response"})
+    return Rounds(call, saved, responses)
+
+
+def _required(requests: Mapping[str, InputRequest]) -> dict[str, Any]:
+    """The capabilities that all of `requests` need together."""
+    required: dict[str, dict[str, Any]] = {}
+    for request in requests.values():
+        for name, inner in required_capability(request).items():
+            required.setdefault(name, {}).update(inner)
+    return required
+
+
+def _checked(key: str) -> str:
+    if not 0 < len(key) <= _MAX_KEY:
+        raise ConfigError(f"a key is a text of 1 to {_MAX_KEY} characters, not {key!r}")
+    return key
+
+
+def _json(state: Any) -> bytes:
+    try:
+        return msgspec.json.encode(state, enc_hook=encode_hook)
+    except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
+        raise InvalidResult(f"the state of InputRequired has no JSON form: {error}") from error
