@@ -288,7 +288,7 @@ class Front:
 def _unknown_method(request: Incoming) -> RpcError:
     """Why a method is not answered: another version's, or nobody's."""
     said = UNSET if request.meta is UNSET else request.meta.protocol_version
-    if request.method == "initialize" or said not in (UNSET, codes.PROTOCOL_VERSION):
+    if said != codes.PROTOCOL_VERSION and (request.method == "initialize" or said is not UNSET):
         text = f"this server speaks MCP {codes.PROTOCOL_VERSION}, which has no initialize"
         asked = said if said is not UNSET else _initialize_version(request)
         return RpcError(
