@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from longreach import sync
+    from longreach.actor.asks import Elicit, Elicited, ElicitUrl, InputRequired, Roots, Sample
     from longreach.actor.context import Context, current_context
     from longreach.actor.results import Audio, Image
     from longreach.actor.server import Actor, Server, tool
@@ -28,12 +29,18 @@ _HOMES = {
     "Audio": "longreach.actor.results",
     "CallResult": "longreach.client.results",
     "Context": "longreach.actor.context",
+    "Elicit": "longreach.actor.asks",
+    "ElicitUrl": "longreach.actor.asks",
+    "Elicited": "longreach.actor.asks",
     "Image": "longreach.actor.results",
+    "InputRequired": "longreach.actor.asks",
     "LongreachError": "longreach.errors",
     "Mesh": "longreach.client.mesh",
     "NatsOptions": "longreach.transport.options",
     "Node": "longreach.node.node",
     "NodeSettings": "longreach.node.settings",
+    "Roots": "longreach.actor.asks",
+    "Sample": "longreach.actor.asks",
     "Server": "longreach.actor.server",
     "ToolError": "longreach.errors",
     "connect": "longreach.client.connect",
@@ -46,12 +53,18 @@ __all__ = [
     "Audio",
     "CallResult",
     "Context",
+    "Elicit",
+    "ElicitUrl",
+    "Elicited",
     "Image",
+    "InputRequired",
     "LongreachError",
     "Mesh",
     "NatsOptions",
     "Node",
     "NodeSettings",
+    "Roots",
+    "Sample",
     "Server",
     "ToolError",
     "connect",
