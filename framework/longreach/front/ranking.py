@@ -19,7 +19,10 @@ import msgspec
 
 from longreach.front.shelf import Item
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"[^\W\d_]+|\d+")
+_UNSPACED = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]{2,}")
+"""Writing without spaces between words: each two characters count as a word."""
 _SUFFIXES = ("ations", "ation", "ings", "ing", "ies", "es", "ed", "s", "e", "y")
 _STOP_TEXT = (
     "a an and are as at be by can do for from how i in is it me my of on or that the this to use with you"
@@ -41,8 +44,13 @@ Weights = Mapping[str, float]
 
 def words_of(text: str) -> list[str]:
     """The words of a text or compound name, levelled."""
-    found = (word.lower() for word in _WORD.findall(text))
-    return [_level(word) for word in found if word not in _STOP]
+    words: list[str] = []
+    for word in _WORD.findall(_CAMEL.sub(" ", text).lower()):
+        if _UNSPACED.fullmatch(word):
+            words += [word[at : at + 2] for at in range(len(word) - 1)]
+        elif word not in _STOP:
+            words.append(_level(word))
+    return words
 
 
 def _level(word: str) -> str:

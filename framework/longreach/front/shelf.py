@@ -110,12 +110,13 @@ def build_shelf(
     made_of = frozenset(instance.digest for instance in known)
     if before is not None and before.made_of == made_of and before.whole == whole:
         return before
+    server = instances[0].server  # who announced it; what a manifest says of itself routes nothing
     manifests = _newest_first(catalog, known)
     items: dict[Kind, dict[str, Item]] = {
-        kind: _items(catalog, manifests, kind, filters, renamed=renamed) for kind in KINDS
+        kind: _items(catalog, server, manifests, kind, filters, renamed=renamed) for kind in KINDS
     }
     return Shelf(
-        server=instances[0].server,
+        server=server,
         made_of=made_of,
         items=items,
         whole=whole,
@@ -148,22 +149,35 @@ def _newest_first(catalog: Catalog, instances: Sequence[Instance]) -> list[Manif
     return [catalog.manifests[digest] for digest in order]
 
 
-def _version_key(version: str) -> tuple[int, ...]:
-    return tuple(int(number[:9]) for number in _NUMBERS.findall(version)[:4])
+def _version_key(version: str) -> tuple[list[int], bool, list[int]]:
+    """By numbers; a release is newer than what came before it (1.0.0-rc1)."""
+    release, dash, rest = version.partition("-")
+    return _numbers(release), not dash, _numbers(rest)
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number[:9]) for number in _NUMBERS.findall(text)[:4]]
 
 
 def _items(
-    catalog: Catalog, manifests: list[Manifest], kind: Kind, filters: Filters, *, renamed: bool
+    catalog: Catalog,
+    server: str,
+    manifests: list[Manifest],
+    kind: Kind,
+    filters: Filters,
+    *,
+    renamed: bool,
 ) -> dict[str, Item]:
     """What the manifests offer of a kind, by name; of several versions of a thing, the newest."""
     items: dict[str, Item] = {}
     for manifest in manifests:
         for digest in _digests(manifest, kind):
-            data = catalog.raw[digest]
-            if filters.allow_definition(data, manifest.tags):
-                item = _item(manifest.server, kind, digest, data, renamed=renamed)
-                if item is not None:
-                    items.setdefault(item.name, item)
+            data = catalog.raw.get(digest)  # None: what came under this digest is no definition
+            if data is None or not filters.allow_definition(data, manifest.tags):
+                continue
+            item = _item(server, kind, digest, data, renamed=renamed)
+            if item is not None:
+                items.setdefault(item.name, item)
     return dict(sorted(items.items()))
 
 
