@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -41,8 +41,10 @@ class CompletionContext(msgspec.Struct):
 
 
 class CompleteParams(msgspec.Struct):
-    """`params` of completion/complete."""
+    """`params` of completion/complete; a completion asks nothing back, so there is never a second round."""
 
+    input_responses: ClassVar[UnsetType] = UNSET
+    request_state: ClassVar[UnsetType] = UNSET
     ref: PromptReference | ResourceReference
     argument: CompletionArgument
     context: CompletionContext = msgspec.field(default_factory=CompletionContext)
