@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from longreach import sync
     from longreach.actor.asks import Elicit, Elicited, ElicitUrl, InputRequired, Roots, Sample
     from longreach.actor.context import Context, current_context
+    from longreach.actor.prompts import Message
     from longreach.actor.results import Audio, Image
-    from longreach.actor.server import Actor, Server, tool
+    from longreach.actor.server import Actor, Server, prompt, resource, tool
     from longreach.client.connect import connect
     from longreach.client.mesh import Mesh
     from longreach.client.results import CallResult
-    from longreach.errors import LongreachError, ToolError
+    from longreach.errors import LongreachError, ProtocolError, ResourceNotFound, ToolError
     from longreach.node.node import Node
     from longreach.node.settings import NodeSettings
     from longreach.transport.options import NatsOptions
@@ -36,15 +37,20 @@ _HOMES = {
     "InputRequired": "longreach.actor.asks",
     "LongreachError": "longreach.errors",
     "Mesh": "longreach.client.mesh",
+    "Message": "longreach.actor.prompts",
     "NatsOptions": "longreach.transport.options",
     "Node": "longreach.node.node",
     "NodeSettings": "longreach.node.settings",
     "Roots": "longreach.actor.asks",
     "Sample": "longreach.actor.asks",
+    "ProtocolError": "longreach.errors",
+    "ResourceNotFound": "longreach.errors",
     "Server": "longreach.actor.server",
     "ToolError": "longreach.errors",
     "connect": "longreach.client.connect",
     "current_context": "longreach.actor.context",
+    "prompt": "longreach.actor.server",
+    "resource": "longreach.actor.server",
     "tool": "longreach.actor.server",
 }
 
@@ -60,15 +66,20 @@ __all__ = [
     "InputRequired",
     "LongreachError",
     "Mesh",
+    "Message",
     "NatsOptions",
     "Node",
     "NodeSettings",
+    "ProtocolError",
+    "ResourceNotFound",
     "Roots",
     "Sample",
     "Server",
     "ToolError",
     "connect",
     "current_context",
+    "prompt",
+    "resource",
     "sync",
     "tool",
 ]

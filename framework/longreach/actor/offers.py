@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -126,18 +126,20 @@ class Offers:
             self._handlers[spec.id] = self._by_kind[spec.offer][spec.name] = spec
         self._changed()
 
-    def _add_actor(self, actor: ActorSpec) -> ActorSpec:
+    def _add_actor(self, actor: ActorSpec, more: Sequence[HandlerSpec]) -> ActorSpec:
         self._actors[actor.cls.__name__] = actor
-        self._add(*actor.specs.values())
+        self._add(*actor.specs.values(), *more)
         return actor
 
-    def _take_away(self, kind: OfferKind, name: str) -> None:
+    def _take_away(self, kind: OfferKind, name: str, *more: str) -> None:
+        """Take a handler away, and with it those of the ids `more`."""
         spec = self._by_kind[kind].get(name)
         if spec is None or any(spec.id in actor.specs for actor in self._actors.values()):
             known = sorted(self._by_kind[kind])
             raise ConfigError(f"{self.name} has no {kind} {name!r} that can be removed: {known}")
-        del self._by_kind[kind][name]
-        del self._handlers[spec.id]
+        for spec_id in (spec.id, *more):
+            gone = self._handlers.pop(spec_id)
+            del self._by_kind[gone.offer][gone.name]
         self._changed()
 
     def _changed(self) -> None:

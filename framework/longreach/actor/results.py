@@ -26,7 +26,7 @@ from longreach.wire.schema.hooks import encode_hook
 _BLOCKS = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
 
 
-class _Media:
+class Media:
     """Bytes, or a file, and what they are."""
 
     family = ""
@@ -52,13 +52,13 @@ class _Media:
         return base64.b64encode(self.data).decode()
 
 
-class Image(_Media):
+class Image(Media):
     """An image to return from a tool: `data` or `path`, and `format` (``"png"``) or `mime_type`."""
 
     family = "image"
 
 
-class Audio(_Media):
+class Audio(Media):
     """A sound to return from a tool: `data` or `path`, and `format` (``"wav"``) or `mime_type`."""
 
     family = "audio"
@@ -123,6 +123,11 @@ def _untyped(value: Any) -> CallToolResult:
     if not data.startswith(b"{"):
         return CallToolResult([TextContent(data.decode())])
     return CallToolResult([TextContent(data.decode())], structured_content=msgspec.Raw(data))
+
+
+def content_block(value: Any) -> ContentBlock | None:
+    """`value` as a content block, texts too; None if it is no content."""
+    return _block(value, text_too=True)
 
 
 def _content(value: Any) -> list[ContentBlock] | None:

@@ -1,32 +1,40 @@
-"""`Server`: a named, versioned bundle of tools, declared with decorators."""
+"""`Server`: a named, versioned bundle of tools, prompts and resources, declared with decorators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar, get_args, overload
 
-from longreach.actor.context import Context
-from longreach.actor.offers import Offers
-from longreach.actor.options import ToolOptions, check_sizes, definition_of, kind_of
-from longreach.actor.results import Audio, Image
-from longreach.actor.spec import DEFAULT_MAILBOX, TOOL_ATTRIBUTE, HandlerSpec, ToolSpec
-from longreach.actor.stateful import Actor, ActorSpec, marked_methods, tool
+from longreach.actor.declaring import Declaring
+from longreach.actor.options import (
+    Options,
+    PromptOptions,
+    ResourceOptions,
+    ToolOptions,
+    check_caching,
+    check_sizes,
+    check_tags,
+)
+from longreach.actor.prompts import prompt_spec
+from longreach.actor.resources import resource_spec
+from longreach.actor.spec import DEFAULT_MAILBOX, HandlerSpec, ToolSpec
+from longreach.actor.stateful import Actor, ActorSpec, marked_methods, prompt, resource, tool
+from longreach.actor.tools import tool_spec
 from longreach.errors import ConfigError, DeclarationError
 from longreach.policy.restart import Strategy
 from longreach.wire.mcp import CacheScope, Icon
-from longreach.wire.names import check_server_name, check_tool_name
-from longreach.wire.schema import inspect_handler
+from longreach.wire.names import check_server_name
 
-__all__ = ["Actor", "Server", "tool"]
+__all__ = ["Actor", "Server", "prompt", "resource", "tool"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 A = TypeVar("A", bound=type[Actor])
 Lifespan = Callable[["Server"], AbstractAsyncContextManager[Any]]
 
 
-class Server(Offers):
-    """An MCP server: a named, versioned bundle of tools.
+class Server(Declaring):
+    """An MCP server: a named, versioned bundle of tools, prompts and resources.
 
     Args:
         name: 1 to 64 of letters, digits, ``_`` and ``-``; callers write ``name.tool``.
@@ -42,6 +50,9 @@ class Server(Offers):
         list_ttl_s: how long clients may keep a listing, in seconds; 0: not at all.
         cache_scope: ``"public"``: what is listed is the same for everybody, so that gateways may share it;
             ``"private"``: one caller's copy is for that caller only.
+        read_ttl_s: how long clients may keep what they read of a resource that says nothing of it itself.
+        read_cache_scope: and for whom.
+        tags: words to sort and filter servers by.
     """
 
     def __init__(
@@ -57,16 +68,17 @@ class Server(Offers):
         period_s: float = 10.0,
         list_ttl_s: float = 12.0,
         cache_scope: CacheScope = "public",
+        read_ttl_s: float = 0.0,
+        read_cache_scope: CacheScope = "private",
+        tags: Iterable[str] = (),
     ) -> None:
         super().__init__()
         if strategy not in get_args(Strategy):
             raise ConfigError(f"strategy={strategy!r} is none of {', '.join(get_args(Strategy))}")
         if intensity < 0 or not period_s > 0:
             raise ConfigError("intensity must be at least 0, and period_s more than 0 seconds")
-        if not 0 <= list_ttl_s < float("inf"):
-            raise ConfigError(f"list_ttl_s must be 0 seconds or more, and not for ever: {list_ttl_s}")
-        if cache_scope not in get_args(CacheScope):
-            raise ConfigError(f"cache_scope={cache_scope!r} is none of {', '.join(get_args(CacheScope))}")
+        check_caching(list_ttl_s, cache_scope, "list_")
+        check_caching(read_ttl_s, read_cache_scope, "read_")
         self.name = check_server_name(name)
         self.version = version
         self.title = title
@@ -77,6 +89,9 @@ class Server(Offers):
         self.period_s = period_s
         self.list_ttl_s = list_ttl_s
         self.cache_scope: CacheScope = cache_scope
+        self.read_ttl_s = read_ttl_s
+        self.read_cache_scope: CacheScope = read_cache_scope
+        self.tags = check_tags(tags)
 
     @overload
     def tool(self, function: F, /) -> F: ...
@@ -100,6 +115,7 @@ class Server(Offers):
         keep_running: bool = False,
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = (),
     ) -> Callable[[F], F]: ...
     def tool(self, function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:  # noqa: D417
         """Make a function a tool: ``@server.tool`` or ``@server.tool(read_only=True)``.
@@ -123,6 +139,7 @@ class Server(Offers):
             keep_running: go on when the caller has fallen silent.
             icons: for people.
             meta: `_meta` of the definition.
+            tags: words to sort and filter by.
 
         Raises:
             DeclarationError: the function cannot be a tool; the message names the parameter.
@@ -171,55 +188,46 @@ class Server(Offers):
     def add_actor(
         self, cls: type[Actor], *, concurrency: int = 1, mailbox: int = DEFAULT_MAILBOX
     ) -> ActorSpec:
-        """Add a class whose methods, decorated with `tool`, are tools.
+        """Add a class whose methods, decorated with `tool`, `prompt` or `resource`, are that.
 
         Raises:
-            DeclarationError: it is no `Actor`, has no tools, or one of them cannot be a tool.
+            DeclarationError: it is no `Actor`, has no such methods, or one of them cannot be one.
         """
         check_sizes(concurrency, mailbox)
         marked = marked_methods(cls)
         if cls.__name__ in self.actors:
             raise DeclarationError(f"{self.name} has an actor called {cls.__name__} already")
         specs: dict[str, HandlerSpec] = {}
+        completing: list[HandlerSpec] = []
         for method, stated in marked:
-            spec = self._spec(method, stated, is_method=True)
+            spec, more = self._method(method, stated)
+            self._check_free(spec.offer, spec.name)
             if spec.id in specs:
                 raise DeclarationError(f"{cls.__name__} has two {spec.offer}s called {spec.name!r}")
             specs[spec.id] = spec
-        return self._add_actor(ActorSpec(cls, specs, concurrency, mailbox))
+            completing += more
+        return self._add_actor(ActorSpec(cls, specs, concurrency, mailbox), completing)
 
     def _declare(self, function: Callable[..., Any], stated: ToolOptions) -> ToolSpec:
-        spec = self._spec(function, stated, is_method=False)
+        spec = tool_spec(self, function, stated, is_method=False)
+        self._check_free("tool", spec.name)
         self._add(spec)
         return spec
 
-    def _spec(self, function: Callable[..., Any], stated: ToolOptions, *, is_method: bool) -> ToolSpec:
-        name = check_tool_name(str(stated.name or getattr(function, "__name__", "")))
-        self._check_free("tool", name)
-        kind = kind_of(function, stated, is_method=is_method)
-        schema = inspect_handler(
-            function, context_type=Context, content_types=(Image, Audio), skip_self=is_method
-        )
-        if kind == "process" and schema.context_parameter is not None:
-            raise DeclarationError(
-                f"{name}: process=True runs in another process, where there is no Context; "
-                f"leave parameter {schema.context_parameter!r} out"
-            )
-        spec = ToolSpec(
-            self,
-            name,
-            definition_of(name, stated, schema),
-            schema,
-            function,
-            kind,
-            concurrency=stated.concurrency,
-            mailbox=stated.mailbox,
-            timeout_s=stated.timeout_s,
-            keep_running=stated.keep_running,
-        )
-        with suppress(AttributeError):  # a bound method takes none; it is called by its tool's name
-            setattr(function, TOOL_ATTRIBUTE, spec)
-        return spec
+    def _method(
+        self, method: Callable[..., Any], stated: Options
+    ) -> tuple[HandlerSpec, Sequence[HandlerSpec]]:
+        """The spec of an actor's method, and those of what completes its arguments."""
+        match stated:
+            case PromptOptions():
+                prompt = prompt_spec(self, method, stated, is_method=True)
+                return prompt, self._completing_for(prompt, stated.complete)
+            case ResourceOptions():
+                resource = resource_spec(self, method, stated, is_method=True, caching=self._caching())
+                return resource, self._completing_for(resource, stated.complete)
+            case _:
+                assert isinstance(stated, ToolOptions)
+                return tool_spec(self, method, stated, is_method=True), ()
 
     def __repr__(self) -> str:
         return f"<Server {self.name} {self.version}: {len(self.tools)} tools>"

@@ -1,4 +1,4 @@
-"""Actors with state: a class, its hooks, and the mark that makes a method a tool."""
+"""Actors with state: a class, its hooks, and the marks that make a method a tool, a prompt or a resource."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
-from longreach.actor.options import ToolOptions
+from longreach.actor.options import Options, PromptOptions, ResourceOptions, ToolOptions
 from longreach.actor.spec import HandlerSpec
 from longreach.errors import DeclarationError
 
@@ -19,7 +19,7 @@ _OF_THE_CLASS = ("concurrency", "mailbox")
 
 
 class Actor:
-    """The base of actors with state: the decorated methods are tools, and share one mailbox.
+    """The base of actors with state: the decorated methods are handlers, and share one mailbox.
 
     One call runs at a time, unless the class is added with a higher `concurrency`. The state belongs to one
     replica on one node and is lost when the actor crashes: an exception that is no `ToolError` crashes it,
@@ -54,22 +54,54 @@ def tool(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
     Raises:
         DeclarationError: an option that methods do not have.
     """
+    mark = _marking(ToolOptions, options)
+    return mark if function is None else mark(function)
+
+
+@overload
+def prompt(function: F, /) -> F: ...
+@overload
+def prompt(function: None = None, /, **options: Any) -> Callable[[F], F]: ...
+def prompt(function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:
+    """Make a method of an `Actor` a prompt: ``@prompt`` or ``@prompt(title=...)``.
+
+    Options as for `Server.prompt`, but `concurrency` and `mailbox`, which the class has as a whole.
+
+    Raises:
+        DeclarationError: an option that methods do not have.
+    """
+    mark = _marking(PromptOptions, options)
+    return mark if function is None else mark(function)
+
+
+def resource(uri: str, **options: Any) -> Callable[[F], F]:
+    """Make a method of an `Actor` a resource, or a template of resources: ``@resource("docs://{page}")``.
+
+    Options as for `Server.resource`, but `concurrency` and `mailbox`, which the class has as a whole.
+
+    Raises:
+        DeclarationError: an option that methods do not have.
+    """
+    return _marking(ResourceOptions, {"uri": uri, **options})
+
+
+def _marking(kind: type[Options], options: dict[str, Any]) -> Callable[[F], F]:
     for option in _OF_THE_CLASS:
         if option in options:
             raise DeclarationError(
                 f"{option} belongs to the class, whose methods share one mailbox: @server.actor({option}=...)"
             )
-    stated = ToolOptions(**options)
+    stated = kind(**options)
 
     def mark(method: F) -> F:
         setattr(method, _METHOD_ATTRIBUTE, stated)
         return method
 
-    return mark if function is None else mark(function)
+    return mark
 
 
-def marked_methods(cls: type[Actor]) -> list[tuple[Callable[..., Any], ToolOptions]]:
-    """The methods of `cls` that are tools, by name, each with what was said of it.
+def marked_methods(cls: type[Actor]) -> list[tuple[Callable[..., Any], Options]]:
+    """The methods of `cls` that are handlers, by name, each with what was said of it.
 
     Raises:
         DeclarationError: the class cannot be an actor; the message says what to do.
@@ -86,7 +118,7 @@ def marked_methods(cls: type[Actor]) -> list[tuple[Callable[..., Any], ToolOptio
             f"{cls.__name__} is made without arguments, and its __init__ does not allow that: {error}"
         ) from None
     methods = [method for _, method in inspect.getmembers(cls, inspect.isfunction)]
-    marked: list[tuple[Callable[..., Any], ToolOptions]] = [
+    marked: list[tuple[Callable[..., Any], Options]] = [
         (method, getattr(method, _METHOD_ATTRIBUTE))
         for method in methods
         if hasattr(method, _METHOD_ATTRIBUTE)

@@ -50,6 +50,7 @@ def offer_of(server: Server) -> Offer:
         completions=bool(server.offered("completion")),
         ttl_ms=round(server.list_ttl_s * 1000),
         cache_scope=server.cache_scope,
+        tags=server.tags,
     )
 
 

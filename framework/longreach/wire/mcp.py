@@ -23,6 +23,8 @@ LOG_LEVELS: tuple[LogLevel, ...] = (
 )  # fmt: skip
 TIMEOUT_KEY = "longreach/timeoutMs"
 """In a tool's `_meta`: how long a call of it may take by itself, in ms."""
+TAGS_KEY = "longreach/tags"
+"""In a definition's `_meta`: what it is sorted by, a list of words."""
 SERVER_INFO_KEY = "io.modelcontextprotocol/serverInfo"
 
 

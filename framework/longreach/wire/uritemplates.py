@@ -23,6 +23,14 @@ _MAX_FREEDOM = 2
 _ONE = r"[^/?#\[\]@!$&'()*+,;:=]+"
 
 
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[^\x00-\x20\x7f]+")
+
+
+def is_uri(text: str) -> bool:
+    """Whether `text` begins with a scheme and holds no blanks; of a template too."""
+    return _SCHEME.fullmatch(text) is not None
+
+
 class UriTemplate(NamedTuple):
     """A template; `variables` in the order in which they come."""
 

@@ -3,5 +3,6 @@
 from longreach.wire.schema.arguments import InvalidArguments, Problem
 from longreach.wire.schema.handler import HandlerSchema, Parameter
 from longreach.wire.schema.signature import inspect_handler
+from longreach.wire.schema.texts import decode_texts
 
-__all__ = ["HandlerSchema", "InvalidArguments", "Parameter", "Problem", "inspect_handler"]
+__all__ = ["HandlerSchema", "InvalidArguments", "Parameter", "Problem", "decode_texts", "inspect_handler"]

@@ -101,7 +101,7 @@ class HandlerSchema:
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - checks of the user's own types raise what they like
-            return read_each(raw, self._decoders, self._required, self.input_schema)
+            return read_each(raw, self.decoders, self._required, self.input_schema)
         values = _asdict(arguments)
         if self._all_required:
             return values
@@ -165,7 +165,7 @@ class HandlerSchema:
             raise InvalidResult(f"the result does not fit the return annotation: {error}") from error
 
     @cached_property
-    def _decoders(self) -> dict[str, msgspec.json.Decoder[Any]]:
+    def decoders(self) -> dict[str, msgspec.json.Decoder[Any]]:
         """One for each parameter: built at the first wrong arguments, which most handlers never see."""
         return {
             parameter.name: msgspec.json.Decoder(parameter.annotation, dec_hook=decode_hook)

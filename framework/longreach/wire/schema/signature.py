@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any, Union, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -32,6 +33,7 @@ def inspect_handler(
     context_type: type | None = None,
     content_types: tuple[type, ...] = (),
     skip_self: bool = False,
+    has_result_schema: bool = True,
 ) -> HandlerSchema:
     """What `function` takes and gives back.
 
@@ -41,7 +43,9 @@ def inspect_handler(
         function: the handler.
         context_type: a parameter annotated with it is passed by the framework, and not in the schema.
         content_types: return types that are content, beside MCP's own.
+        ignored_types: what may be returned instead of a result, as one of a union.
         skip_self: it is a method; its first parameter is the instance.
+        has_result_schema: what it returns is data with a schema, unless it is content; else anything goes.
 
     Raises:
         DeclarationError: it cannot be a handler; the message names the parameter and says what to do.
@@ -58,7 +62,9 @@ def inspect_handler(
     arguments_type = _arguments_type(name, parameters)
     return HandlerSchema(
         input_schema=_input_schema(arguments_type, parameters),
-        result=_result(name, hints.get("return", Any), content_types),
+        result=_result(name, hints.get("return", Any), content_types)
+        if has_result_schema
+        else ResultShape("any"),
         description=doc.description,
         parameters=parameters,
         context_parameter=context_parameter,
@@ -178,6 +184,17 @@ def _input_schema(arguments_type: type[msgspec.Struct], parameters: tuple[Parame
 
 def _is_finite(default: Any) -> bool:
     return not isinstance(default, float) or math.isfinite(default)
+
+
+def _without(annotation: Any, ignored: tuple[type, ...]) -> Any:
+    """A return annotation without what is no result."""
+    if annotation in ignored:
+        return Any
+    if get_origin(annotation) not in (Union, UnionType):
+        return annotation
+    members = get_args(annotation)
+    kept = tuple(member for member in members if member not in ignored)
+    return annotation if len(kept) == len(members) else Union[kept]  # noqa: UP007 - of a tuple
 
 
 def _result(function: str, annotation: Any, content_types: tuple[type, ...]) -> ResultShape:
