@@ -79,15 +79,18 @@ def find_named(
 
 
 def find_resource(offering: Offering, request: Incoming, server: str | None, filters: Filters) -> Address:
-    """Where resources/read goes. A server knows best which URIs it has: it may read more than it lists.
+    """Where resources/read goes. A server that has resources knows which: it may read more than it lists.
 
     Raises:
         Refused: there is no such resource.
     """
     offered = _required(request, "uri")
     owner, uri = _owner_of(offering, offered, server, filters)
+    shelf = offering.shelves.get(owner)
+    if shelf is not None and shelf.whole and not shelf.items["resources"] and not shelf.items["templates"]:
+        raise _no_resource(offered)
     if filters.tags is not None and not _is_listed(offering, offered):
-        raise _unknown("resource", offered)
+        raise _no_resource(offered)
     return Address(owner, uri, _renamed(request, "uri", uri, server))
 
 
@@ -130,9 +133,9 @@ def _owner_of(offering: Offering, offered: str, server: str | None, filters: Fil
         return server, offered
     split = split_uri(offered)
     if split is None or not filters.allow_server(split[0]):
-        raise _unknown("resource", offered)
+        raise _no_resource(offered)
     if split[0] not in offering.shelves and split[0] not in offering.unknown:
-        raise _unknown("resource", offered)
+        raise _no_resource(offered)
     return split
 
 
@@ -162,6 +165,10 @@ def _required(request: Incoming, member: str) -> str:
     if request.name is None:
         raise Refused(codes.INVALID_PARAMS, f"params.{member} is missing")
     return request.name
+
+
+def _no_resource(uri: str) -> Refused:
+    return Refused(codes.INVALID_PARAMS, f"there is no resource {uri[:200]!r} here", {"uri": uri})
 
 
 def _unknown(what: str, name: str) -> Refused:

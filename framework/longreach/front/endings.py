@@ -70,11 +70,13 @@ class Refused(Exception):
 
     Attributes:
         code: the JSON-RPC code to answer with.
+        data: what goes with it.
     """
 
-    def __init__(self, code: int, message: str) -> None:
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(message)
         self.code = code
+        self.data = data
 
 
 class _Code(msgspec.Struct):

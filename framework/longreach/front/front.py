@@ -149,8 +149,10 @@ class Front:
             return await handler(request, How(caller, on_note, timeout_s))
         except LongreachError as failed:
             return failure(request.id, failed, _asked_for(request))
-        except (Malformed, Refused) as refused:
-            return refusal(request.id, refused.code, str(refused))
+        except Malformed as malformed:
+            return refusal(request.id, malformed.code, str(malformed))
+        except Refused as refused:
+            return refusal(request.id, refused.code, str(refused), refused.data)
         except Exception:  # noqa: BLE001 - a request of a stranger ends, and ends nothing else
             _log.exception("request.failed")
             return refusal(request.id, codes.INTERNAL_ERROR, "internal error")

@@ -31,22 +31,30 @@ def with_params(request: bytes, changes: Mapping[str, str | Raw]) -> bytes:
 def with_offered_uris(response: bytes, server: str) -> bytes:
     """The response with the URIs of resources as the whole mesh has them.
 
-    That is in linked and embedded resources, of a tool's result or a prompt, and in the contents of a
-    resource that was read. A response of any other shape stays as it is.
+    That is in linked and embedded resources, of a tool's result or a prompt, in the contents of a resource
+    that was read, and in the error that says there is none. A response of any other shape stays as it is.
     """
     if _URI not in response:
         return response
     try:
         message = _members.decode(response)
-        if "result" not in message:
+        part = "result" if "result" in message else "error"
+        members = _members.decode(message[part])
+        if not (_rewrite if part == "result" else _rewrite_error)(members, server):
             return response
-        members = _members.decode(message["result"])
-        if not _rewrite(members, server):
-            return response
-    except _BAD_JSON:
+    except (*_BAD_JSON, KeyError):
         return response
-    message["result"] = Raw(_encode(members))
+    message[part] = Raw(_encode(members))
     return _encode(message)
+
+
+def _rewrite_error(members: dict[str, Raw], server: str) -> bool:
+    if "data" not in members:
+        return False
+    data = _contents(members["data"], server)
+    found = data is not members["data"]
+    members["data"] = data
+    return found
 
 
 def _rewrite(members: dict[str, Raw], server: str) -> bool:

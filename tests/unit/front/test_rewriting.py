@@ -77,6 +77,14 @@ def test_messages_of_a_prompt() -> None:
     assert found["messages"][1] == plain
 
 
+def test_an_error_about_a_resource() -> None:
+    data = b'{"id":1,"error":{"code":-32602,"message":"no","data":{"uri":"a:b","x":1}}}'
+
+    error = json.loads(with_offered_uris(data, "docs"))["error"]
+
+    assert error == {"code": -32602, "message": "no", "data": {"uri": "longreach://docs/a:b", "x": 1}}
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -84,6 +92,9 @@ def test_messages_of_a_prompt() -> None:
         result({"inputRequests": {"uri": {"method": "roots/list"}}, "resultType": "input_required"}),
         result({"structuredContent": {"uri": 1}, "content": []}),
         b'{"id":1,"error":{"code":1,"message":"\\"uri\\"","data":{"uri":1}}}',
+        b'{"id":1,"error":{"code":1,"message":"x","data":["uri",{"uri":"a:b"}]}}',
+        b'{"id":1,"error":{"code":1,"message":"no \\"uri\\" here"}}',
+        b'{"id":1,"uri":"a:b"}',
         b'{"id":1,"result":["uri"]}',
         b'{"id":1,"result":{"content":{"uri":1}}}',
         b'{"id":1,"result":{"content":[1,"uri"]}}',
