@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
+from longreach.front.endings import UNAVAILABLE
 from longreach.wire import codes
 from longreach.wire.jsonrpc import RequestId, encode_error
 
@@ -95,9 +96,9 @@ def too_busy(
     """A refusal for want of room: nothing ran, and the sender may ask again."""
     return Refusal(
         status,
-        codes.NOT_STARTED,
+        UNAVAILABLE,
         message,
-        {"reason": "busy", "retryAfterMs": retry_after_s * 1000},
+        {"delivered": "no", "reason": "busy", "retryAfterMs": retry_after_s * 1000},
         request_id=request_id,
         headers=((b"retry-after", b"%d" % retry_after_s),),
     )

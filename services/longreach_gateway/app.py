@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from longreach.front.endings import OUTCOME_UNKNOWN
 from longreach.observe import event
 from longreach.wire import codes
 from longreach.wire.incoming import decode_incoming
@@ -208,7 +209,7 @@ class Gateway:
             refusal = Refusal(408, codes.INVALID_REQUEST, "the body did not come in time", close=True)
         elif running.cut == "stopped":
             text = "the gateway stops; the call was cancelled, and may have run"
-            refusal = Refusal(503, codes.INTERNAL_ERROR, text, {"delivered": "unknown"}, close=True)
+            refusal = Refusal(503, OUTCOME_UNKNOWN, text, {"delivered": "unknown"}, close=True)
         else:
             return
         if running.stream is None:

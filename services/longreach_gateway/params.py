@@ -23,6 +23,7 @@ _ONE_SCHEMA = frozenset({
 _SCHEMAS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 _NAMED_SCHEMAS = frozenset({"patternProperties", "dependentSchemas", "$defs", "definitions"})
 _MAX_POSITIONS = 20_000
+_MAX_DEPTH = 64
 
 Path = tuple[str, ...]
 
@@ -76,7 +77,8 @@ def _positions(root: Mapping[str, Any]) -> Iterator[tuple[Path | None, Mapping[s
         yield path, place
         for keyword, value in place.items():
             if keyword == "properties" and isinstance(value, Mapping):
-                waiting += (((*path, key) if path is not None else None, sub) for key, sub in value.items())
+                here = path if path is not None and len(path) < _MAX_DEPTH else None
+                waiting += ((None if here is None else (*here, key), sub) for key, sub in value.items())
             elif keyword in _ONE_SCHEMA:
                 waiting.append((None, value))
             elif keyword in _SCHEMAS and isinstance(value, list):
