@@ -20,6 +20,7 @@ from longreach.actor.prompts import prompt_spec
 from longreach.actor.resources import resource_spec
 from longreach.actor.spec import DEFAULT_MAILBOX, HandlerSpec, ToolSpec
 from longreach.actor.stateful import Actor, ActorSpec, marked_methods, prompt, resource, tool
+from longreach.actor.states import DEFAULT_TTL_S
 from longreach.actor.tools import tool_spec
 from longreach.errors import ConfigError, DeclarationError
 from longreach.policy.restart import Strategy
@@ -52,6 +53,7 @@ class Server(Declaring):
             ``"private"``: one caller's copy is for that caller only.
         read_ttl_s: how long clients may keep what they read of a resource that says nothing of it itself.
         read_cache_scope: and for whom.
+        state_ttl_s: how long a caller may take to answer what a handler asks for, in seconds.
         tags: words to sort and filter servers by.
     """
 
@@ -70,6 +72,7 @@ class Server(Declaring):
         cache_scope: CacheScope = "public",
         read_ttl_s: float = 0.0,
         read_cache_scope: CacheScope = "private",
+        state_ttl_s: float = DEFAULT_TTL_S,
         tags: Iterable[str] = (),
     ) -> None:
         super().__init__()
@@ -77,6 +80,8 @@ class Server(Declaring):
             raise ConfigError(f"strategy={strategy!r} is none of {', '.join(get_args(Strategy))}")
         if intensity < 0 or not period_s > 0:
             raise ConfigError("intensity must be at least 0, and period_s more than 0 seconds")
+        if not 0 < state_ttl_s < float("inf"):
+            raise ConfigError(f"state_ttl_s must be more than 0 seconds, and not for ever: {state_ttl_s}")
         check_caching(list_ttl_s, cache_scope, "list_")
         check_caching(read_ttl_s, read_cache_scope, "read_")
         self.name = check_server_name(name)
@@ -91,6 +96,7 @@ class Server(Declaring):
         self.cache_scope: CacheScope = cache_scope
         self.read_ttl_s = read_ttl_s
         self.read_cache_scope: CacheScope = read_cache_scope
+        self.state_ttl_s = state_ttl_s
         self.tags = check_tags(tags)
 
     @overload

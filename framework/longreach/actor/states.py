@@ -35,18 +35,21 @@ class EphemeralKeys:
     """A key that only this process has: states that it seals are good here, and nowhere else."""
 
     def __init__(self) -> None:
-        self._ring = KeyRing((new_key(secrets.token_bytes),))
+        self._ring = KeyRing((new_key(secrets.token_bytes, ephemeral=True),))
         self._warned = False
 
     def ring(self, *, sealing: bool) -> KeyRing:
         """The ring; the first time that it seals, a warning says what that means."""
         if sealing and not self._warned:
             self._warned = True
-            event(
-                _log, "state.key_is_ephemeral", logging.WARNING,
-                hint="retries that reach another node are refused; give all nodes one --state-keys file",
-            )  # fmt: skip
+            warn_of_ephemeral()
         return self._ring
+
+
+def warn_of_ephemeral() -> None:
+    """Log what it means to seal with a key that nobody else has, and what to do."""
+    hint = "retries that reach another node are refused; give all nodes of a server one --state-keys file"
+    event(_log, "state.key_is_ephemeral", logging.WARNING, hint=hint)
 
 
 class States:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from longreach.actor.asks import InputRequired
 from longreach.actor.context import Context
 from longreach.actor.options import ToolOptions, definition_of, kind_of
 from longreach.actor.results import Audio, Image
@@ -26,7 +27,11 @@ def tool_spec(
     name = check_tool_name(str(stated.name or getattr(function, "__name__", "")))
     kind = kind_of(function, process=stated.process, is_method=is_method)
     schema = inspect_handler(
-        function, context_type=Context, content_types=(Image, Audio), skip_self=is_method
+        function,
+        context_type=Context,
+        content_types=(Image, Audio),
+        ignored_types=(InputRequired,),
+        skip_self=is_method,
     )
     if kind == "process" and schema.context_parameter is not None:
         raise DeclarationError(

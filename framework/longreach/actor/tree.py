@@ -16,6 +16,7 @@ from longreach.tasks import TaskSet
 if TYPE_CHECKING:
     from longreach.actor.server import Server
     from longreach.actor.spec import HandlerSpec
+    from longreach.actor.states import States
     from longreach.clock import Clock
 
 _LIFESPAN = "lifespan"
@@ -31,11 +32,14 @@ class ServerTree:
         clock: the time.
         region: the node's region.
         node: the node's name.
+        states: seals what calls of several rounds must remember; None: with a key of its own.
     """
 
-    def __init__(self, server: Server, *, clock: Clock, region: str, node: str) -> None:
+    def __init__(
+        self, server: Server, *, clock: Clock, region: str, node: str, states: States | None = None
+    ) -> None:
         self._server = server
-        self._place = Place(server.name, region, node, clock)
+        self._place = Place(server.name, region, node, clock, states)
         self._cells: dict[str, ActorCell] = {}
         self._retiring: set[ActorCell] = set()
         self._listeners: list[StateListener] = []

@@ -35,6 +35,7 @@ COMMANDS = {
     "describe": Lazy("longreach.cli.describe:describe", "Show what a tool takes and gives back."),
     "call": Lazy("longreach.cli.call:call", "Call a tool and print its result."),
     "drain": Lazy("longreach.cli.drain:drain", "Let a node finish its calls, and end."),
+    "keys": Lazy("longreach.cli.keys:keys", "Make keys that seal the states of requests of several rounds."),
     "subject": Lazy("longreach.cli.subject:subject", "Print a tool's subjects and the permissions for them."),
     "demo": Lazy("longreach.cli.demo.run:demo", "Watch calls survive a killed and a drained node."),
     "completion": Lazy("longreach.cli.about:completion", "Print the completion script of a shell."),

@@ -157,6 +157,7 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
 
     # Without a URL the broker is ours, so that it does not change hands whenever a worker is restarted.
     embedded = None if settings.connection.urls else await asyncio.to_thread(EmbeddedBroker.find_or_start)
+    _share_a_key(settings)
     try:
         workers = Workers(
             count,
@@ -173,6 +174,19 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
         reason = one_line(ended.reason or f"exit code {ended.code}")
         click.echo(f"longreach: the workers cannot be kept up: {reason}", err=True)
     return ended.code if ended.code >= 0 else TOOL_ERROR
+
+
+def _share_a_key(settings: NodeSettings) -> None:
+    """Where nobody configured keys for request states, let the workers have one in common, at least."""
+    import os
+    import secrets
+
+    from longreach.cli.settings import ENVIRONMENT_PREFIX
+    from longreach.policy.sealing import key_line, new_key
+
+    if settings.connection.urls and not settings.state_keys and settings.state_keys_file is None:
+        key = new_key(secrets.token_bytes, ephemeral=True)
+        os.environ[f"{ENVIRONMENT_PREFIX}STATE_KEYS"] = key_line(key)
 
 
 def _report_failure(worker: Attachment, error: Exception) -> int:

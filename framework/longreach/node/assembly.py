@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from longreach.actor.states import States
 from longreach.node.announcer import Announcer
 from longreach.node.control import Control
 from longreach.node.hosting import Hosted
@@ -20,6 +21,7 @@ from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
     from longreach.actor.server import Server
+    from longreach.actor.states import KeySource
     from longreach.clock import Clock
     from longreach.node.settings import NodeSettings
     from longreach.tasks import TaskSet
@@ -60,6 +62,7 @@ def assemble(
     *,
     instance: str,
     bare_inboxes: bool,
+    keys: KeySource,
 ) -> Parts:
     """Put a node together, and subscribe to what is asked of it; its actors are not started yet.
 
@@ -72,6 +75,7 @@ def assemble(
         tasks: own what happens in the background.
         instance: the node's instance.
         bare_inboxes: whether ``_INBOX.`` replies are honoured.
+        keys: seal request states.
     """
     namespace, region = encode_token(settings.namespace), encode_token(settings.region)
     book = CallBook(caller_silence_s=settings.caller_silence_s)
@@ -117,6 +121,7 @@ def assemble(
             instance=instance,
             place=(settings.region, f"{settings.identity}.{instance}"),
             on_offers=hooks.offers_changed,
+            states=States(keys, clock, namespace=settings.namespace, ttl_s=server.state_ttl_s),
         )
         one.tree.on_failed(hooks.server_failed)
         hosted.append(one)

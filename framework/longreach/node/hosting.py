@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from longreach.actor.cell import ActorCell
     from longreach.actor.server import Server
     from longreach.actor.spec import HandlerSpec
+    from longreach.actor.states import States
     from longreach.clock import Clock
     from longreach.node.intake import Intake
     from longreach.tasks import TaskSet
@@ -49,6 +50,7 @@ class Hosted:
         instance: the node's instance.
         place: (region, node name), as configured.
         on_offers: called when what is offered has changed at run time.
+        states: seals what calls of several rounds must remember.
     """
 
     def __init__(
@@ -64,12 +66,13 @@ class Hosted:
         instance: str,
         place: tuple[str, str],
         on_offers: Callable[[Server], None],
+        states: States | None = None,
     ) -> None:
         self.server = server
         self._link = link
         self._intake = intake
         self._on_offers = on_offers
-        self.tree = ServerTree(server, clock=clock, region=place[0], node=place[1])
+        self.tree = ServerTree(server, clock=clock, region=place[0], node=place[1], states=states)
         self.tree.on_state(self._cell_changed)
         self.membership = Membership(
             link, tasks, namespace=namespace, region=region, server=server.name, version=server.version

@@ -16,6 +16,7 @@ from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.errors import ConfigError, LongreachError
 from longreach.node.assembly import Hooks, Parts, assemble
 from longreach.node.broker import BrokerWatch, open_link
+from longreach.node.keys import key_source
 from longreach.node.settings import NodeSettings, new_instance
 from longreach.node.signals import Signals
 from longreach.observe import event
@@ -230,6 +231,7 @@ class Node:
             self._tasks,
             instance=self.instance,
             bare_inboxes=self.embedded if bare is None else bare,
+            keys=key_source(self.settings, embedded=self.embedded),
         )
         self._hosted = parts.hosted
         self._replies, self._intake, self._announcer = parts.replies, parts.intake, parts.announcer

@@ -43,6 +43,10 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         drain_timeout_s: how long running calls may go on when the node drains.
         announce_every_s: the heartbeat; 12 s is what clients count on.
         caller_silence_s: a caller not heard of for so long after `accepted` has its calls cancelled.
+        state_keys: keys that seal request states, each as ``id:base64``; the first one seals, all open.
+        state_keys_file: a file with such keys, one a line, before those of `state_keys`; it is read again
+            when it changes. Without either, a node on the embedded broker uses a file of its user's, and
+            any other node a key of its own, which makes retries that reach another node fail.
         bare_inboxes: answer requests whose reply subject is a bare ``_INBOX.``; None: only where the
             broker is the embedded one.
     """
@@ -55,6 +59,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout_s: float = 30.0
     announce_every_s: float = 12.0
     caller_silence_s: float = 15.0
+    state_keys: tuple[str, ...] = ()
+    state_keys_file: str | None = None
     bare_inboxes: bool | None = None
 
     def __post_init__(self) -> None:
@@ -67,3 +73,11 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         for setting in ("drain_timeout_s", "announce_every_s", "caller_silence_s"):
             if not getattr(self, setting) > 0:
                 raise ConfigError(f"{setting} must be more than 0 seconds, not {getattr(self, setting)}")
+
+    def __repr__(self) -> str:
+        """Without keys."""
+        shown = [
+            f"{name}={'***' if name == 'state_keys' and value else repr(value)}"
+            for name, value in msgspec.structs.asdict(self).items()
+        ]
+        return f"NodeSettings({', '.join(shown)})"

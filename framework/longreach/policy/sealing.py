@@ -21,6 +21,7 @@ MAX_CHARS = 64 * 1024
 KEY_BYTES = 32
 
 _PREFIX = "lr1"
+_EPHEMERAL = "ephemeral-"
 _SALT_BYTES = 12
 _NONCE_BYTES = 12
 _PURPOSE = b"longreach state"
@@ -102,9 +103,17 @@ def _key(line: str) -> Key | None:
     return Key(key_id, secret) if fits else None
 
 
-def new_key(random: Callable[[int], bytes]) -> Key:
-    """A fresh key; `random` gives as many random bytes as it is asked for."""
-    return Key(random(4).hex(), random(KEY_BYTES))
+def new_key(random: Callable[[int], bytes], *, ephemeral: bool = False) -> Key:
+    """A fresh key; `random` gives as many random bytes as it is asked for.
+
+    An ephemeral one ends with the processes that have it, and says so in its id.
+    """
+    return Key((_EPHEMERAL if ephemeral else "") + random(4).hex(), random(KEY_BYTES))
+
+
+def is_ephemeral(key: Key) -> bool:
+    """Whether a key was made to end with the processes that have it."""
+    return key.id.startswith(_EPHEMERAL)
 
 
 def key_line(key: Key) -> str:

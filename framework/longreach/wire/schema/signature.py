@@ -32,6 +32,7 @@ def inspect_handler(
     *,
     context_type: type | None = None,
     content_types: tuple[type, ...] = (),
+    ignored_types: tuple[type, ...] = (),
     skip_self: bool = False,
     has_result_schema: bool = True,
 ) -> HandlerSchema:
@@ -62,7 +63,7 @@ def inspect_handler(
     arguments_type = _arguments_type(name, parameters)
     return HandlerSchema(
         input_schema=_input_schema(arguments_type, parameters),
-        result=_result(name, hints.get("return", Any), content_types)
+        result=_result(name, _without(hints.get("return", Any), ignored_types), content_types)
         if has_result_schema
         else ResultShape("any"),
         description=doc.description,
