@@ -9,6 +9,7 @@ import msgspec
 
 from longreach.policy.journal import Entry
 from longreach.policy.sealing import Refusal, StateRefused
+from longreach.wire.tokens import NONE
 
 _BYTES = 16
 _ANEW = "make the request anew without requestState"
@@ -27,7 +28,8 @@ class Bound(NamedTuple):
     """What a state is bound to, each part as a hash.
 
     Attributes:
-        asker: namespace, via and caller.
+        asker: namespace, caller, and whether the caller came through a gateway: not through which one, since
+            the next round may come through another.
         request: server, method, name and URI.
         arguments: its arguments.
         version: the server's version, and the definition of what was asked for.
@@ -54,7 +56,7 @@ def bind(
 ) -> Bound:
     """What a state of this request is bound to; arguments that are equal as JSON are the same."""
     return Bound(
-        _hash(namespace, via, caller),
+        _hash(namespace, "directly" if via == NONE else "by gateway", caller),
         _hash(server, method, name, uri),
         _hash(_canonical(arguments)),
         _hash(version, definition),
