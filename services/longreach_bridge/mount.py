@@ -12,6 +12,7 @@ from longreach.actor.server import Server
 from longreach_bridge._sdk import lowlevel_of
 from longreach_bridge.mounted import Mounted
 from longreach_bridge.naming import server_name
+from longreach_bridge.sealing import share_request_state
 
 if TYPE_CHECKING:
     from mcp.server.lowlevel import Server as LowLevel
@@ -28,6 +29,7 @@ def adapt(obj: object) -> Server | None:
     if low is None:
         return None
     mounted = Mounted(low, obj)
+    share_request_state(low)
     return Server(
         server_name(low.name),
         version=low.version or _UNSTATED,

@@ -74,6 +74,7 @@ class ForeignCall:
         method: the MCP method.
         sent: it may have reached the foreign server.
         on_note: hears of progress and log messages while somebody waits.
+        may_ask: there is a caller who can be asked.
     """
 
     def __init__(self, request_id: int, method: str) -> None:
@@ -81,6 +82,7 @@ class ForeignCall:
         self.method = method
         self.sent = False
         self.on_note: Note | None = None
+        self.may_ask = False
         self._asks: deque[Ask] = deque()
         self._outcome: Raw | Exception | None = None
         self._changed = asyncio.Event()
@@ -107,8 +109,8 @@ class ForeignCall:
         return self._outcome
 
     def ask(self, ask: Ask) -> bool:
-        """Ask whoever waits for it; False: too much is asked at once."""
-        if len(self._asks) >= _MAX_ASKS or self.done:
+        """Ask whoever waits for it; False: nobody can be asked, or too much is asked at once."""
+        if not self.may_ask or len(self._asks) >= _MAX_ASKS or self.done:
             return False
         self._asks.append(ask)
         self._changed.set()
@@ -170,48 +172,48 @@ class Peer:
         await self._tasks.close()
         await self.channel.close()
 
-    async def begin(
+    def prepare(self, method: str, on_note: Note | None = None) -> ForeignCall:
+        """A request that is not sent yet; `on_note` hears of its progress and log messages."""
+        self._last_id += 1
+        call = ForeignCall(self._last_id, method)
+        call.on_note = on_note
+        return call
+
+    async def send(
         self,
-        method: str,
+        call: ForeignCall,
         params: Mapping[str, Any],
         *,
-        on_note: Note | None = None,
         headers: Mapping[str, str] | None = None,
         wants_progress: bool = False,
-    ) -> ForeignCall:
+    ) -> None:
         """Send a request.
 
         Args:
-            method: the MCP method.
+            call: prepared.
             params: of the request.
-            on_note: hears of progress and log messages.
             headers: for the channel, where it has such.
             wants_progress: ask for progress, under a token of our own.
 
         Raises:
             Lost: it could not be sent; `sent` says whether it may have been all the same.
         """
-        self._last_id += 1
-        call = ForeignCall(self._last_id, method)
-        call.on_note = on_note
         if wants_progress:
             meta = msgspec.json.decode(params["_meta"], type=Params) if "_meta" in params else {}
             params = {**params, "_meta": {**meta, "progressToken": call.id}}
-        body = {"jsonrpc": "2.0", "id": call.id, "method": method, "params": params}
+        body = {"jsonrpc": "2.0", "id": call.id, "method": call.method, "params": params}
         self._calls[call.id] = call
         call.sent = True
+        message = Outgoing(_encoder.encode(body), call.method, call.id, self.version, headers or {})
         try:
-            await self.channel.send(
-                Outgoing(_encoder.encode(body), method, call.id, self.version, headers or {})
-            )
+            await self.channel.send(message)
         except Lost as lost:
-            del self._calls[call.id]
+            self._calls.pop(call.id, None)
             call.sent = lost.sent
             raise
         except asyncio.CancelledError:
             self.cancel(call, "the caller has cancelled")
             raise
-        return call
 
     async def request(self, method: str, params: Mapping[str, Any], timeout_s: float, **options: Any) -> Raw:
         """Send a request and wait for its result.
@@ -221,17 +223,18 @@ class Peer:
             Lost: the foreign server is gone.
             TimeoutError: it did not answer in time.
         """
-        call = await self.begin(method, params, **options)
+        call = self.prepare(method)
         try:
             async with asyncio.timeout(timeout_s):
+                await self.send(call, params, **options)
                 outcome = await call.next()
         except (TimeoutError, asyncio.CancelledError):
             if method not in ("initialize", "server/discover"):  # neither may be cancelled
                 self.cancel(call, "nobody waits any more")
             self._calls.pop(call.id, None)
             raise
-        assert isinstance(outcome, bytes | Raw | memoryview)
-        return Raw(outcome)
+        assert isinstance(outcome, Raw)
+        return outcome
 
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Send a notification.
