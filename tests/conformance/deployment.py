@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.conformance.balancer import Balancer
 from tests.support.broker import Broker, free_port
 from tests.support.http import until_offered
-from tests.support.services import Service
+from tests.support.services import Service, write_state_keys
 
 SERVERS = ("native", "official", "fast")
 FIXTURES = "tests.conformance.fixtures"
@@ -55,9 +54,7 @@ class Deployment:
 
     async def _start(self) -> None:
         broker = self._stack.enter_context(Broker())
-        keys = self._folder / "state.keys"
-        keys.write_text(secrets.token_hex(32) + "\n")
-        keys.chmod(0o600)
+        keys = write_state_keys(self._folder / "state.keys")
         hosted = [f"{FIXTURES}.{server}:app" for server in self._servers]
         for identity in NODES:
             self._run(

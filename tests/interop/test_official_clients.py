@@ -20,7 +20,7 @@ from tests.interop.guests import FastGuest, OfficialGuest, answer, fast_answer
 from tests.interop.visit import EXPECTED, TIMEOUT_S, visit
 from tests.support.broker import Broker, free_port
 from tests.support.http import until_offered
-from tests.support.services import Service
+from tests.support.services import Service, write_state_keys
 
 VISIT = Path(__file__).with_name("visit.mjs")
 
@@ -40,10 +40,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     with ExitStack() as stack:
         broker = stack.enter_context(Broker())
         app = "tests.interop.guestbook:app"
-        keys = folder / "keys"
-        keys.write_text("ab" * 32 + "\n")
-        keys.chmod(0o600)
-        words = ["run", app, "--nats", broker.url, "--state-keys", str(keys)]
+        words = ["run", app, "--nats", broker.url, "--state-keys", str(write_state_keys(folder / "keys"))]
         stack.enter_context(Service.longreach(folder / "node.log", *words))
         gateway = Service.longreach(
             folder / "gateway.log", "gateway", "--nats", broker.url, "--port", str(port)

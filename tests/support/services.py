@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,6 +15,13 @@ from pathlib import Path
 _ROOT = Path(__file__).resolve().parents[2]
 _READY_TIMEOUT_S = 60.0
 _END_TIMEOUT_S = 15.0
+
+
+def write_state_keys(path: Path) -> Path:
+    """A key ring for the nodes of a server; its path."""
+    path.write_text(f"tests:{base64.b64encode(secrets.token_bytes(32)).decode()}\n")
+    path.chmod(0o600)
+    return path
 
 
 class Service:
