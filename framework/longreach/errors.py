@@ -7,6 +7,7 @@ whether asking again can help, `code` is the JSON-RPC code where there is one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 Delivered = Literal["no", "yes", "unknown"]
@@ -138,6 +139,28 @@ class ResourceNotFound(ProtocolError):
 
     def __init__(self, uri: str) -> None:
         super().__init__(-32602, f"there is no resource {uri}", {"uri": uri})
+
+
+class InputNeeded(LongreachError, RuntimeError):
+    """The server asks for input that nothing here answers: a question to the user, to a model, for folders.
+
+    Give the call what answers it (`on_elicit`, `on_url`, `on_sample`, `on_roots`), or answer `requests` and
+    make the same call again with `input_responses` under the same keys, and with `request_state`.
+
+    Args:
+        message: what is asked for.
+        requests: by the server's keys, `ElicitRequest`, `CreateMessageRequest` or `ListRootsRequest`.
+        request_state: to be sent back as it is; None where there is none.
+    """
+
+    delivered = "yes"
+
+    def __init__(
+        self, message: str, requests: Mapping[str, Any], request_state: str | None, **fields: Any
+    ) -> None:
+        super().__init__(message, **fields)
+        self.requests = dict(requests)
+        self.request_state = request_state
 
 
 class ToolError(LongreachError):

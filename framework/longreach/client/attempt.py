@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from longreach.client import endings
 from longreach.client.inbox import Waiter
-from longreach.client.results import BAD_JSON, RawResult, decode_response
+from longreach.client.meta import encode_trace
+from longreach.client.results import BAD_JSON, RawResult, decode_response, decode_result
 from longreach.errors import RemoteError
-from longreach.observe import event
 from longreach.policy.retry import Failure
-from longreach.wire import codes, jsonrpc
+from longreach.wire import jsonrpc
+from longreach.wire.inputs import InputRequiredResult
 
 if TYPE_CHECKING:
-    from longreach.client.options import OnProgress
+    from longreach.client.notes import OnNote
     from longreach.client.plan import Plan
     from longreach.policy.liveness import NodeId
 
-_log = logging.getLogger("longreach.client.attempt")
-_META = msgspec.json.encode(
-    {
-        "io.modelcontextprotocol/protocolVersion": codes.PROTOCOL_VERSION,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": {"name": "longreach", "version": "0.1.0"},
-    }
-)
+R = TypeVar("R", bound=msgspec.Struct)
 
-OnNote = Callable[[bytes], None]
-"""Takes the bytes of a notification that comes before the response, within the event loop."""
-Encode = Callable[[int, "Plan", bytes, str | None], bytes]
-"""Makes a request's body of (number, plan, payload, progress token or None)."""
+Encode = Callable[[int, "Plan", bytes, str | None, bytes], bytes]
+"""Makes a request's body of (number, plan, payload, progress token or None, `CallOptions.meta`)."""
 
 
 class Owner(Protocol):
@@ -85,30 +76,40 @@ class Attempt(Waiter):
             self.future.set_result(failure)  # type: ignore[arg-type]
 
 
-def encode_call(number: int, plan: Plan, payload: bytes, progress_token: str | None) -> bytes:
+def encode_call(number: int, plan: Plan, payload: bytes, progress_token: str | None, meta: bytes) -> bytes:
     """The body of a request of our own; `payload` is JSON: what of its `params` follows `plan.head`."""
-    meta = _META
+    trace = encode_trace()
     if progress_token is not None:
-        meta = b'%s,"progressToken":"%s"}' % (_META[:-1], progress_token.encode())
-    return b'{"jsonrpc":"2.0","id":%d%s%s,"_meta":%s}}' % (number, plan.head, payload, meta)
+        trace = b'%s,"progressToken":"%s"' % (trace, progress_token.encode())
+    return b'{"jsonrpc":"2.0","id":%d%s%s,"_meta":%s%s}}}' % (number, plan.head, payload, meta, trace)
 
 
-def as_it_is(number: int, plan: Plan, payload: bytes, progress_token: str | None) -> bytes:
+def as_it_is(number: int, plan: Plan, payload: bytes, progress_token: str | None, meta: bytes) -> bytes:
     """The body of a request that somebody else made."""
     return payload
 
 
-def read_answer(answer: bytes, region: str) -> RawResult | Failure:
-    """What a response to tools/call says: a result, or a failure that may be retried.
+def read_answer(answer: bytes, region: str) -> RawResult | InputRequiredResult | Failure:
+    """What a response to tools/call says: a result, what it needs first, or a failure that may be retried.
 
     Raises:
         RemoteError: it ends the call.
     """
     response = decode_response(answer)
-    return response if type(response) is RawResult else fail(response, region)
+    return fail(response, region) if isinstance(response, jsonrpc.RpcError) else response
 
 
-def fail(error: Any, region: str) -> Failure:
+def read_as(kind: type[R]) -> Callable[[bytes, str], R | InputRequiredResult | Failure]:
+    """As `read_answer`, for requests whose results are of `kind`, a Struct."""
+
+    def read(answer: bytes, region: str) -> R | InputRequiredResult | Failure:
+        response = decode_result(answer, kind)
+        return fail(response, region) if isinstance(response, jsonrpc.RpcError) else response
+
+    return read
+
+
+def fail(error: jsonrpc.RpcError, region: str) -> Failure:
     """What the error of a response says.
 
     Raises:
@@ -142,20 +143,3 @@ def pass_answer(answer: bytes, region: str) -> bytes | Failure:
         return answer
     failure = endings.from_error(error, region)
     return failure if isinstance(failure, Failure) else answer
-
-
-def pass_progress(on_progress: OnProgress, body: bytes) -> None:
-    """Hand a progress notification to the user's function; what that raises is logged, and is its own."""
-    try:
-        note = jsonrpc.decode_notification(body)
-        if note.method != "notifications/progress":
-            return
-        params = msgspec.json.decode(note.params)
-        progress, total, message = params["progress"], params.get("total"), params.get("message")
-    except (jsonrpc.Malformed, *BAD_JSON, KeyError, TypeError, AttributeError) as error:
-        event(_log, "frame.malformed", logging.WARNING, reason=str(error))
-        return
-    try:
-        on_progress(progress, total, message)
-    except Exception:  # noqa: BLE001 - the user's function, called from within the read loop
-        _log.exception("progress.failed")

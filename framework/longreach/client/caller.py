@@ -16,7 +16,6 @@ import msgspec
 
 from longreach.client import endings
 from longreach.client.attempt import Attempt, Way
-from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S, CallOptions
 from longreach.client.plan import Outcome
 from longreach.errors import LongreachError
 from longreach.observe import event
@@ -29,8 +28,10 @@ from longreach.wire.tokens import encode_token
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from longreach.client.attempt import Encode, OnNote
+    from longreach.client.attempt import Encode
     from longreach.client.inbox import Inbox
+    from longreach.client.notes import OnNote
+    from longreach.client.options import CallOptions
     from longreach.client.plan import CallStats, Plan, Target
     from longreach.client.questions import Questions
     from longreach.client.vigil import Vigil
@@ -129,7 +130,7 @@ class Caller:
         stats = self.stats
         stats.calls += 1
         now = self._clock.monotonic()
-        timeout_s = min(options.timeout_s or plan.timeout_s or DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
+        timeout_s = options.limit_s(plan.timeout_s)
         deadline = (now if began is None else began) + timeout_s
         self._budget.began()
         try:
@@ -272,7 +273,7 @@ class Caller:
             token, self._loop.create_future(), self, way.subject, candidate.region, on_note, now, deadline
         )
         self._count += 1
-        body = encode(self._count, plan, payload, token if on_note is not None else None)
+        body = encode(self._count, plan, payload, token if on_note is not None else None, options.meta)
         try:
             self._link.send(way.subject, body, way.reply_base + token)
         except LongreachError as error:

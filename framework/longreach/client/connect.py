@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,10 @@ from longreach.transport.natslink import NatsLink
 from longreach.transport.options import NatsOptions
 
 if TYPE_CHECKING:
+    from longreach.client.notes import OnLog
+    from longreach.client.options import OnElicit, OnRoots, OnSample
     from longreach.transport.link import Link
+    from longreach.wire.mcp import LogLevel
 
 NO_EMBEDDED = (
     "no broker: none was named, and no node of yours runs an embedded one. "
@@ -38,6 +41,13 @@ def connect(
     via: str | None = None,
     servers: Sequence[str] | None = None,
     timeout_s: float | None = None,
+    on_log: OnLog | None = None,
+    log_level: LogLevel = "info",
+    on_elicit: OnElicit | None = None,
+    on_url: OnElicit | None = None,
+    on_sample: OnSample | None = None,
+    on_roots: OnRoots | None = None,
+    capabilities: Mapping[str, Any] | None = None,
     wait_s: float = 2.0,
     connection: NatsOptions | None = None,
     link: Link | None = None,
@@ -55,6 +65,14 @@ def connect(
         via: the name that they give to a gateway, which asks for callers of its own (`Mesh.forward`).
         servers: be told of these servers only; permissions may demand it.
         timeout_s: the time limit of calls, retries included; None: the tool's own, or 60 s.
+        on_log: gets the log messages of calls, from `log_level` on; this and the next ones as for
+            `Mesh.options`.
+        log_level: the least level of those.
+        on_elicit: answers forms that servers ask the user to fill in.
+        on_url: answers for pages that servers ask the user to visit.
+        on_sample: asks a model for servers.
+        on_roots: says which folders matter.
+        capabilities: that this client has beside what these functions bring.
         wait_s: how long to wait for a broker.
         connection: credentials and TLS; `nats` takes the place of its URLs.
         link: a connection that is there already, such as a `MemoryLink` in tests.
@@ -65,6 +83,13 @@ def connect(
     """
     options = CallOptions(
         timeout_s=timeout_s,
+        on_log=on_log,
+        log_level=log_level,
+        on_elicit=on_elicit,
+        on_url=on_url,
+        on_sample=on_sample,
+        on_roots=on_roots,
+        capabilities=capabilities,
         region=region,
         prefer=tuple(prefer),
         residency=frozenset(residency) if residency is not None else None,

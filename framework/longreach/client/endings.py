@@ -33,6 +33,8 @@ LINK = "link"
 TOO_LARGE = "too_large"
 CLOSED = "closed"
 
+_FINAL = (codes.INVALID_PARAMS, codes.INVALID_REQUEST, codes.MISMATCH, codes.MISSING_CAPABILITY)
+"""Codes of what would be answered in the same way again."""
 _UNKNOWN_TEXT = {
     "node_died": "the node that had the call died",
     "node_stuck": "the node that had the call stopped answering",
@@ -50,13 +52,15 @@ def from_error(error: RpcError, region: str) -> Failure | RemoteError:
     said = error.data.get("reason") if isinstance(error.data, dict) else None
     if said in (CUT_OFF, DEADLINE):
         return Failure(delivered="unknown", reason=said, region=region)
-    retryable = error.code not in (codes.INVALID_PARAMS, codes.INVALID_REQUEST, codes.MISMATCH)
+    text = f"the node answered with error {error.code}: {error.message}"
+    if error.code == codes.MISSING_CAPABILITY:
+        text += "; on_elicit, on_url, on_sample and on_roots give a call what it needs"
     return RemoteError(
-        f"the node answered with error {error.code}: {error.message}",
+        text,
         code=error.code,
         data=error.data,
         reason=said if isinstance(said, str) else None,
-        retryable=retryable,
+        retryable=error.code not in _FINAL,
         region=region,
     )
 

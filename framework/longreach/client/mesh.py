@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 
 import msgspec
 
-from longreach.client.attempt import as_it_is, encode_call, pass_answer, pass_progress, read_answer
+from longreach.client.attempt import as_it_is, encode_call, pass_answer, read_answer
+from longreach.client.notes import guarded
 from longreach.client.plan import TOOLS_CALL
 from longreach.client.results import CallResult, error_text, to_call_result
-from longreach.client.view import View
+from longreach.client.retrieval import Asking, Retrieval, split_name
+from longreach.client.rounds import encode_round
 from longreach.errors import ConfigError, ToolError
+from longreach.wire.inputs import InputRequiredResult
 from longreach.wire.subjects import version_target
 
 if TYPE_CHECKING:
-    from longreach.client.attempt import OnNote
-    from longreach.client.options import OnProgress
+    from longreach.client.notes import OnLog, OnNote, OnProgress
+    from longreach.client.options import OnElicit, OnRoots, OnSample
+    from longreach.client.plan import Outcome
+    from longreach.client.results import RawResult
+    from longreach.wire.mcp import LogLevel
+
+    Answered = Outcome[RawResult | InputRequiredResult]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 TOOL_ATTRIBUTE = "__longreach_tool__"
 _UNSET: Any = msgspec.UNSET
-_log = logging.getLogger("longreach.client.mesh")
 
 
-class Mesh(View):
+class Mesh(Retrieval):
     """The client's view of all nodes.
 
     Made by `longreach.connect`. Several tasks may use one mesh at the same time. `options` gives a view
@@ -41,6 +46,13 @@ class Mesh(View):
         timeout_s: float | None = _UNSET,
         idempotent: bool | None = _UNSET,
         on_progress: OnProgress | None = _UNSET,
+        on_log: OnLog | None = _UNSET,
+        log_level: LogLevel = _UNSET,
+        on_elicit: OnElicit | None = _UNSET,
+        on_url: OnElicit | None = _UNSET,
+        on_sample: OnSample | None = _UNSET,
+        on_roots: OnRoots | None = _UNSET,
+        capabilities: Mapping[str, Any] | None = _UNSET,
         region: str | None = _UNSET,
         prefer: Sequence[str] = _UNSET,
         residency: Sequence[str] | None = _UNSET,
@@ -49,17 +61,31 @@ class Mesh(View):
         """The same connection, with other options for the calls made through what is returned.
 
         Args:
-            timeout_s: the whole call, retries included, in seconds.
+            timeout_s: the whole call, retries and answers to its questions included, in seconds.
             idempotent: True: re-running is harmless; False: never re-run; None: the tool's annotations say.
             on_progress: called with (progress, total, message).
+            on_log: called with (level, data, logger) for the log messages of calls.
+            log_level: the least level of those.
+            on_elicit: answers a form that a server asks the user to fill in: called with `ElicitParams`, it
+                returns a dict of what was filled in, True (accepted as it is), False (declined), None
+                (dismissed), or an `ElicitResult`. Like the next three it may be a coroutine function; a plain
+                function runs in a thread, so that it may wait for people. What it raises ends the call.
+            on_url: the same for a page that the user is to visit: show it, ask, and return True.
+            on_sample: asks a model: called with `CreateMessageParams`, it returns its text, or a
+                `CreateMessageResult`.
+            on_roots: says which folders matter: a list of ``file://`` URIs, or `Root`.
+            capabilities: that this client has beside what these functions bring, as MCP has them; what a
+                server then asks for and no function answers, raises `InputNeeded`.
             region: home: asked first.
             prefer: regions asked next, in order.
             residency: the only regions that may be used. It can narrow what `connect` allowed, not widen it.
             node: ``identity.instance``: ask this node and no other.
         """
         named: dict[str, Any] = {
-            "timeout_s": timeout_s, "idempotent": idempotent, "on_progress": on_progress, "region": region,
-            "prefer": prefer, "residency": residency, "node": node,
+            "timeout_s": timeout_s, "idempotent": idempotent, "on_progress": on_progress, "on_log": on_log,
+            "log_level": log_level, "on_elicit": on_elicit, "on_url": on_url, "on_sample": on_sample,
+            "on_roots": on_roots, "capabilities": capabilities, "region": region, "prefer": prefer,
+            "residency": residency, "node": node,
         }  # fmt: skip
         changes = {name: value for name, value in named.items() if value is not msgspec.UNSET}
         allowed = self._session.residency
@@ -81,6 +107,8 @@ class Mesh(View):
         on_progress: OnProgress | None = None,
         timeout_s: float | None = None,
         idempotent: bool | None = None,
+        input_responses: Mapping[str, Any] | None = None,
+        request_state: str | None = None,
     ) -> CallResult: ...
     @overload
     async def call(self, target: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R: ...
@@ -96,8 +124,9 @@ class Mesh(View):
         Args:
             target: ``"server.tool"``, or a function that a `Server` decorates.
             args: by name: the arguments, one dict. By function: the function's own.
-            kwargs: by name: `on_progress`, `timeout_s`, `idempotent`. By function: the function's own;
-                options go through `Mesh.options`.
+            kwargs: by name: `on_progress`, `timeout_s`, `idempotent`, and to go on after an `InputNeeded`
+                `input_responses` and `request_state`. By function: the function's own; options go through
+                `Mesh.options`.
 
         Returns:
             By name: a `CallResult`, also where the tool failed (`is_error`). By function: what the
@@ -107,6 +136,7 @@ class Mesh(View):
         Raises:
             NotFound: no node offers the tool.
             ToolError: by function only: the tool says that it failed.
+            InputNeeded: the server asks for something that no option answers.
             NotStarted: it was refused, and nothing ran.
             OutcomeUnknown: it was lost, and may have run.
             CallTimeout: no answer in time.
@@ -167,7 +197,7 @@ class Mesh(View):
         asker.in_use += 1
         try:
             outcome = await asker.caller.call(
-                plan, request, options, as_it_is, pass_answer, on_note and _guarded(on_note), began
+                plan, request, options, as_it_is, pass_answer, on_note and guarded(on_note), began
             )
         finally:
             asker.in_use -= 1
@@ -181,24 +211,32 @@ class Mesh(View):
         on_progress: OnProgress | None = None,
         timeout_s: float | None = None,
         idempotent: bool | None = None,
+        input_responses: Mapping[str, Any] | None = None,
+        request_state: str | None = None,
     ) -> CallResult:
-        server, dot, tool = name.partition(".")
-        if not (server and dot and tool):
-            raise ConfigError(f"{name!r} names no tool: write server.tool, as `longreach ls` shows it")
+        server, tool = split_name(name, "tool")
         options = self._options
         if on_progress is not None or timeout_s is not None or idempotent is not None:
             said = {"on_progress": on_progress, "timeout_s": timeout_s, "idempotent": idempotent}
             options = options.but(**{key: value for key, value in said.items() if value is not None})
         began = self._session.clock.monotonic()
-        plan = await self._planner.plan(server, TOOLS_CALL, tool, options.timeout_s)
         try:
             body = msgspec.json.encode(arguments or {})
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the arguments of {name} cannot be written as JSON: {error}") from error
-        outcome = await self._session.home.caller.call(
-            plan, body, options, encode_call, read_answer, _on_note(options.on_progress), began
+        if input_responses is not None or request_state is not None:
+            asking = Asking(server, TOOLS_CALL, tool, body, options, began)
+            extra = encode_round(input_responses, request_state)
+            return to_call_result(*await self._ask(asking, read_answer, extra, request_state))
+        plan = await self._planner.plan(server, TOOLS_CALL, tool, options.timeout_s)
+        outcome: Answered = await self._session.home.caller.call(
+            plan, body, options, encode_call, read_answer, options.on_note, began
         )
-        return to_call_result(*outcome)
+        result = outcome.result
+        if isinstance(result, InputRequiredResult):
+            asking = Asking(server, TOOLS_CALL, tool, body, options, began)
+            return to_call_result(*await self._go_on(asking, read_answer, outcome))
+        return to_call_result(result, outcome.attempts, outcome.retries)
 
     async def _call_function(
         self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -212,34 +250,23 @@ class Mesh(View):
         options = self._options
         plan = await self._planner.plan(spec.server, TOOLS_CALL, spec.name, options.timeout_s, to=version)
         body = spec.schema.encode_arguments(args, kwargs)
-        outcome = await self._session.home.caller.call(
-            plan, body, options, encode_call, read_answer, _on_note(options.on_progress), began
+        outcome: Answered = await self._session.home.caller.call(
+            plan, body, options, encode_call, read_answer, options.on_note, began
         )
+        _, attempts, retries = outcome
         result = outcome.result
+        if isinstance(result, InputRequiredResult):
+            asking = Asking(spec.server, TOOLS_CALL, spec.name, body, options, began, version)
+            settled: Outcome[RawResult] = await self._go_on(asking, read_answer, outcome)
+            result, attempts, retries = settled
         if result.is_error:
-            raise ToolError(error_text(result), result=to_call_result(result, *outcome[1:]))
+            raise ToolError(error_text(result), result=to_call_result(result, attempts, retries))
         if spec.schema.returns in ("content", "any"):
-            return to_call_result(result, *outcome[1:])
+            return to_call_result(result, attempts, retries)
         structured = bytes(result.structured_content)
         if structured:
             return spec.schema.decode_result(structured, None)
-        return spec.schema.decode_result(None, to_call_result(result, *outcome[1:]).text)
-
-
-def _on_note(on_progress: OnProgress | None) -> OnNote | None:
-    return None if on_progress is None else partial(pass_progress, on_progress)
-
-
-def _guarded(on_note: OnNote) -> OnNote:
-    """`on_note`, whose errors are its own: it is called from within the read loop."""
-
-    def take(note: bytes) -> None:
-        try:
-            on_note(note)
-        except Exception:  # noqa: BLE001 - the user's function
-            _log.exception("note.failed")
-
-    return take
+        return spec.schema.decode_result(None, to_call_result(result, attempts, retries).text)
 
 
 class ServerProxy:

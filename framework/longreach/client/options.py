@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
+from longreach.client.meta import encode_meta
+from longreach.client.notes import OnLog, OnNote, OnProgress, take_notes
 from longreach.errors import ConfigError
+from longreach.wire.inputs import CreateMessageParams, ElicitParams
+from longreach.wire.mcp import LOG_LEVELS, LogLevel
 
-OnProgress = Callable[[float, float | None, str | None], None]
-"""Called with progress, total and message, from within the event loop; it must not wait."""
+OnElicit = Callable[[ElicitParams], Any]
+"""Answers a question to the user: what was filled in as a dict, True (accepted), False (declined), None
+(dismissed), or an `ElicitResult`. It may be a coroutine function; a plain one runs in a thread."""
+OnSample = Callable[[CreateMessageParams], Any]
+"""Asks a model: its text, or a `CreateMessageResult`. As for `OnElicit`, it may wait."""
+OnRoots = Callable[[], Any]
+"""The folders that matter: a list of ``file://`` URIs or `Root`. As for `OnElicit`, it may wait."""
 
 DEFAULT_TIMEOUT_S = 60.0
 MAX_TIMEOUT_S = 366 * 86_400.0
@@ -21,13 +30,22 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Options of calls.
 
     Args:
-        timeout_s: the whole call, retries included; None: the tool's own, or 60 s.
+        timeout_s: the whole call, retries and answers included; None: the tool's own, or 60 s.
         idempotent: True: re-running is harmless, False: never re-run; None: the tool's annotations say.
         region: home, asked first.
         prefer: regions asked next, in order.
         residency: the only regions that may be used; None: any.
         node: ``identity.instance``, to ask one node and no other.
         on_progress: gets the tool's progress.
+        on_log: gets the tool's log messages, from `log_level` on.
+        log_level: the least level of them.
+        on_elicit: fills in a form that the tool asks for.
+        on_url: visits, or has the user visit, a page that the tool asks for; only with the user's consent.
+        on_sample: asks a model for the tool.
+        on_roots: says which folders matter.
+        capabilities: of this client, beside those that the functions above bring, as MCP has them.
+        meta: `_meta` of requests, made of the others.
+        on_note: takes notifications, made of the others.
     """
 
     timeout_s: float | None = None
@@ -37,6 +55,15 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     residency: frozenset[str] | None = None
     node: str | None = None
     on_progress: OnProgress | None = None
+    on_log: OnLog | None = None
+    log_level: LogLevel = "info"
+    on_elicit: OnElicit | None = None
+    on_url: OnElicit | None = None
+    on_sample: OnSample | None = None
+    on_roots: OnRoots | None = None
+    capabilities: Mapping[str, Any] | None = None
+    meta: bytes = b""
+    on_note: OnNote | None = None
 
     def __post_init__(self) -> None:
         if self.timeout_s is not None and not self.timeout_s > 0:
@@ -47,12 +74,33 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"region {self.region!r} is outside the residency {sorted(self.residency)}; make them agree"
             )
+        if self.log_level not in LOG_LEVELS:
+            raise ConfigError(f"log_level is one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
+        meta = encode_meta(
+            form=self.on_elicit is not None,
+            url=self.on_url is not None,
+            sampling=self.on_sample is not None,
+            roots=self.on_roots is not None,
+            more=self._more(),
+            log_level=self.log_level if self.on_log is not None else None,
+        )
+        msgspec.structs.force_setattr(self, "meta", meta)
+        msgspec.structs.force_setattr(self, "on_note", take_notes(self.on_progress, self.on_log))
+
+    def _more(self) -> bytes:
+        try:
+            return msgspec.json.encode(self.capabilities) if self.capabilities else b""
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"capabilities cannot be written as JSON: {error}") from error
+
+    def limit_s(self, own_s: float | None) -> float:
+        """How long a whole call may take, where the tool says `own_s` of itself."""
+        return min(self.timeout_s or own_s or DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)
 
     def but(self, **changes: Any) -> CallOptions:
         """These options with `changes`."""
-        for name in ("residency",):
-            if changes.get(name) is not None:
-                changes[name] = frozenset(changes[name])
+        if changes.get("residency") is not None:
+            changes["residency"] = frozenset(changes["residency"])
         if changes.get("prefer") is not None:
             changes["prefer"] = tuple(changes["prefer"])
         return msgspec.structs.replace(self, **changes)

@@ -86,7 +86,8 @@ class Planner:
         discovery, options = self._session.discovery, self._options
         head = _head(target)
         found = _find(discovery.catalog, target)
-        if found.missing is not None:  # else nobody waits for what a newer version's node may be slow to tell
+        # Who finds it waits no longer, for what a newer version's node may be slow to tell.
+        if found.missing is not None or not discovery.catalog.knows(target.server):
             await discovery.want(target.server)
             found = _find(discovery.catalog, target)
         if found.missing is not None:

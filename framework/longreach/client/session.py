@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from longreach.client.asker import Shared
 from longreach.client.askers import Askers
 from longreach.client.discovery import Discovery
+from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
 from longreach.errors import BrokerUnavailable
 from longreach.observe import event
@@ -81,6 +82,7 @@ class Session:
         self.discovery = Discovery(
             link, self.home.questions, clock, self.tasks, namespace=token, regions=regions, servers=servers
         )
+        self.kept = Kept(clock)
         self._skew_ms = 0
         self._closed = False
         self._on_close: list[Callable[[], None]] = []
@@ -112,13 +114,14 @@ class Session:
 
     def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever a node says that a resource was updated; returns what ends that."""
-        kind = f"updated.{resource_hash(uri)}"
+
+        def heard(*_: object) -> None:
+            self.kept.drop(server, uri)
+            listener()
+
+        tail = f"evt.{encode_token(server)}.updated.{resource_hash(uri)}"
         subscriptions = [
-            self.link.subscribe(
-                f"{ROOT}.{self.namespace}.{region}.evt.{encode_token(server)}.{kind}",
-                lambda *_: listener(),
-            )
-            for region in self._regions
+            self.link.subscribe(f"{ROOT}.{self.namespace}.{region}.{tail}", heard) for region in self._regions
         ]
 
         def stop() -> None:
@@ -169,6 +172,10 @@ class Session:
         for instance in after.instances.values():
             placed.setdefault((instance.server, instance.region), set()).add(instance.node)
         self.askers.placed({place: frozenset(nodes) for place, nodes in placed.items()})
+        if self.kept:
+            was, now = ({(i.server, i.digest) for i in c.instances.values()} for c in (before, after))
+            for server in {server for server, _ in was ^ now}:
+                self.kept.drop(server)
         left = {instance.node for instance in before.instances.values()} - {
             instance.node for instance in after.instances.values()
         }

@@ -110,6 +110,10 @@ class Offers(msgspec.Struct, frozen=True):
         newest_first = sorted(digests.items(), key=lambda item: (_version(item[1]), item[0]), reverse=True)
         return [self.manifests[digest] for digest, _ in newest_first if digest in self.manifests]
 
+    def knows(self, server: str) -> bool:
+        """Whether it was fetched what a live version of a server offers."""
+        return any(instance.digest in self.names for instance in self.of_server(server))
+
     def find_server(self, server: str) -> Found:
         """Whether a server is there; `digest` is always None."""
         if any(True for _ in self.of_server(server)):
