@@ -26,6 +26,7 @@ from longreach.wire import frames
 
 if TYPE_CHECKING:
     from longreach.actor.server import Server
+    from longreach.actor.states import KeySource
     from longreach.node.announcer import Announcer
     from longreach.node.hosting import Hosted
     from longreach.node.intake import Intake
@@ -131,16 +132,18 @@ class Node:
 
         Raises:
             CredentialsRejected: the broker does not accept the credentials.
-            ConfigError: it was started, or stopped, before; a node has one life.
+            ConfigError: a setting is wrong, or it was started, or stopped, before; a node has one life.
         """
         if self._begun or self._draining is not None or self.state != "starting":
             raise ConfigError("a node is started once; make a new one")
         self._begun = True
+        embedded = self._given_link is None and not self.settings.connection.urls
+        keys = key_source(self.settings, embedded=embedded)  # before a broker is waited for
         if self._given_link is not None:
             self._link = self._given_link
         else:
             self._link, self._broker = await open_link(self.settings.connection, self._tasks)
-        self._assemble(self._link)
+        self._assemble(self._link, keys)
         for hosted in self._hosted:
             await hosted.start()
             if self._draining is not None:
@@ -220,7 +223,7 @@ class Node:
     ) -> None:
         await self.drain("left")
 
-    def _assemble(self, link: Link) -> None:
+    def _assemble(self, link: Link, keys: KeySource) -> None:
         bare = self.settings.bare_inboxes
         self._parts = parts = assemble(
             link,
@@ -231,7 +234,7 @@ class Node:
             self._tasks,
             instance=self.instance,
             bare_inboxes=self.embedded if bare is None else bare,
-            keys=key_source(self.settings, embedded=self.embedded),
+            keys=keys,
         )
         self._hosted = parts.hosted
         self._replies, self._intake, self._announcer = parts.replies, parts.intake, parts.announcer
