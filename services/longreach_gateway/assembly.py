@@ -18,6 +18,7 @@ from longreach_gateway.auth.metadata import Resources
 from longreach_gateway.auth.tokens import TokenFile
 from longreach_gateway.doors import Doors
 from longreach_gateway.guard import Guard
+from longreach_gateway.legacy.era import LegacyEra
 from longreach_gateway.limits import Limits
 from longreach_gateway.modern import Modern
 from longreach_gateway.rare import build_rare
@@ -25,7 +26,6 @@ from longreach_gateway.running import Overseer
 
 if TYPE_CHECKING:
     from longreach.client.mesh import Mesh
-    from longreach_gateway.app import Legacy
     from longreach_gateway.settings import GatewaySettings
 
 
@@ -47,6 +47,9 @@ class Assembly:
         filters = Filters.of(settings.servers, settings.tags)
         self.overseer = Overseer(body_timeout_s=settings.body_timeout_s, quiet_s=settings.quiet_s)
         self.doors = Doors(self._new_front, filters)
+        self.legacy = LegacyEra(
+            self.doors.front_for, settings.gateway_id, mesh.place, max_body=settings.max_body
+        )
         limits = Limits(settings.max_concurrent, settings.max_per_caller, settings.max_subscriptions)
         resources = Resources(public_url, settings.issuer, settings.audiences, frozenset(settings.scopes))
         self.app = Gateway(
@@ -54,7 +57,7 @@ class Assembly:
             auth=self._authenticator(resources),
             doors=self.doors,
             modern=Modern(self.overseer, limits, settings.call_timeout_s),
-            legacy=self._legacy(),
+            legacy=self.legacy,
             rare=build_rare(self._is_ready, resources if settings.has_jwts else None),
             overseer=self.overseer,
             limits=limits,
@@ -69,8 +72,15 @@ class Assembly:
     async def close(self) -> None:
         """Let what runs end, within its bound, and end what is ours."""
         self.drain()
-        await self.overseer.close(self._settings.drain_timeout_s)
+        async with asyncio.TaskGroup() as group:
+            _ = group.create_task(self.overseer.close(self._settings.drain_timeout_s))
+            _ = group.create_task(self.legacy.close(self._settings.drain_timeout_s))
         await self._tasks.close()
+
+    def cut(self) -> None:
+        """Wait for nothing that still runs."""
+        self.overseer.cut_all()
+        self.legacy.cut()
 
     def _is_ready(self) -> bool:
         return self._mesh.is_up and not self._draining
@@ -99,9 +109,6 @@ class Assembly:
         auth = Authenticator(tokens, jwts, resources, frozenset(settings.scopes), time.time)
         self._tasks.start(auth.keep_fresh(keys), name="auth")
         return auth
-
-    def _legacy(self) -> Legacy | None:
-        return None
 
 
 async def learn(mesh: Mesh, timeout_s: float) -> None:

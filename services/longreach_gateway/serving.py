@@ -142,4 +142,4 @@ async def _drain_on_signal(server: _Server, assembly: Assembly, signals: asyncio
         group.create_task(assembly.close())
         await signals.get()
         server.force_exit = True
-        assembly.overseer.cut_all()
+        assembly.cut()

@@ -33,7 +33,7 @@ class Signer:
         self.jwk: dict[str, Any] = {**json.loads(public), "kid": kid, "use": "sig", "alg": algorithm}
 
     def token(self, headers: Mapping[str, Any] | None = None, **claims: Any) -> str:
-        """A token; a claim of None is left out."""
+        """A token; a claim or header of None is left out."""
         now = time.time()
         said = {
             "iss": ISSUER,
@@ -43,9 +43,9 @@ class Signer:
             **claims,
         }
         kept = {name: value for name, value in said.items() if value is not None}
-        return jwt.encode(
-            kept, self.key, algorithm=self.algorithm, headers={"kid": self.kid, **(headers or {})}
-        )
+        shown = {"kid": self.kid, **(headers or {})}
+        shown = {name: value for name, value in shown.items() if value is not None}
+        return jwt.encode(kept, self.key, algorithm=self.algorithm, headers=shown)
 
 
 def jwks(*signers: Signer) -> bytes:

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from longreach.cli.settings import resolve, settings_of
+from longreach.errors import ConfigError
+from longreach.transport.options import NatsOptions
+from longreach_gateway.cli import banner, gateway
+from longreach_gateway.settings import TABLE, GatewaySettings, gateway_settings, new_gateway_id
+
+JWT: dict[str, Any] = {"jwks_url": "https://i.example.com/keys", "issuer": "https://i.example.com"}
+
+
+def test_flags_win_then_the_file_then_the_environment(tmp_path: Path):
+    config = tmp_path / "l.toml"
+    config.write_text(
+        '[gateway]\nport = 1\nhost = "::1"\nonly_servers = ["docs"]\nbearer_tokens = "tokens"\n'
+    )
+    environment = {"LONGREACH_PORT": "2", "LONGREACH_MAX_BODY": "1MiB", "LONGREACH_NATS": "nats://x"}
+
+    found = resolve(TABLE, {"port": "3", "only_tags": ("a,b",)}, config=str(config), environment=environment)
+    settings = gateway_settings(found)
+
+    assert (settings.port, settings.host, settings.max_body) == (3, "::1", 2**20)
+    assert (settings.servers, settings.tags) == (("docs",), ("a", "b"))
+    assert settings.bearer_tokens == str(tmp_path / "tokens")
+    assert NatsOptions(**found["connection"]).urls == ("nats://x",)
+
+
+def test_every_setting_is_one_of_a_struct_and_has_a_name_of_its_own():
+    fields = {f"gateway.{name}" for name in GatewaySettings.__struct_fields__}
+    settings = list(settings_of(TABLE))
+
+    assert {each.target for each in settings if each.target.startswith("gateway.")} <= fields
+    for names in ([each.key for each in settings], [flag for each in settings for flag in each.flags]):
+        assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({**JWT, "jwks_file": "x"}, "two things"),
+        ({"jwks_url": "https://x"}, "both"),
+        ({"issuer": "https://x"}, "both"),
+        ({"audiences": ("x",)}, "about JWTs"),
+        ({"scopes": ("x",)}, "about JWTs"),
+        ({"public_url": "mcp.example.com"}, "no URL"),
+        ({**JWT, "host": "0.0.0.0"}, "--public-url or --audience"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], wrong: str):
+    with pytest.raises(ConfigError, match=wrong):
+        GatewaySettings(**given)
+
+
+def test_jwts_that_are_for_this_gateway_are_taken():
+    assert GatewaySettings(**JWT).has_jwts
+    assert GatewaySettings(**JWT, host="0.0.0.0", public_url="https://mcp.example.com").has_jwts
+    assert GatewaySettings(**JWT, host="0.0.0.0", audiences=("mesh",)).has_jwts
+    assert not GatewaySettings().has_jwts
+
+
+@pytest.mark.parametrize(
+    ("host", "place"), [("eu-1.example.com", "eu-1-example-com"), ("", "gateway"), ("Ä", "gateway")]
+)
+def test_a_gateway_has_a_name_that_no_other_has(host: str, place: str):
+    first, second = new_gateway_id(host), new_gateway_id(host)
+
+    assert first != second
+    assert first.rpartition("-")[0] == place
+    assert len(new_gateway_id("x" * 300)) < 60
+
+
+def test_help_shows_settings_by_section():
+    shown = CliRunner().invoke(gateway, ["--help"]).output
+
+    for text in (
+        "HTTP:",
+        "Who may ask:",
+        "What is offered:",
+        "Limits:",
+        "--allowed-origin",
+        "LONGREACH_JWKS_URL",
+    ):
+        assert text in shown
+    assert "--as " not in shown
+
+
+def test_a_port_that_is_taken_is_one_sentence():
+    from longreach_gateway.serving import _listen
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on"):
+            _listen("127.0.0.1", port)
+
+
+def test_the_banner_says_where_it_is():
+    text = banner("g1", "http://127.0.0.1:1", None)
+
+    for part in ("g1", "http://127.0.0.1:1/mcp", "/readyz", "none just now"):
+        assert part in text
