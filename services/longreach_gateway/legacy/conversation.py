@@ -6,6 +6,7 @@ ours, so that nothing of it is lost: results are not decoded into the SDK's mode
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
@@ -62,6 +63,8 @@ class Conversation:
         self._next_id = partial(next, itertools.count(1))
         self._tasks = TaskSet("conversation")
         self._running = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         self._dispatcher: JSONRPCDispatcher[TransportContext] | None = None
         self._rounds: Rounds | None = None
         self._subscriptions: Subscriptions | None = None
@@ -85,6 +88,10 @@ class Conversation:
                     await self._subscriptions.close()
                 await self._tasks.close()
 
+    async def quiet(self) -> None:
+        """Wait until nothing is being answered."""
+        await self._quiet.wait()
+
     async def _on_request(self, context: Context, method: str, params: Params) -> dict[str, Any]:
         if method == "ping":
             return {}
@@ -92,6 +99,7 @@ class Conversation:
             text = f"{self._limits.concurrent} requests are being answered; wait for one to end"
             raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "busy"})
         self._running += 1
+        self._quiet.clear()
         try:
             return await self._answer(context, method, params)
         except MCPError:
@@ -101,6 +109,8 @@ class Conversation:
             raise MCPError(codes.INTERNAL_ERROR, "internal error; the gateway's log says more") from error
         finally:
             self._running -= 1
+            if not self._running:
+                self._quiet.set()
 
     async def _answer(self, context: Context, method: str, params: Params) -> dict[str, Any]:
         own = self._methods.get(method)

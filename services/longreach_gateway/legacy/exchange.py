@@ -1,0 +1,52 @@
+"""One exchange of HTTP: what was asked, by whom, about what, and where the answer goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from longreach_gateway.answers import Message, Receive, Scope, Send
+
+SESSION_HEADER = b"mcp-session-id"
+VERSION_HEADER = b"mcp-protocol-version"
+
+
+class Exchange(NamedTuple):
+    """As ASGI has it, but that the body has been read.
+
+    Attributes:
+        scope: of ASGI.
+        receive: tells when the client goes away.
+        send: of ASGI.
+        body: the whole of it; None where there is none.
+        server: the server it is about; None: the mesh.
+        caller: the principal, or None.
+    """
+
+    scope: Scope
+    receive: Receive
+    send: Send
+    body: bytes | None
+    server: str | None
+    caller: str | None
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value, without white space around it."""
+        for key, value in self.scope["headers"]:
+            if key == name:
+                text: str = value.decode("latin-1")
+                return text.strip(" \t")
+        return None
+
+    def unread(self) -> Receive:
+        """`receive` as if the body had not been read yet."""
+        read = False
+
+        async def again() -> Message:
+            nonlocal read
+            if read:
+                return await self.receive()
+            read = True
+            return {"type": "http.request", "body": self.body or b"", "more_body": False}
+
+        return again
