@@ -86,6 +86,7 @@ class Session:
         self._skew_ms = 0
         self._closed = False
         self._on_close: list[Callable[[], None]] = []
+        self._updated: dict[Callable[[], None], None] = {}
         self.discovery.on_change(self._catalog_changed)
         link.on_change(self._link_changed)
         link.on_denied(self._denied)
@@ -113,7 +114,10 @@ class Session:
         return partial(self._on_close.remove, listener)
 
     def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever a node says that a resource was updated; returns what ends that."""
+        """Call `listener` whenever a node says that a resource was updated; returns what ends that.
+
+        It is also called when the connection comes back: what was said meanwhile is lost.
+        """
 
         def heard(*_: object) -> None:
             self.kept.drop(server, uri)
@@ -123,8 +127,10 @@ class Session:
         subscriptions = [
             self.link.subscribe(f"{ROOT}.{self.namespace}.{region}.{tail}", heard) for region in self._regions
         ]
+        self._updated[heard] = None
 
         def stop() -> None:
+            self._updated.pop(heard, None)
             for subscription in subscriptions:
                 self.link.unsubscribe(subscription)
             subscriptions.clear()
@@ -198,6 +204,8 @@ class Session:
         self.askers.link_changed(is_up, self.clock.monotonic())
         if is_up and not self._closed:
             self.tasks.start(self.discovery.refresh(), name="who")
+            for heard in tuple(self._updated):
+                heard()
 
     def _denied(self, denied: Denied) -> None:
         if denied.kind == "publish":

@@ -185,7 +185,10 @@ class View:
         return self._session.discovery.on_change(listener)
 
     def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever a node says that a resource was updated; returns what ends that."""
+        """Call `listener` whenever a node says that a resource was updated; returns what ends that.
+
+        It is also called when the connection comes back: what was said meanwhile is lost.
+        """
         return self._session.on_updated(server, uri, listener)
 
     def on_close(self, listener: Callable[[], None]) -> Callable[[], None]:

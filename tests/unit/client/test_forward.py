@@ -261,3 +261,17 @@ async def test_the_mesh_tells_gateways_what_changes(broker: MemoryBroker, mesh: 
     assert updates == ["a"]
     await mesh.close()
     assert closed == ["x"]
+
+
+async def test_after_a_lost_connection_every_resource_may_have_changed(broker: MemoryBroker, mesh: Mesh):
+    updates: list[str] = []
+    stop = mesh.on_updated("docs", "mem://a", lambda: updates.append("a"))
+    mesh.on_updated("docs", "mem://b", lambda: updates.append("b"))
+    link = mesh._session.link
+    broker.cut(link)
+    broker.restore(link)
+    await eventually(lambda: updates == ["a", "b"])
+    stop()
+    broker.cut(link)
+    broker.restore(link)
+    await eventually(lambda: updates == ["a", "b", "b"])
