@@ -73,6 +73,8 @@ class ToolOptions(Options, frozen=True, kw_only=True):
     destructive: bool | None = None
     open_world: bool | None = None
     process: bool = False
+    input_schema: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, Any] | None = None
 
 
 class PromptOptions(Options, frozen=True, kw_only=True):

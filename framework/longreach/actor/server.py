@@ -122,6 +122,8 @@ class Server(Declaring):
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
     ) -> Callable[[F], F]: ...
     def tool(self, function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:  # noqa: D417
         """Make a function a tool: ``@server.tool`` or ``@server.tool(read_only=True)``.
@@ -146,6 +148,9 @@ class Server(Declaring):
             icons: for people.
             meta: `_meta` of the definition.
             tags: words to sort and filter by.
+            input_schema: JSON Schema of the arguments, in place of the one that the signature makes; then the
+                function takes them as one dict. Needs python-jsonschema, as `output_schema` does.
+            output_schema: JSON Schema of the structured result, in place of the one of the annotation.
 
         Raises:
             DeclarationError: the function cannot be a tool; the message names the parameter.

@@ -77,7 +77,7 @@ def read_each(
     Raises:
         InvalidArguments: they do not fit.
     """
-    given = _parts(raw)
+    given = object_in(raw)
     values: dict[str, Any] = {}
     problems = [_missing(name, schema) for name in decoders if name in required and name not in given]
     for name, value in given.items():
@@ -95,7 +95,12 @@ def read_each(
     return values
 
 
-def _parts(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+def object_in(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object; nothing at all and ``null`` count as an empty one.
+
+    Raises:
+        InvalidArguments: it is none.
+    """
     try:
         if bytes(raw).strip() in (b"", b"null"):
             return {}
@@ -155,7 +160,7 @@ def _missing(name: str, schema: Mapping[str, Any]) -> Problem:
 
 def _unknown(name: str, known: Mapping[str, Any]) -> Problem:
     there_are = f"the arguments are {', '.join(known)}" if known else "it takes none"
-    return Problem(_short(name), f"no such argument; {_short(there_are)}")
+    return Problem(shortened(name), f"no such argument; {shortened(there_are)}")
 
 
 def _wrong(name: str, error: Exception, schema: Mapping[str, Any]) -> Problem:
@@ -170,25 +175,26 @@ def _wrong(name: str, error: Exception, schema: Mapping[str, Any]) -> Problem:
     if field := _FIELD.match(message):
         return _wrong_field(f"{path}.{field[2]}", field[1].startswith("missing"), schema)
     if enum := _ENUM.match(message):
-        got = _short(enum[1])
-        return Problem(_short(path), f"expected {expected}, got {got}", expected, got)
+        got = shortened(enum[1])
+        return Problem(shortened(path), f"expected {expected}, got {got}", expected, got)
     if plain := _EXPECTED.match(message):
-        stated, got = _short(in_words(plain[1])), in_words(plain[2] or "")
+        stated, got = shortened(in_words(plain[1])), in_words(plain[2] or "")
         what = f"expected {stated}, got {got}" if got else f"expected {stated}"
-        return Problem(_short(path), what, stated, got or "another value")
-    said = _short(message[:1].lower() + message[1:])
+        return Problem(shortened(path), what, stated, got or "another value")
+    said = shortened(message[:1].lower() + message[1:])
     known = expected not in ("a value", "an object")
     return Problem(
-        _short(path), f"{said} (expected {expected})" if known else said, expected, "another value"
+        shortened(path), f"{said} (expected {expected})" if known else said, expected, "another value"
     )
 
 
 def _wrong_field(path: str, missing: bool, schema: Mapping[str, Any]) -> Problem:
     if missing:
         expected = words(subschema(schema, f".{path}"), schema)
-        return Problem(_short(path), f"missing, expected {expected}", expected)
-    return Problem(_short(path), "no such field")
+        return Problem(shortened(path), f"missing, expected {expected}", expected)
+    return Problem(shortened(path), "no such field")
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """`text`, or as much of it as a caller learns from."""
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"

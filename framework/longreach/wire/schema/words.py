@@ -46,6 +46,8 @@ def words(schema: Any, root: Mapping[str, Any], depth: int = 0) -> str:
         return "base64 text"
     kind = schema.get("format") if schema.get("type") == "string" else None
     plain = schema.get("type")
+    if isinstance(plain, list):
+        return _either([_TYPES.get(str(one), "a value") for one in plain]) if plain else "a value"
     return _FORMATS.get(str(kind)) or _TYPES.get(str(plain), "a value")
 
 
