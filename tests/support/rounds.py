@@ -71,6 +71,7 @@ class Caller:
         responses: Any = UNSET,
         capabilities: Mapping[str, Any] = ALL,
         caller: str = "_",
+        uri: str = "",
     ) -> Ending:
         """One request to a fresh node, and its ending."""
         states = States(self.keys, self.clock, ttl_s=self.ttl_s)
@@ -84,6 +85,7 @@ class Caller:
             call = make_call(self.recorder, key, spec, dict(arguments or {}), meta=meta, clock=self.clock)
             call.caller = caller
             call.params.request_state = state
+            call.params.uri = uri
             if responses is not UNSET:
                 call.params.input_responses = msgspec.Raw(msgspec.json.encode(responses))
             assert cell.offer(call) is None
