@@ -33,7 +33,7 @@ async def warn_of_others(node: Node) -> None:
     settings = node.settings
     connection = msgspec.structs.replace(settings.connection, name=f"{settings.connection.name} neighbours")
     try:
-        with _unheard():
+        with unheard():
             async with connect(
                 connection=connection, residency=[settings.region], namespace=settings.namespace
             ) as mesh:
@@ -50,7 +50,7 @@ async def warn_of_others(node: Node) -> None:
 
 
 @contextlib.contextmanager
-def _unheard() -> Iterator[None]:
+def unheard() -> Iterator[None]:
     """Keep to ourselves that a node's credentials may not ask as a caller: least privilege is no fault."""
     logger = logging.getLogger("longreach.client.session")
     logger.addFilter(_is_no_denial)

@@ -80,7 +80,7 @@ def _run_node(found: Found, settings: NodeSettings, worker: Attachment | None) -
     from longreach.node.worker import Report
 
     node = Node(*load_servers(found["cli"]["servers"]), settings=settings)
-    code = run_loop(_serve(node, found, worker))
+    code = run_loop(serve_node(node, found, worker))
     if node.failed is not None:
         if worker is None:
             click.echo(f"longreach: the node failed: {one_line(node.failed)}", err=True)
@@ -89,7 +89,14 @@ def _run_node(found: Found, settings: NodeSettings, worker: Attachment | None) -
     return code
 
 
-async def _serve(node: Node, found: Found, worker: Attachment | None) -> int:
+async def serve_node(node: Node, found: Found, worker: Attachment | None = None) -> int:
+    """Run `node` until a signal or a failure; it says where it is once it serves. The exit code.
+
+    Args:
+        node: not started yet.
+        found: what `settings.resolve` found.
+        worker: the supervisor that it reports to; None: it speaks on standard error.
+    """
     from longreach.tasks import TaskSet
 
     tasks = TaskSet("run")

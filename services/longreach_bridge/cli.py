@@ -1,0 +1,124 @@
+"""`longreach bridge`: an existing MCP server in the mesh, until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from longreach.cli.endings import EXIT_CODES_HELP, OK, TOOL_ERROR, one_line
+from longreach.cli.options import SettingsCommand, setting_options
+from longreach_bridge.settings import TABLE, BridgeSettings
+
+if TYPE_CHECKING:
+    from longreach.actor.server import Server
+    from longreach.node.node import Node
+    from longreach_bridge.bridge import Bridge
+
+Found = Mapping[str, Mapping[str, Any]]
+
+
+class BridgeCommand(SettingsCommand):
+    """A command with the settings of bridges."""
+
+    table = TABLE
+
+
+@click.command(cls=BridgeCommand, epilog=EXIT_CODES_HELP)
+@click.argument("command", metavar="[-- COMMAND...]", nargs=-1, type=click.UNPROCESSED)
+@setting_options(TABLE)
+def bridge(command: tuple[str, ...], **flags: Any) -> int:
+    """Bring an existing MCP server into the mesh: a process, or --url.
+
+    It may speak MCP of either era. It is kept up: started again when it ends, out of the queue group
+    meanwhile, and announced again when what it offers changes. Write -- before the command. The first
+    SIGTERM or SIGINT drains and then ends it; a second one stops at once.
+
+    Secrets come from the environment or from files: --env and --env-file for a process, --bearer-token-file,
+    --header-env and --header-file for a URL.
+
+    Settings come from flags, then from the table [bridge] of a TOML file, then from the environment.
+    """
+    from longreach.cli.app import debugging
+    from longreach.cli.logs import log_to_stderr
+    from longreach.cli.loop import run_loop
+    from longreach.cli.settings import resolve
+    from longreach_bridge.settings import bridge_settings
+
+    found = resolve(TABLE, {**flags, "command": command}, config=flags["config"])
+    cli = found.get("cli", {})
+    log_to_stderr(cli.get("log_format", "text"), "debug" if debugging() else cli.get("log_level", "info"))
+    return run_loop(_run(found, bridge_settings(found)))
+
+
+async def _run(found: Found, settings: BridgeSettings) -> int:
+    from longreach.errors import ConfigError
+    from longreach_bridge.assembly import make_bridge
+    from longreach_bridge.foreign.channel import Lost
+
+    async with make_bridge(settings) as bridge:
+        try:
+            server = await _connect(bridge)
+        except Lost as lost:
+            if lost.hopeless:
+                raise ConfigError(f"the server cannot be bridged: {lost}") from None
+            click.echo(f"longreach: the server cannot be bridged: {one_line(str(lost))}", err=True)
+            return TOOL_ERROR
+        if server is None:
+            return OK
+        return await _serve(server, found, settings)
+
+
+async def _connect(bridge: Bridge) -> Server | None:
+    """Connect; None: a signal came first."""
+    from longreach.tasks import TaskSet
+
+    tasks = TaskSet("connect")
+    connecting = tasks.spawn(bridge.connect(), name="connect")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, connecting.cancel)
+    try:
+        await asyncio.wait({connecting})
+        return None if connecting.cancelled() else connecting.result()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+        await tasks.close()
+
+
+async def _serve(server: Server, found: Found, settings: BridgeSettings) -> int:
+    import msgspec
+
+    from longreach.cli.run import node_settings, serve_node
+    from longreach.node.node import Node
+    from longreach.tasks import TaskSet
+    from longreach_bridge.alone import LABEL, REPLICA, SINGLE, check_alone
+
+    chosen = node_settings(found)
+    labels = {LABEL: REPLICA if settings.stateless else SINGLE, **chosen.labels}
+    chosen = msgspec.structs.replace(chosen, labels=labels)
+    await check_alone(chosen, server.name)
+    node = Node(server, settings=chosen)
+    tasks = TaskSet("bridge")
+    if not settings.stateless:
+        tasks.start(_guard(node), name="stay alone")
+    try:
+        code = await serve_node(node, found)
+    finally:
+        await tasks.close()
+    if node.failed is not None:
+        click.echo(f"longreach: the node failed: {one_line(node.failed)}", err=True)
+    return code
+
+
+async def _guard(node: Node) -> None:
+    """Once the node serves, see to it that it stays alone in its group."""
+    from longreach_bridge.alone import stay_alone
+
+    while node.state == "starting":  # noqa: ASYNC110 - a node tells nobody of its state
+        await asyncio.sleep(0.05)
+    await stay_alone(node)
