@@ -103,7 +103,12 @@ class Discovery:
     def on_change(self, listener: Callable[[Catalog, Catalog], None]) -> Callable[[], None]:
         """Tell `listener` the old and the new catalog at each change; returns what ends that."""
         self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+
+        def stop() -> None:
+            if listener in self._listeners:
+                self._listeners.remove(listener)
+
+        return stop
 
     def node_died(self, node: NodeId) -> None:
         """Liveness found a node dead: nothing is routed to it until it announces itself again."""

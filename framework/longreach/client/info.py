@@ -217,3 +217,16 @@ class Change(msgspec.Struct, frozen=True):
     node: str | None
     region: str | None
     revision: int
+
+
+class Update(msgspec.Struct, frozen=True):
+    """What `Mesh.listen` tells.
+
+    `kind` is the list of `server` that has changed (``"tools"``, ``"prompts"``, ``"resources"``, templates
+    included), or ``"resource"``: what `uri` holds has. ``"resync"`` says that updates may have been missed:
+    the connection was lost for a while, or they came faster than they were read. Look at everything again.
+    """
+
+    kind: Literal["tools", "prompts", "resources", "resource", "resync"]
+    server: str | None = None
+    uri: str | None = None

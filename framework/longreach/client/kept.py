@@ -85,6 +85,12 @@ class Kept:
         for key in [key for key in self._kept if key.server == server and uri in (None, key.uri)]:
             self._remove(key)
 
+    def clear(self) -> None:
+        """Updates may have been missed: of everything."""
+        self.generation += 1
+        self._kept.clear()
+        self._size = 0
+
     def _remove(self, key: Key) -> None:
         kept = self._kept.pop(key, None)
         if kept is not None:

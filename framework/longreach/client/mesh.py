@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from longreach.client.notes import OnLog, OnNote, OnProgress
     from longreach.client.options import OnElicit, OnRoots, OnSample
     from longreach.client.plan import Outcome
-    from longreach.client.results import RawResult
+    from longreach.client.results import PromptResult, RawResult, ReadResult
     from longreach.wire.mcp import LogLevel
 
     Answered = Outcome[RawResult | InputRequiredResult]
@@ -270,7 +270,10 @@ class Mesh(Retrieval):
 
 
 class ServerProxy:
-    """A server whose tools are methods; arguments by name, results as `CallResult`."""
+    """A server whose tools are methods; arguments by name, results as `CallResult`.
+
+    A tool that has the name of a method of this class is called with `Mesh.call`.
+    """
 
     def __init__(self, mesh: Mesh, name: str) -> None:
         self._mesh = mesh
@@ -285,6 +288,14 @@ class ServerProxy:
 
         call.__name__ = tool
         return call
+
+    async def get_prompt(self, prompt: str, arguments: Mapping[str, Any] | None = None) -> PromptResult:
+        """Fill in a prompt of this server; see `Mesh.get_prompt`."""
+        return await self._mesh.get_prompt(f"{self._name}.{prompt}", arguments)
+
+    async def read_resource(self, uri: str) -> ReadResult:
+        """Read a resource of this server; see `Mesh.read`."""
+        return await self._mesh.read(self._name, uri)
 
     def __repr__(self) -> str:
         return f"<server {self._name} of {self._mesh!r}>"

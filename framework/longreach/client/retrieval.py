@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
 from longreach.client.attempt import encode_call, read_as
 from longreach.client.kept import Key
+from longreach.client.listening import Listening
 from longreach.client.plan import PROMPTS_GET, RESOURCES_READ, Outcome
 from longreach.client.results import PromptResult, RawCompletion, RawPrompt, RawRead, ReadResult
 from longreach.client.rounds import converse, encode_round, state_node
 from longreach.client.view import View
 from longreach.errors import ConfigError, RemoteError
+from longreach.policy.changes import LIST_KINDS, ListKind
 from longreach.wire.completion import Completion, PromptReference, ResourceReference
 from longreach.wire.inputs import InputRequiredResult
 
@@ -165,6 +167,30 @@ class Retrieval(View):
             params["context"] = {"arguments": dict(given)}
         asking = self._asking(server, _COMPLETE, None, msgspec.json.encode(params)[1:-1], timeout_s)
         return (await self._ask(asking, _read_completion)).result.completion
+
+    def listen(
+        self,
+        server: str | None = None,
+        *,
+        lists: Collection[ListKind] = LIST_KINDS,
+        resources: Collection[str] = (),
+    ) -> Listening:
+        """Be told of changes: ``async for update in mesh.listen("docs", resources=["mem://a"])``.
+
+        A change of a list is told once, though all replicas of a server announce it. What happens before
+        the first iteration may not be told; ``async with`` returns when from now on everything is. At most
+        1,000 unread updates are kept; where more come, one ``"resync"`` takes the place of all of them.
+
+        Args:
+            server: the server; None: all of them.
+            lists: the lists whose changes are told.
+            resources: the URIs of the server's resources whose updates are told.
+
+        Raises:
+            ConfigError: a list is none, or there are resources and no server.
+            BrokerUnavailable: there is no connection; raised when the iteration begins.
+        """
+        return Listening(self._session, self._known, server, lists, resources)
 
     def _asking(
         self, server: str, method: str, name: str | None, payload: bytes, timeout_s: float | None

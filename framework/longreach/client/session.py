@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from functools import partial
 from typing import TYPE_CHECKING
@@ -86,6 +87,7 @@ class Session:
         self._skew_ms = 0
         self._closed = False
         self._on_close: list[Callable[[], None]] = []
+        self._on_back: list[Callable[[], None]] = []
         self._updated: dict[Callable[[], None], None] = {}
         self.discovery.on_change(self._catalog_changed)
         link.on_change(self._link_changed)
@@ -111,7 +113,12 @@ class Session:
     def on_close(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when the session closes; returns what ends that."""
         self._on_close.append(listener)
-        return partial(self._on_close.remove, listener)
+        return partial(_remove, self._on_close, listener)
+
+    def on_back(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` when the link is back: what was published meanwhile was not heard."""
+        self._on_back.append(listener)
+        return partial(_remove, self._on_back, listener)
 
     def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever a node says that a resource was updated; returns what ends that.
@@ -203,7 +210,10 @@ class Session:
         is_up = state.status == "up"
         self.askers.link_changed(is_up, self.clock.monotonic())
         if is_up and not self._closed:
+            self.kept.clear()
             self.tasks.start(self.discovery.refresh(), name="who")
+            for listener in tuple(self._on_back):
+                listener()
             for heard in tuple(self._updated):
                 heard()
 
@@ -211,3 +221,8 @@ class Session:
         if denied.kind == "publish":
             self.askers.denied(denied.subject)
         event(_log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject)
+
+
+def _remove(listeners: list[Callable[[], None]], listener: Callable[[], None]) -> None:
+    with contextlib.suppress(ValueError):
+        listeners.remove(listener)

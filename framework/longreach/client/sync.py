@@ -6,7 +6,7 @@ counterpart there. Interrupting a waiting call cancels it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
@@ -18,9 +18,20 @@ from longreach.client.connect import connect as connect_async
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
 
-    from longreach.client.info import Change, NodeInfo, ServerInfo, ToolInfo
+    from longreach.client.info import (
+        Change,
+        NodeInfo,
+        PromptInfo,
+        ResourceInfo,
+        ServerInfo,
+        TemplateInfo,
+        ToolInfo,
+        Update,
+    )
+    from longreach.client.listening import Listening
     from longreach.client.mesh import Mesh
-    from longreach.client.results import CallResult
+    from longreach.client.results import CallResult, PromptResult, ReadResult
+    from longreach.wire.completion import Completion
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,6 +96,47 @@ class SyncMesh:
         tools: list[ToolInfo] = self._run(self._mesh.tools, server)
         return tools
 
+    def prompts(self, server: str | None = None) -> list[PromptInfo]:
+        """All prompts, or those of one server."""
+        prompts: list[PromptInfo] = self._run(self._mesh.prompts, server)
+        return prompts
+
+    def resources(self, server: str | None = None) -> list[ResourceInfo]:
+        """All resources that have one URI, or those of one server."""
+        resources: list[ResourceInfo] = self._run(self._mesh.resources, server)
+        return resources
+
+    def templates(self, server: str | None = None) -> list[TemplateInfo]:
+        """All resource templates, or those of one server."""
+        templates: list[TemplateInfo] = self._run(self._mesh.templates, server)
+        return templates
+
+    def get_prompt(
+        self, name: str, arguments: Mapping[str, Any] | None = None, **options: Any
+    ) -> PromptResult:
+        """Fill in a prompt; see `Mesh.get_prompt`."""
+        result: PromptResult = self._run(self._mesh.get_prompt, name, arguments, **options)
+        return result
+
+    def read(self, server: str, uri: str, **options: Any) -> ReadResult:
+        """Read a resource; see `Mesh.read`."""
+        result: ReadResult = self._run(self._mesh.read, server, uri, **options)
+        return result
+
+    def complete(self, target: str, argument: str, value: str = "", **options: Any) -> Completion:
+        """Values for an argument; see `Mesh.complete`."""
+        completion: Completion = self._run(self._mesh.complete, target, argument, value, **options)
+        return completion
+
+    def listen(self, server: str | None = None, **options: Any) -> Iterator[Update]:
+        """Changes of lists and resources as they are noticed; see `Mesh.listen`."""
+
+        async def begin() -> Listening:
+            listening = self._mesh.listen(server, **options)
+            return await listening.__aenter__()
+
+        yield from self._iterate(self._run(begin))
+
     def servers(self) -> list[ServerInfo]:
         """All servers."""
         servers: list[ServerInfo] = self._run(self._mesh.servers)
@@ -101,7 +153,9 @@ class SyncMesh:
 
     def watch(self) -> Iterator[Change]:
         """Changes of the mesh as they are noticed."""
-        changes = self._mesh.watch()
+        yield from self._iterate(self._mesh.watch())
+
+    def _iterate(self, changes: Any) -> Iterator[Any]:
         try:
             while True:
                 try:
@@ -110,7 +164,7 @@ class SyncMesh:
                     return
                 yield change
         finally:
-            self._run(changes.aclose)  # type: ignore[attr-defined]
+            self._run(changes.aclose)
 
     def _run(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
         async def wait() -> Any:

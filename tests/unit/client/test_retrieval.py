@@ -97,6 +97,13 @@ async def test_a_prompt_is_filled_in(mesh: Mesh, puppet: Puppet):
         await mesh.get_prompt("docs.greet", {"who": object()})
 
 
+async def test_a_server_is_a_proxy_for_them(mesh: Mesh, puppet: Puppet):
+    puppet.on["prompts-get"] = lambda _: answer(messages=[])
+    server = mesh.server("docs")
+    assert (await server.get_prompt("greet")).messages == []
+    assert (await server.read_resource("mem://a")).text == "kept"
+
+
 async def test_a_resource_is_read_text_and_bytes(mesh: Mesh, puppet: Puppet):
     result = await mesh.read("docs", "mem://a")
     (asked,) = puppet.asked["resources-read"]

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from tests.support.hosts import node
+from tests.support.puppet import Puppet, tools
 
 from longreach import Server, ToolError, sync
 from longreach.client import sync as module
@@ -16,6 +18,7 @@ from longreach.client.connect import connect as connect_async
 from longreach.client.sync import SyncMesh
 from longreach.errors import BrokerUnavailable, ConfigError
 from longreach.transport.memory import MemoryBroker
+from longreach.wire.manifest import Definition, Offer
 
 maths = Server("maths")
 
@@ -80,3 +83,39 @@ def test_watching_ends_with_the_mesh(mesh: SyncMesh):
     timer.start()
     assert list(changes) == []
     timer.join()
+
+
+@asynccontextmanager
+async def with_a_puppet(**options):
+    broker = MemoryBroker()
+    offer = Offer(
+        prompts=[Definition("greet", b'{"name":"greet"}')],
+        resources=[Definition("mem://a", b'{"uri":"mem://a","name":"a"}')],
+        templates=[Definition("mem://{x}", b'{"uriTemplate":"mem://{x}","name":"x"}')],
+    )
+    puppet = Puppet(broker, tools("do"), offer=offer)
+    message = {"role": "user", "content": {"type": "text", "text": "hi"}}
+    puppet.on["prompts-get"] = lambda _: respond(messages=[message])
+    puppet.on["resources-read"] = lambda _: respond(contents=[{"uri": "mem://a", "text": "held"}])
+    puppet.on["completion-complete"] = lambda _: respond(completion={"values": ["ann"]})
+    async with connect_async(link=broker.link(), **options) as mesh:
+        yield mesh
+
+
+def respond(**members) -> bytes:
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "result": members})
+
+
+def test_prompts_resources_and_completions():
+    with patch.object(module, "connect_async", with_a_puppet), sync.connect(timeout_s=5) as mesh:
+        assert [prompt.name for prompt in mesh.prompts()] == ["greet"]
+        assert [resource.uri for resource in mesh.resources("docs")] == ["mem://a"]
+        assert [template.name for template in mesh.templates()] == ["x"]
+        assert mesh.get_prompt("docs.greet", {"who": "x"}).text == "hi"
+        assert mesh.read("docs", "mem://a", fresh=True).text == "held"
+        assert mesh.complete("docs.greet", "who", "a").values == ["ann"]
+        updates = mesh.listen("docs", resources=["mem://a"])
+        timer = threading.Timer(0.05, lambda: mesh._portal.call(mesh._mesh.close))
+        timer.start()
+        assert list(updates) == []
+        timer.join()
