@@ -17,7 +17,7 @@ from longreach.actor.states import States
 from longreach.clock import FakeClock
 from longreach.policy.sealing import Key, KeyRing
 from longreach.wire.inputs import InputRequiredResult
-from longreach.wire.jsonrpc import RequestMeta
+from longreach.wire.jsonrpc import RequestMeta, encode_request
 
 ALL = {"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}, "context": {}}, "roots": {}}
 KEY = Key("test", bytes(range(32)))
@@ -88,6 +88,7 @@ class Caller:
             call.params.uri = uri
             if responses is not UNSET:
                 call.params.input_responses = msgspec.Raw(msgspec.json.encode(responses))
+            call.data = encode_request(1, spec.method, call.params)
             assert cell.offer(call) is None
             ending = await self.recorder.ending(key)
             assert cell.state == "ready"

@@ -7,15 +7,19 @@ from typing import Any, Literal
 
 import pytest
 from msgspec import UNSET
+from tests.support.actors import Recorder, cell_for, eventually, offer_call
 from tests.support.rounds import ALL, Caller, accept, asked, failed, keys_of, state_of, text_of
 
 from longreach.actor.asks import Elicit, InputRequired, Roots, Sample
+from longreach.actor.call import Completed, RawResult
 from longreach.actor.context import Context
+from longreach.actor.raw import RawRequest
 from longreach.actor.rounds import Suspended
 from longreach.actor.server import Actor, Server, tool
 from longreach.errors import ToolError
 from longreach.wire import codes
 from longreach.wire.inputs import ElicitRequest
+from longreach.wire.jsonrpc import RequestMeta
 
 SAID = {"role": "assistant", "content": {"type": "text", "text": "Paris"}, "model": "m"}
 FOLDERS = {"roots": [{"uri": "file:///a", "name": "A"}]}
@@ -608,3 +612,113 @@ async def test_work_left_behind_can_do_nothing_more(server: Server) -> None:
     (task,) = left
     with pytest.raises(ValueError, match="the call has ended"):
         await task
+
+
+async def test_prompts_and_resources_ask_as_tools_do(server: Server) -> None:
+    @server.prompt
+    async def greet(ctx: Context) -> str:
+        return f"Greet {(await ctx.elicit('Whom?', str, key='k')).content}."
+
+    @server.resource("note://{id}")
+    async def note(id: str, ctx: Context) -> str | InputRequired:
+        if "k" not in ctx.input_responses:
+            return InputRequired({"k": Elicit("Sure?")}, state=id)
+        return f"{ctx.request_state} {ctx.input_responses['k'].action}"
+
+    greeting = Caller(server, "greet", kind="prompt")
+    first = await greeting.send()
+    told = await greeting.send(state=state_of(first), responses={"k": accept(value="Al")})
+    assert told.result.messages[0].content.text == "Greet Al."  # type: ignore[union-attr]
+
+    notes = Caller(server, "note://{id}", kind="template")
+    first = await notes.send(uri="note://7")
+    read = await notes.send(uri="note://7", state=state_of(first), responses={"k": accept()})
+    assert read.result.contents[0].text == "7 accept"  # type: ignore[union-attr]
+    other = await notes.send(uri="note://8", state=state_of(first), responses={"k": accept()})
+    assert failed(other).data == {"reason": "state_other_request"}
+
+
+def test_a_completion_can_ask_for_nothing(server: Server) -> None:
+    @server.prompt
+    def greet(name: str) -> str:
+        return name
+
+    @server.completion("greet", "name")
+    def names(value: str) -> list[str]:
+        return [value]
+
+    assert [spec.can_ask for spec in server.handlers.values()] == [True, False]
+
+
+async def test_raw_handlers_have_states_of_their_own(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(request: RawRequest) -> bytes:
+        if request.context.request_state is None and request.context.can("roots"):
+            return b"{}"
+        await request.context.roots()
+        raise AssertionError
+
+    server.add_raw("tool", {"name": "raw", "inputSchema": {"type": "object"}}, handler)
+    ending = await Caller(server, "raw").send(state="lr~not.ours~", responses={"k": 3})
+    assert ending == Completed(RawResult(b"{}"))
+    assert "failed; the log of" in text_of(await Caller(server, "raw").send(capabilities={}))
+    assert "is not for tools/call here" in caplog.text
+
+
+async def test_steps_end_with_a_call_that_is_cancelled(server: Server) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @server.tool
+    async def slow(ctx: Context) -> str:
+        async def wait() -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        await ctx.step("wait", wait)
+        return "never"
+
+    cell, recorder = cell_for(server, "slow"), Recorder()
+    await cell.start()
+    offer_call(cell, recorder, "c", "slow")
+    async with asyncio.timeout(5):
+        await begun.wait()
+        assert cell.cancel("c", "cancelled")
+        await ended.wait()
+    await eventually(lambda: cell.running == 0)
+    await cell.stop()
+
+
+async def test_a_slow_step_of_a_suspended_call_ends_with_its_deadline(server: Server) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    @server.tool
+    async def slow(ctx: Context) -> str:
+        async def wait() -> None:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        async def ask() -> None:
+            await begun.wait()
+            await ctx.elicit("?", key="k")
+
+        await asyncio.gather(ctx.step("wait", wait), ask())
+        return "never"
+
+    cell, recorder = cell_for(server, "slow"), Recorder()
+    await cell.start()
+    offer_call(cell, recorder, "c", "slow", meta=RequestMeta("2026-07-28", ALL))
+    async with asyncio.timeout(5):
+        await begun.wait()
+        await asyncio.sleep(0.01)
+        assert not recorder.endings  # the step is waited for
+        assert cell.cancel("c", "deadline")
+        await ended.wait()
+    await eventually(lambda: cell.running == 0)
+    await cell.stop()
