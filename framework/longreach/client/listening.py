@@ -26,7 +26,11 @@ _FENCE_S = 2.0
 
 
 class _Feed:
-    """What was noticed and not read yet. It knows nothing of who reads it, so that that can be dropped."""
+    """What was noticed and not read yet. It knows nothing of who reads it, so that that can be dropped.
+
+    A lost connection costs nothing: lists are compared with those before it, and each resource counts as
+    updated when the connection is back.
+    """
 
     def __init__(self, changes: ListChanges) -> None:
         self.unread: deque[Update] = deque()
@@ -41,7 +45,6 @@ class _Feed:
         self._stops += [
             session.discovery.on_change(self._catalog_changed),
             session.on_close(self.close),
-            session.on_back(partial(self._put, Update("resync"))),
         ]
         for uri in uris:
             assert server is not None

@@ -87,7 +87,6 @@ class Session:
         self._skew_ms = 0
         self._closed = False
         self._on_close: list[Callable[[], None]] = []
-        self._on_back: list[Callable[[], None]] = []
         self._updated: dict[Callable[[], None], None] = {}
         self.discovery.on_change(self._catalog_changed)
         link.on_change(self._link_changed)
@@ -114,11 +113,6 @@ class Session:
         """Call `listener` when the session closes; returns what ends that."""
         self._on_close.append(listener)
         return partial(_remove, self._on_close, listener)
-
-    def on_back(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` when the link is back: what was published meanwhile was not heard."""
-        self._on_back.append(listener)
-        return partial(_remove, self._on_back, listener)
 
     def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever a node says that a resource was updated; returns what ends that.
@@ -212,8 +206,6 @@ class Session:
         if is_up and not self._closed:
             self.kept.clear()
             self.tasks.start(self.discovery.refresh(), name="who")
-            for listener in tuple(self._on_back):
-                listener()
             for heard in tuple(self._updated):
                 heard()
 

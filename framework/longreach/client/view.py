@@ -191,10 +191,6 @@ class View:
         """
         return self._session.on_updated(server, uri, listener)
 
-    def on_back(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` when a lost connection is back: updates may have been missed meanwhile."""
-        return self._session.on_back(listener)
-
     def on_close(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when the connection is closed; returns what ends that."""
         return self._session.on_close(listener)

@@ -38,7 +38,7 @@ def updated(puppet: Puppet, uri: str) -> None:
 def held(mesh: Mesh) -> tuple[int, ...]:
     session = mesh._session
     link: Any = session.link
-    lists = (session.discovery._listeners, session._on_close, session._on_back, link._subscriptions)
+    lists = (session.discovery._listeners, session._on_close, session._updated, link._subscriptions)
     return tuple(map(len, lists))
 
 
@@ -154,10 +154,10 @@ async def test_who_reads_too_slowly_is_told_to_look_at_everything(
 
 async def test_a_link_that_was_lost_may_have_cost_updates(broker: MemoryBroker, mesh: Mesh):
     link: Any = mesh._session.link
-    async with mesh.listen("docs") as changes:
+    async with mesh.listen("docs", resources=["mem://a"]) as changes:
         broker.cut(link)
         broker.restore(link)
-        assert await next_of(changes) == Update("resync")
+        assert await next_of(changes) == Update("resource", "docs", "mem://a")
 
 
 async def test_what_makes_no_sense_is_refused(mesh: Mesh):
