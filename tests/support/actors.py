@@ -68,12 +68,13 @@ def make_call(
     timeout_s: float = 60.0,
     clock: Clock = SYSTEM_CLOCK,
     meta: Any = UNSET,
+    data: bytes = b"",
 ) -> Call:
     now = clock.monotonic()
     raw = msgspec.Raw(msgspec.json.encode(arguments or {}))
     spec = spec or plain_spec()
     params = CallParams(name=spec.name, arguments=raw, meta=meta)
-    return Call(key, 1, spec, params, b"", now + timeout_s, "_", "_", now, recorder)
+    return Call(key, 1, spec, params, data, now + timeout_s, "_", "_", now, recorder)
 
 
 def plain_spec(name: str = "t") -> HandlerSpec:

@@ -98,6 +98,7 @@ class ActorCell:
         self._idle: asyncio.Future[None] | None = None  # there only while somebody waits for it
         self._exited: asyncio.Future[ExitKind] | None = None
         self._coming_back: asyncio.Task[None] | None = None
+        self._suspended = False
 
     @property
     def waiting(self) -> int:
@@ -157,6 +158,22 @@ class ActorCell:
         """End every call now: what runs is stopped, what waits is refused."""
         self._refuse_waiting("draining")
         self._abort_running(Cancelled(why))
+
+    def suspend(self) -> None:
+        """Leave the group until `resume`: refuse what waits, and let what runs go on. Of functions only."""
+        self._suspended = True
+        if self.state == "ready":
+            self._move("suspend")
+            self._refuse_waiting("crashed")
+
+    def resume(self) -> None:
+        """Be ready again, unless a crash keeps it from that."""
+        if not self._suspended:
+            return
+        self._suspended = False
+        if self.state == "restarting" and (self._coming_back is None or self._coming_back.done()):
+            self._move("retry")
+            self._move("started")
 
     # What the node does with it
 
@@ -330,7 +347,7 @@ class ActorCell:
                 self._move("start_failed")
             raise
         if self.state == "starting":
-            self._move("started")
+            self._move("suspend" if self._suspended else "started")
 
     def _exit(self, kind: ExitKind) -> None:
         if self._exited is not None and not self._exited.done():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
@@ -48,9 +48,10 @@ class Place:
         node: ``identity.instance``.
         lifespan: what the server's lifespan yielded; None without one.
         states: seals what a call of several rounds must remember.
+        resource_updated: told the URI of a resource that has changed.
     """
 
-    __slots__ = ("clock", "lifespan", "node", "region", "server", "states")
+    __slots__ = ("clock", "lifespan", "node", "region", "resource_updated", "server", "states")
 
     def __init__(
         self, server: str, region: str, node: str, clock: Clock, states: States | None = None
@@ -61,6 +62,7 @@ class Place:
         self.clock = clock
         self.states = states or States(EphemeralKeys(), clock)
         self.lifespan: Any = None
+        self.resource_updated: Callable[[str], None] = lambda _: None
 
 
 class Context(Interactive):
@@ -204,6 +206,15 @@ class Context(Interactive):
     def error(self, data: Any) -> Sent:
         """`log` at level error."""
         return self.log("error", data)
+
+    def resource_updated(self, uri: str) -> Sent:
+        """Tell whoever listens for it that a resource of this server is not what it was.
+
+        Raises:
+            ValueError: `uri` has no UTF-8 form.
+        """
+        self._place.resource_updated(uri)
+        return _SENT
 
     def send(self, notification: bytes) -> Sent:
         """Send the caller a JSON-RPC notification of this call, as it is: for raw handlers, which relay.

@@ -42,7 +42,7 @@ class DeclaredToolSpec(ToolSpec):
         self._result = result
 
     def read(self, call: Call) -> dict[str, Any]:
-        """The arguments in one dict; as the signature has them where the result's schema alone is declared."""
+        """The arguments in one dict; as in the signature where only the result's schema is declared."""
         if self._arguments is None:
             return super().read(call)
         given = self._arguments.arguments(call.params.arguments)

@@ -29,6 +29,9 @@ class Offers:
         self._by_kind: dict[OfferKind, dict[str, Any]] = {kind: {} for kind in OFFER_KINDS}
         self._actors: dict[str, ActorSpec] = {}
         self._listeners: list[Callable[[Any], None]] = []
+        self._update_listeners: list[Callable[[str], None]] = []
+        self._suspension_listeners: list[Callable[[], None]] = []
+        self.suspended: str | None = None
 
     @property
     def handlers(self) -> Mapping[str, HandlerSpec]:
@@ -108,6 +111,44 @@ class Offers:
         """Call `listener` when handlers are added or removed; returns what ends that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
+
+    def notify_resource_updated(self, uri: str) -> None:
+        """Tell whoever listens for it that a resource is not what it was; from any thread.
+
+        Args:
+            uri: of the resource, or one of a template.
+
+        Raises:
+            ValueError: it has no UTF-8 form.
+        """
+        for listener in tuple(self._update_listeners):
+            listener(uri)
+
+    def on_update(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Call `listener` with the URI of each resource that was updated; returns what ends that."""
+        self._update_listeners.append(listener)
+        return lambda: self._update_listeners.remove(listener)
+
+    def suspend(self, why: str) -> None:
+        """Take no more calls for the raw handlers, until `resume`: what is behind them is down.
+
+        They leave their groups and stay announced. What waits is refused as not started, so that it is made
+        elsewhere; what runs, its handler ends.
+        """
+        self.suspended = why
+        for listener in tuple(self._suspension_listeners):
+            listener()
+
+    def resume(self) -> None:
+        """What is behind the raw handlers is up again."""
+        self.suspended = None
+        for listener in tuple(self._suspension_listeners):
+            listener()
+
+    def on_suspension(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener` when `suspended` has changed; returns what ends that."""
+        self._suspension_listeners.append(listener)
+        return lambda: self._suspension_listeners.remove(listener)
 
     def _set_catch_all(self, kind: OfferKind, handler: RawHandler | None, options: dict[str, Any]) -> None:
         check_sizes(options.get("concurrency"), options.get("mailbox"))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from longreach.clock import SYSTEM_CLOCK, Clock
@@ -67,6 +68,10 @@ class ChildSpec(NamedTuple):
     restart: Restart = "permanent"
     shutdown_s: float = 5.0
     start_s: float = 300.0
+
+
+def _later(specs: Callable[[], Iterable[ChildSpec]]) -> Iterator[ChildSpec]:
+    yield from specs()
 
 
 class _Exit(NamedTuple):
@@ -126,9 +131,14 @@ class Supervisor:
         """The names of those that are up, in the order in which they are started."""
         return tuple(name for name in self._specs if name in self._children)
 
-    async def start(self, *specs: ChildSpec) -> None:
-        """Start the children in order, and keep them; returns when all are up, or `failed` says why not."""
-        for spec in specs:
+    async def start(self, *specs: ChildSpec, then: Callable[[], Iterable[ChildSpec]] = tuple) -> None:
+        """Start the children in order, and keep them; returns when all are up, or `failed` says why not.
+
+        Args:
+            specs: who comes first.
+            then: who comes after them; asked when they are up.
+        """
+        for spec in chain(specs, _later(then)):
             self._specs[spec.name] = spec
             _ = await self._start(spec.name)
             while not self._exits.empty() and not self._stopping:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from longreach.actor.cell import ActorCell, StateListener
 from longreach.actor.context import Place
 from longreach.actor.lifespan import LifespanChild
+from longreach.actor.raw import RawSpec
 from longreach.actor.supervisor import ChildSpec, Supervisor
 from longreach.tasks import TaskSet
 
@@ -40,6 +41,7 @@ class ServerTree:
     ) -> None:
         self._server = server
         self._place = Place(server.name, region, node, clock, states)
+        self._place.resource_updated = server.notify_resource_updated
         self._cells: dict[str, ActorCell] = {}
         self._retiring: set[ActorCell] = set()
         self._listeners: list[StateListener] = []
@@ -47,6 +49,7 @@ class ServerTree:
         self._tasks = TaskSet(f"server {server.name}")
         self._changes = asyncio.Lock()
         self._stop_listening: Callable[[], None] | None = None
+        self._stop_following: Callable[[], None] | None = None
         self._supervisor = Supervisor(
             server.name,
             strategy=server.strategy,
@@ -73,7 +76,9 @@ class ServerTree:
         """Start the lifespan and the actors, in order; returns when they are up or it has failed."""
         async with self._changes:  # what is added meanwhile is started after these
             self._stop_listening = self._server.on_change(self._changed)
-            await self._supervisor.start(*self._lifespan(), *self._specs().values())
+            self._stop_following = self._server.on_suspension(self._suspension_changed)
+            # What is offered is looked at when the lifespan is there: it may declare more.
+            await self._supervisor.start(*self._lifespan(), then=lambda: self._specs().values())
 
     async def drain(self, timeout_s: float) -> None:
         """Let every actor end what it has, at most `timeout_s`; cut off the rest."""
@@ -89,6 +94,9 @@ class ServerTree:
         if self._stop_listening is not None:
             self._stop_listening()
             self._stop_listening = None
+        if self._stop_following is not None:
+            self._stop_following()
+            self._stop_following = None
         await self._tasks.close()
         await asyncio.gather(*(cell.stop() for cell in self._retiring))
         await self._supervisor.stop()
@@ -131,6 +139,8 @@ class ServerTree:
             mailbox=spec.mailbox,
             place=self._place,
         )
+        if self._server.suspended is not None and isinstance(spec, RawSpec):
+            cell.suspend()
         return self._adopt(spec.id, cell)
 
     def _adopt(self, child: str, cell: ActorCell) -> ActorCell:
@@ -138,6 +148,14 @@ class ServerTree:
             cell.on_state(listener)
         self._cells[child] = cell
         return cell
+
+    def _suspension_changed(self) -> None:
+        for cell in self.cells:
+            if all(isinstance(spec, RawSpec) for spec in cell.specs.values()):
+                if self._server.suspended is not None:
+                    cell.suspend()
+                else:
+                    cell.resume()
 
     def _changed(self, server: Server) -> None:
         self._tasks.start(self._follow(), name=f"handlers of {server.name}")

@@ -17,7 +17,7 @@ from longreach.actor.spec import OFFER_KINDS
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.wire import frames
-from longreach.wire.manifest import Bundle, Offer, build_bundle
+from longreach.wire.manifest import Bundle, Offer, build_bundle, decode_manifest
 from longreach.wire.subjects import Adv
 from longreach.wire.tokens import encode_token
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from longreach.actor.server import Server
     from longreach.clock import Clock
+    from longreach.node.events import ListKind
     from longreach.node.replies import Replies, ReplyRoute
     from longreach.transport.link import Link
 
@@ -52,6 +53,18 @@ def offer_of(server: Server) -> Offer:
         cache_scope=server.cache_scope,
         tags=server.tags,
     )
+
+
+def _changed_lists(before: bytes, after: bytes) -> list[ListKind]:
+    old, new = decode_manifest(before), decode_manifest(after)
+    changed: list[ListKind] = []
+    if old.tools != new.tools:
+        changed.append("tools")
+    if old.prompts != new.prompts:
+        changed.append("prompts")
+    if (old.resources, old.templates) != (new.resources, new.templates):
+        changed.append("resources")
+    return changed
 
 
 class Announcer:
@@ -102,8 +115,13 @@ class Announcer:
         """The digest of each server that is announced."""
         return {name: bundle.digest for name, (_, bundle) in self._bundles.items()}
 
-    def offer(self, server: Server) -> None:
-        """Announce `server` as it is now; the same again is no change, but is sent."""
+    def offer(self, server: Server) -> list[ListKind]:
+        """Announce `server` as it is now; the same again is no change, but is sent.
+
+        Returns:
+            The lists that have changed since it was announced before.
+        """
+        before = self._bundles.get(server.name)
         bundle = build_bundle(
             server.name,
             server.version,
@@ -117,6 +135,7 @@ class Announcer:
             self._blobs[known.digest] = known.manifest
             self._blobs.update(known.blobs)
         self._publish(server.name, "up")
+        return [] if before is None else _changed_lists(before[1].manifest, bundle.manifest)
 
     def withdraw(self) -> None:
         """Announce that every server of this node is gone."""

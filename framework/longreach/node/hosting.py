@@ -9,6 +9,7 @@ import msgspec
 
 from longreach.actor.tree import ServerTree
 from longreach.node.doors import CompletionDoor, Door, ResourcesDoor, SharedDoor
+from longreach.node.events import Events
 from longreach.node.membership import Membership
 from longreach.node.methods import ServerMethods
 from longreach.observe import event
@@ -77,6 +78,7 @@ class Hosted:
         self.membership = Membership(
             link, tasks, namespace=namespace, region=region, server=server.name, version=server.version
         )
+        self.events = Events(link, namespace=namespace, region=region, server=server.name)
         self._result_meta = _result_meta(server, *place)
         self._methods = ServerMethods(
             server,
@@ -96,6 +98,7 @@ class Hosted:
         self._owners: dict[str, ActorCell] = {}
         self._direct_subscription: Subscription | None = None
         self._stop_listening: Callable[[], None] | None = server.on_change(self._offers_changed)
+        self._stop_telling = server.on_update(self.events.resource_updated)
         self._may_join = False
 
     async def start(self) -> None:
@@ -136,6 +139,7 @@ class Hosted:
         if self._stop_listening is not None:
             self._stop_listening()
             self._stop_listening = None
+            self._stop_telling()
         await self.tree.stop()
         if self._direct_subscription is not None:
             self._link.unsubscribe(self._direct_subscription)

@@ -160,6 +160,7 @@ class Node:
             return
         self._tasks.start(self._announcer.beat(), name="heartbeat")
         self._move("started")
+        self._announce_late()
 
     async def drain(self, reason: str = "asked to") -> None:
         """Take no more calls, let those that run end, say good-bye, and close.
@@ -317,6 +318,8 @@ class Node:
             self._replies.release()
             if self.state == "serving":
                 self._announcer.announce()
+                for hosted in self._hosted:
+                    hosted.events.release()
 
     def _offers_changed(self, server: Server) -> None:
         """Announce what has changed, once, however much was added and removed in a row."""
@@ -324,10 +327,20 @@ class Node:
             self._unannounced.add(server.name)
             asyncio.get_running_loop().call_later(_COALESCE_S, self._announce_changed, server)
 
+    def _announce_late(self) -> None:
+        """Announce what has changed while the node was not serving yet."""
+        for server in self.servers:
+            if server.name in self._unannounced:
+                self._announce_changed(server)
+
     def _announce_changed(self, server: Server) -> None:
+        if self.state == "starting":
+            return
         self._unannounced.discard(server.name)
         if self.state == "serving":
-            self._announcer.offer(server)
+            hosted = next(hosted for hosted in self._hosted if hosted.server is server)
+            for kind in self._announcer.offer(server):
+                hosted.events.list_changed(kind)
 
     def _server_failed(self, reason: str) -> None:
         if self.failed is None:

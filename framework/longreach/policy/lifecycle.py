@@ -8,7 +8,9 @@ from typing import Literal
 from longreach.errors import LongreachError
 
 ActorState = Literal["starting", "ready", "crashed", "restarting", "quarantined", "draining", "stopped"]
-ActorEvent = Literal["started", "start_failed", "crash", "restart", "quarantine", "retry", "drain", "stop"]
+ActorEvent = Literal[
+    "started", "start_failed", "crash", "restart", "quarantine", "suspend", "retry", "drain", "stop"
+]
 NodeState = Literal["starting", "serving", "draining", "stopped"]
 NodeEvent = Literal["started", "drain", "stop"]
 
@@ -17,9 +19,11 @@ Table = Mapping[tuple[str, str], str]
 ACTOR: Table = {
     ("starting", "started"): "ready",
     ("starting", "start_failed"): "stopped",
+    ("starting", "suspend"): "restarting",
     ("starting", "drain"): "draining",
     ("starting", "stop"): "stopped",
     ("ready", "crash"): "crashed",
+    ("ready", "suspend"): "restarting",
     ("ready", "drain"): "draining",
     ("ready", "stop"): "stopped",
     ("crashed", "restart"): "restarting",

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from tests.support.actors import Recorder, eventually, offer_call
+from tests.support.actors import Recorder, eventually, make_call, offer_call
 
-from longreach.actor.call import Cancelled, Completed
+from longreach.actor.call import Cancelled, Completed, NotStarted
 from longreach.actor.cell import ActorCell
 from longreach.actor.context import Context
+from longreach.actor.raw import RawRequest
 from longreach.actor.server import Actor, Server, tool
 from longreach.actor.tree import ServerTree
 from longreach.clock import SYSTEM_CLOCK
@@ -193,3 +194,82 @@ async def test_stopping_ends_calls_even_without_a_drain():
     await tree.stop()
     assert seen.endings["a"] == Cancelled("drain")
     assert [cell.state for cell in tree.cells] == ["stopped", "stopped"]
+
+
+async def raw(request: RawRequest) -> bytes:
+    await gate_of_raw.wait()
+    return b"{}"
+
+
+gate_of_raw = asyncio.Event()
+
+
+async def test_what_the_lifespan_declares_is_up_when_the_tree_is():
+    @asynccontextmanager
+    async def lifespan(server: Server) -> AsyncIterator[None]:
+        server.add_tool(quick)
+        yield
+
+    tree = tree_of(Server("s", lifespan=lifespan))
+    await tree.start()
+    assert [(each.name, each.state) for each in tree.cells] == [("quick", "ready")]
+    await tree.stop()
+
+
+async def test_a_suspended_server_takes_no_calls_for_raw_handlers_and_lets_go_on_what_runs():
+    server, seen = Server("s"), Recorder()
+    definition = {"name": "r", "inputSchema": {"type": "object"}}
+    server.add_raw("tool", definition, raw, concurrency=1)
+    server.add_tool(quick)
+    tree = tree_of(server)
+    await tree.start()
+    raw_cell, other_cell = cell(tree, "r"), cell(tree, "quick")
+
+    def offer(key: str) -> object:
+        return raw_cell.offer(make_call(seen, key, server.tools["r"], data=REQUEST))
+
+    gate_of_raw.clear()
+    assert (offer("a"), offer("b")) == (None, None)
+    server.suspend("it is down")
+    server.suspend("it is down still")
+    assert (raw_cell.state, other_cell.state) == ("restarting", "ready")
+    assert await seen.ending("b") == NotStarted("crashed")
+    assert offer("c") == "crashed"
+    gate_of_raw.set()
+    assert isinstance(await seen.ending("a"), Completed)
+
+    server.add_raw("tool", {**definition, "name": "late"}, raw)
+    await eventually(lambda: len(tree.cells) == 3 and cell(tree, "late").state == "restarting")
+    server.resume()
+    server.resume()
+    assert [each.state for each in tree.cells] == ["ready"] * 3
+    assert offer("d") is None
+    assert isinstance(await seen.ending("d"), Completed)
+    server.suspend("again")
+    await tree.stop()
+    assert raw_cell.state == "stopped"
+    server.resume()  # nobody follows any more
+
+
+REQUEST = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{}}'
+
+
+async def test_a_raw_handler_that_crashes_while_it_is_suspended_comes_back_with_the_others():
+    server, seen = Server("s"), Recorder()
+
+    async def leave(request: RawRequest) -> bytes:
+        raise SystemExit
+
+    server.add_raw("tool", {"name": "r", "inputSchema": {"type": "object"}}, leave)
+    tree = tree_of(server)
+    await tree.start()
+    only = cell(tree, "r")
+    only.offer(make_call(seen, "a", server.tools["r"], data=REQUEST))
+    await seen.ending("a")
+    assert only.state == "restarting"
+    server.suspend("down")
+    await eventually(lambda: only._coming_back is not None and only._coming_back.done())
+    assert only.state == "restarting"
+    server.resume()
+    assert only.state == "ready"
+    await tree.stop()
