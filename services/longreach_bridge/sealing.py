@@ -72,7 +72,8 @@ def _bound_to_caller(before: Binding | None) -> Binding:
         if told is not None:
             return told
         context = current_context()
-        names = (context.via, context.caller)
-        return None if names == (None, None) else "/".join(name or "" for name in names)
+        if context.via is None:
+            return context.caller
+        return f"by gateway/{context.caller or ''}"  # the next round may come through another gateway
 
     return principal

@@ -23,9 +23,12 @@ _HANDLE_BYTES = 24
 
 
 class Claim(NamedTuple):
-    """Whose a parked call is, and what it is about: a retry must be the same in all of it."""
+    """Whose a parked call is, and what it is about: a retry must be the same in all of it.
 
-    via: str | None
+    Through which gateway does not matter: the retry may come through another.
+    """
+
+    by_gateway: bool
     caller: str | None
     method: str
     about: bytes
@@ -39,7 +42,7 @@ def claim_of(request: RawRequest, params: Params) -> Claim:
     arguments = msgspec.json.decode(params.get("arguments", b"{}"))
     told.update(msgspec.json.encode(arguments, order="deterministic"))
     context = request.context
-    return Claim(context.via, context.caller, request.method, told.digest())
+    return Claim(context.via is not None, context.caller, request.method, told.digest())
 
 
 class Parked(NamedTuple):
