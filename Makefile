@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check format chaos bench clean
+.PHONY: help setup demo test unit check format chaos conformance bench clean
 
 help:  ## show what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## create the virtual environment and install everything into it
 
@@ -42,8 +42,11 @@ format: $(READY)  ## put the code into its one format
 chaos: $(READY)  ## kills, stops and drains at length: 20 rounds, 200 drains, a broker stopped for 20 s
 	LONGREACH_ROUNDS=20 LONGREACH_DRAINS=200 LONGREACH_STOP_S=20 $(BIN)/python -m pytest tests/chaos -s --timeout 1800
 
+conformance: $(READY)  ## the official suite, both eras, through two gateways and two replicas
+	$(BIN)/python -m tests.conformance
+
 bench: $(READY)  ## speed, compared with bare nats-py within one run
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
