@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -128,6 +129,11 @@ class _Listener:
         return b'{"jsonrpc":"2.0","method":"%s","params":{%s%s}}' % (method.encode(), self.meta, members)
 
 
+def _mark_updated(listeners: Mapping[_Listener, str]) -> None:
+    for listener, uri in listeners.items():
+        listener.mark("notifications/resources/updated", uri)
+
+
 class Hub:
     """The listeners of one front.
 
@@ -228,12 +234,8 @@ class Hub:
         if known is not None:
             return known[0]
         listeners: dict[_Listener, str] = {}
-
-        def updated() -> None:
-            for listener, uri in listeners.items():
-                listener.mark("notifications/resources/updated", uri)
-
-        self._watched[owned] = (listeners, self._source.on_updated(*owned, updated))
+        stop = self._source.on_updated(*owned, partial(_mark_updated, listeners))
+        self._watched[owned] = (listeners, stop)
         return listeners
 
     def _open(self, offering: Offering) -> None:

@@ -49,7 +49,7 @@ class Source(Protocol):
         ...
 
     def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Stop:
-        """Call `listener` whenever a resource of `server` has changed."""
+        """Call `listener` whenever a resource of `server` has changed, or may have during an outage."""
         ...
 
     def on_close(self, listener: Callable[[], None]) -> Stop:
