@@ -55,6 +55,12 @@ def test_arguments_are_compared_as_json(same: bytes):
     assert bound(arguments=same) == bound()
 
 
+def test_the_next_round_may_come_through_another_gateway_of_the_same_caller():
+    assert bound(via="gw-1") == bound(via="gw-2")
+    assert bound(via="gw-1").asker != bound().asker
+    assert bound(via="gw-1").asker != bound(via="gw-2", caller="eve").asker
+
+
 def test_no_arguments_are_an_empty_object():
     assert bound(arguments=b"null") == bound(arguments=b"{}") == bound(arguments=b" { } ")
 
