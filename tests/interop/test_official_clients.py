@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from tests.interop.visit import EXPECTED, TIMEOUT_S, visit
 from tests.support.broker import Broker, free_port
 from tests.support.http import until_offered
 from tests.support.services import Service, write_state_keys
+
+from longreach.sdk import transport
 
 VISIT = Path(__file__).with_name("visit.mjs")
 
@@ -60,15 +64,12 @@ async def test_the_official_python_client_over_the_gateway(doors: Doors) -> None
 
 
 async def test_the_official_python_client_over_stdio(doors: Doors) -> None:
-    longreach = shutil.which("longreach")
-    assert longreach is not None
-    words = ["stdio", "guestbook", "--nats", doors.broker]
-    assert await official(stdio_client(StdioServerParameters(command=longreach, args=words))) == EXPECTED
+    words = ["-m", "longreach.cli", "stdio", "--server", "guestbook", "--nats", doors.broker]
+    host = StdioServerParameters(command=sys.executable, args=words, env=dict(os.environ))
+    assert await official(stdio_client(host)) == EXPECTED
 
 
 async def test_the_official_python_client_over_nats(doors: Doors) -> None:
-    from longreach.sdk import transport
-
     assert await official(transport(doors.broker, server="guestbook")) == EXPECTED
 
 
