@@ -27,14 +27,14 @@ def p(*subjects: str) -> list[str]:
 
 ALICE = allow(
     p("req.docs.*._.alice.>", "all.docs._.alice.*", "node.*.*._.alice.*", "who._.alice"),
-    p("rep._.alice.>", "adv.docs.*.*"),
+    p("rep._.alice.>", "adv.docs.*.*", "evt.docs.>"),
 )
 BOB = allow(
     p("req.docs.*._.bob.tools-call.echo", "all.docs._.bob.*", "node.*.*._.bob.*", "who._.bob"),
-    p("rep._.bob.>", "adv.docs.*.*"),
+    p("rep._.bob.>", "adv.docs.*.*", "evt.docs.>"),
 )
 NODE = allow(
-    p("rep.>", "adv.docs.n1.*"),
+    p("rep.>", "adv.docs.n1.*", "evt.docs.>"),
     [
         f"{PREFIX}req.docs.> docs",
         *p("all.docs.>", "node.n1.>", "ops.n1.>", "who.*.*"),

@@ -82,7 +82,7 @@ def caller_grants(names: Names) -> Grants:
             f"{prefix}.node.*.*.{asker}.*",
             f"{prefix}.who.{asker}",
         ),
-        subscribe=(f"{prefix}.rep.{asker}.>", f"{prefix}.adv.{server}.*.*"),
+        subscribe=(f"{prefix}.rep.{asker}.>", f"{prefix}.adv.{server}.*.*", f"{prefix}.evt.{server}.>"),
     )
 
 
@@ -94,7 +94,7 @@ def node_grants(names: Names, identity: str) -> Grants:
     prefix, server = _prefix(names), encode_token(names.server)
     me = identity if identity == "IDENTITY" else encode_token(identity)
     return Grants(
-        publish=(f"{prefix}.rep.>", f"{prefix}.adv.{server}.{me}.*"),
+        publish=(f"{prefix}.rep.>", f"{prefix}.adv.{server}.{me}.*", f"{prefix}.evt.{server}.>"),
         subscribe=(
             f"{prefix}.req.{server}.> {server}",
             f"{prefix}.all.{server}.>",

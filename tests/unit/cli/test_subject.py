@@ -35,8 +35,10 @@ def test_grants_are_those_of_the_binding():
     assert [text.removeprefix(prefix) for text in caller.publish] == [
         "req.docs.*._.alice.>", "all.docs._.alice.*", "node.*.*._.alice.*", "who._.alice",
     ]  # fmt: skip
-    assert [text.removeprefix(prefix) for text in caller.subscribe] == ["rep._.alice.>", "adv.docs.*.*"]
-    assert [text.removeprefix(prefix) for text in node.publish] == ["rep.>", "adv.docs.n1.*"]
+    assert [text.removeprefix(prefix) for text in caller.subscribe] == [
+        "rep._.alice.>", "adv.docs.*.*", "evt.docs.>",
+    ]  # fmt: skip
+    assert [text.removeprefix(prefix) for text in node.publish] == ["rep.>", "adv.docs.n1.*", "evt.docs.>"]
     assert [text.removeprefix(prefix) for text in node.subscribe] == [
         "req.docs.> docs", "all.docs.>", "node.n1.>", "ops.n1.>", "who.*.*", "lr.v1.acme._.who.*.*",
     ]  # fmt: skip

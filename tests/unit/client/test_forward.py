@@ -264,6 +264,7 @@ async def test_the_mesh_tells_gateways_what_changes(broker: MemoryBroker, mesh: 
 
 
 async def test_after_a_lost_connection_every_resource_may_have_changed(broker: MemoryBroker, mesh: Mesh):
+    """M13.4"""
     updates: list[str] = []
     stop = mesh.on_updated("docs", "mem://a", lambda: updates.append("a"))
     mesh.on_updated("docs", "mem://b", lambda: updates.append("b"))

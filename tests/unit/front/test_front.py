@@ -142,6 +142,7 @@ async def test_a_server_that_completes_nothing_is_not_asked(mesh: StringMesh) ->
 async def test_a_request_state_goes_back_to_the_node_that_it_names(
     mesh: StringMesh, state: str, node: str | None
 ) -> None:
+    """docs/binding.md M2.6"""
     await Front(mesh).handle(
         request("tools/call", name="docs__echo", requestState=state, inputResponses={"k": {"a": 1}})
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.support.asker import META, Asker
+from tests.support.asker import META, Asker, reason
 from tests.support.hosts import node
 
-from longreach import Server
+from longreach import Actor, Server, resource
 from longreach.actor.raw import RawRequest
 from longreach.errors import ProtocolError
 from longreach.transport.memory import MemoryBroker
@@ -105,7 +105,7 @@ async def test_a_reader_takes_what_nothing_is_declared_for(broker: MemoryBroker,
 
 
 async def test_nobody_is_subscribed_while_nothing_can_be_read(broker: MemoryBroker, asker: Asker):
-    """M1.5"""
+    """M1.6"""
     server = raw_server()
     async with node(broker, server) as host:
         server.remove_raw("resource", "a://one")
@@ -155,7 +155,34 @@ async def test_a_result_that_is_no_object_is_an_error(broker: MemoryBroker, aske
         assert (await asker.answer())["error"]["data"] == {"reason": "bad_result"}
 
 
+async def test_a_resource_that_cannot_be_read_now_is_refused_so_that_another_node_is_asked(
+    broker: MemoryBroker, asker: Asker
+):
+    """M1.6"""
+    server = Server("docs")
+
+    @server.actor
+    class Shelf(Actor):
+        @resource("a://crash")
+        async def crash(self) -> str:
+            raise SystemExit
+
+        @resource("a://page")
+        async def page(self) -> str:
+            return ""
+
+    server.add_resource("a://other", lambda: "other")
+    async with node(broker, server):
+        asker.send("req.docs._._._.resources-read._", body("resources/read", uri="a://crash"), "1-0-f")
+        assert reason(await asker.answer("1-0-f")) == "crashed_actor"
+        for number, uri in enumerate(("a://page", "a://other"), 2):
+            asker.send("req.docs._._._.resources-read._", body("resources/read", uri=uri), f"{number}-0-f")
+        assert reason(await asker.answer("2-0-f")) == "crashed"
+        assert (await asker.answer("3-0-f"))["result"]["contents"][0]["text"] == "other"
+
+
 async def test_definitions_are_listed_as_they_were_given(broker: MemoryBroker, asker: Asker):
+    """M8.8"""
     server = raw_server()
     odd = {"name": "z", "inputSchema": {"type": "object"}, "later": {"deep": [None, 1.5]}}
     server.add_raw("tool", odd, echo)

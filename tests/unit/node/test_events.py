@@ -138,6 +138,7 @@ async def test_a_resource_that_was_updated_is_told_with_its_uri(
 async def test_what_happens_while_the_link_is_down_is_told_once_when_it_is_back(
     broker: MemoryBroker, heard: Inbox
 ):
+    """M13.4"""
     server = Server("docs")
     async with node(broker, server) as host:
         link = host._link

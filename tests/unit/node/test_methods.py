@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.asker import META, Asker
+from tests.support.declared import ask as checked
 from tests.support.hosts import Gate, docs, node
 
 from longreach import Server
@@ -159,3 +160,169 @@ async def test_without_a_reply_there_is_no_answer(broker: MemoryBroker, gate: Ga
             asker.send(f"req.docs.{to}._._.nope._", body("tools/list"), reply="elsewhere.x")
         await asker.settle()
         assert asker.heard == []
+
+
+def full() -> Server:
+    server = Server("docs", instructions="Read.", list_ttl_s=3, cache_scope="private", tags=["b", "a"])
+
+    @server.tool(tags=["x"])
+    async def tool(text: str) -> str:
+        return text
+
+    @server.prompt
+    async def prompt(text: str) -> str:
+        return text
+
+    @server.resource("docs://one", mime_type="text/plain")
+    async def one() -> str:
+        return ""
+
+    @server.resource("docs://{page}", complete={"page": lambda value: []})
+    async def page(page: str) -> str:
+        return page
+
+    return server
+
+
+@pytest.mark.parametrize(
+    ("method", "member", "name"),
+    [
+        ("tools/list", "tools", "tool"),
+        ("prompts/list", "prompts", "prompt"),
+        ("resources/list", "resources", "one"),
+        ("resources/templates/list", "resourceTemplates", "page"),
+    ],
+)
+async def test_each_kind_has_its_list(
+    broker: MemoryBroker, asker: Asker, method: str, member: str, name: str
+):
+    """M8.6, M8.7"""
+    async with node(broker, full()) as host:
+        for number, to in enumerate(("_", "v0", f"n-{host.instance}")):
+            result = (await checked(asker, method, f"{number}-0-f", to))["result"]
+            assert [one["name"] for one in result[member]] == [name]
+            assert (result["ttlMs"], result["cacheScope"]) == (3000, "private")
+    async with node(broker, Server("docs")):
+        result = (await checked(asker, method, "9-0-f"))["result"]
+        assert result[member] == []
+
+
+@pytest.mark.parametrize("kind", ["tool", "prompt", "resource", "template"])
+async def test_each_list_comes_in_pages_whose_cursors_are_its_own(kind: str):
+    """M8.6: any replica can go on where another stopped."""
+    broker = MemoryBroker(max_payload=8 * 1024)
+    asker = Asker(broker)
+    methods = {
+        "tool": ("tools/list", "tools", "name"),
+        "prompt": ("prompts/list", "prompts", "name"),
+        "resource": ("resources/list", "resources", "uri"),
+        "template": ("resources/templates/list", "resourceTemplates", "uriTemplate"),
+    }
+
+    async def raw(request: Any) -> bytes:
+        return b"{}"
+
+    def replica() -> Server:
+        server = Server("docs")
+        for number in range(12):
+            name = f"x:é{number}/{{y}}" if kind == "template" else f"x{number}"
+            server.add_raw(
+                kind,  # type: ignore[arg-type]
+                {
+                    "name": name,
+                    "uri": name,
+                    "uriTemplate": name,
+                    "inputSchema": {"type": "object"},
+                    "description": "d" * 1000,
+                },
+                raw,
+            )
+        return server
+
+    method, member, name = methods[kind]
+    async with node(broker, replica()) as one, node(broker, replica(), identity="n2") as two:
+        seen: list[str] = []
+        cursor: dict[str, str] = {}
+        for page in range(12):
+            to = f"n-{(one, two)[page % 2].instance}"
+            asker.send(
+                f"req.docs.{to}._._.{method.replace('/', '-')}._", body(method, params=cursor), f"{page}-0-f"
+            )
+            result = (await asker.answer(f"{page}-0-f"))["result"]
+            seen += [item[name] for item in result[member]]
+            if "nextCursor" not in result:
+                break
+            cursor = {"cursor": result["nextCursor"]}
+        assert len(seen) == 12
+        assert seen == sorted(seen)
+        other = "tools/list" if kind != "tool" else "prompts/list"
+        answer = await ask(asker, body(other, params=cursor), "z-0-f", other.replace("/", "-"))
+        assert answer["error"]["code"] == -32602
+    await asker.link.close()
+
+
+def has(server: Server, *kinds: str) -> Server:
+    async def raw(request: Any) -> bytes:
+        return b"{}"
+
+    for kind in kinds:
+        if kind == "completion":
+            server.set_raw_completion(raw)
+        elif kind == "reader":
+            server.set_raw_reader(raw)
+        else:
+            server.add_raw(
+                kind,  # type: ignore[arg-type]
+                {"name": "a", "uri": "a:b", "uriTemplate": "a:{b}", "inputSchema": {"type": "object"}},
+                raw,
+            )
+    return server
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ((), {}),
+        (("tool",), {"tools": {"listChanged": True}}),
+        (("prompt",), {"prompts": {"listChanged": True}}),
+        (("resource",), {"resources": {"listChanged": True, "subscribe": True}}),
+        (("template",), {"resources": {"listChanged": True, "subscribe": True}}),
+        (("reader",), {"resources": {"listChanged": True, "subscribe": True}}),
+        (("completion",), {"completions": {}}),
+    ],
+)
+async def test_discover_says_what_there_is_and_nothing_else(
+    broker: MemoryBroker, asker: Asker, kinds: tuple[str, ...], said: dict[str, Any]
+):
+    async with node(broker, has(Server("docs"), *kinds)):
+        result = (await checked(asker, "server/discover"))["result"]
+        assert result["capabilities"] == {"logging": {}, **said}
+
+
+async def test_the_manifest_names_everything(broker: MemoryBroker, asker: Asker):
+    """M8.4: each blob is the definition, as its list has it."""
+    async with node(broker, full()) as host:
+        blobs = host._announcer._blobs
+        manifest = msgspec.json.decode(blobs[host.digests["docs"]])
+        digests = {kind: manifest.pop(kind) for kind in ("tools", "prompts", "resources", "templates")}
+        assert manifest == {
+            "server": "docs",
+            "version": "0.1.0",
+            "instructions": "Read.",
+            "binding": 1,
+            "completions": True,
+            "ttlMs": 3000,
+            "cacheScope": "private",
+            "tags": ["a", "b"],
+        }
+        for number, (kind, method, member) in enumerate(
+            [
+                ("tools", "tools/list", "tools"),
+                ("prompts", "prompts/list", "prompts"),
+                ("resources", "resources/list", "resources"),
+                ("templates", "resources/templates/list", "resourceTemplates"),
+            ]
+        ):
+            listed = (await checked(asker, method, f"{number}-0-f"))["result"][member]
+            assert [msgspec.json.decode(blobs[digest]) for digest in digests[kind]] == listed
+        assert listed
