@@ -19,6 +19,7 @@ from longreach_gateway.auth.tokens import TokenFile
 from longreach_gateway.doors import Doors
 from longreach_gateway.guard import Guard
 from longreach_gateway.legacy.era import LegacyEra
+from longreach_gateway.legacy.limits import Limits as SessionLimits
 from longreach_gateway.limits import Limits
 from longreach_gateway.modern import Modern
 from longreach_gateway.rare import build_rare
@@ -48,7 +49,11 @@ class Assembly:
         self.overseer = Overseer(body_timeout_s=settings.body_timeout_s, quiet_s=settings.quiet_s)
         self.doors = Doors(self._new_front, filters)
         self.legacy = LegacyEra(
-            self.doors.front_for, settings.gateway_id, mesh.place, max_body=settings.max_body
+            self.doors.front_for,
+            settings.gateway_id,
+            mesh.place,
+            max_body=settings.max_body,
+            limits=SessionLimits(sessions=settings.max_sessions, idle_s=settings.session_idle_s),
         )
         limits = Limits(settings.max_concurrent, settings.max_per_caller, settings.max_subscriptions)
         resources = Resources(public_url, settings.issuer, settings.audiences, frozenset(settings.scopes))

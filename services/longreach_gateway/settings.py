@@ -57,6 +57,10 @@ _OWN = (
             "Requests and subscriptions at once of one principal.", "N", _LIMITS, default="200"),
     setting("max_subscriptions", "gateway.max_subscriptions", values.count, "Subscriptions at once.", "N",
             _LIMITS, default="10000"),
+    setting("max_sessions", "gateway.max_sessions", values.count,
+            "Sessions at once of clients that begin with initialize.", "N", _LIMITS, default="10000"),
+    setting("session_idle", "gateway.session_idle_s", values.seconds,
+            "A session ends that nobody has used for so long.", "SECONDS", _LIMITS, default="1800"),
     setting("call_timeout", "gateway.call_timeout_s", values.seconds, "A whole request, retries included.",
             "SECONDS", _LIMITS, default="the tool's own, or 60"),
     setting("body_timeout", "gateway.body_timeout_s", values.seconds,
@@ -99,6 +103,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout_s: float = 10.0
     quiet_s: float = 10.0
     drain_timeout_s: float = 30.0
+    max_sessions: int = 10_000
+    session_idle_s: float = 1800.0
 
     def __post_init__(self) -> None:
         keys = [each for each in (self.jwks_url, self.jwks_file) if each is not None]
