@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 
 from tests.conformance import plan
+from tests.conformance.client import BROKER
 from tests.conformance.deployment import FIXTURES, SERVERS, Deployment
 from tests.conformance.report import Report
 from tests.conformance.suite import VERSIONS, Scenario, Suite
 from tests.conformance.toolbox import ROOT, NotInstalled, install
-from tests.support.broker import free_port
+from tests.support.broker import Broker, free_port
 from tests.support.services import Service
 
 RESULTS = ROOT / ".cache" / "conformance"
@@ -80,18 +81,20 @@ async def through_the_mesh(suite: Suite, report: Report, options: argparse.Names
 
 async def clients(suite: Suite, report: Report, versions: list[str]) -> None:
     slots = asyncio.Semaphore(CLIENTS_AT_ONCE)
+    broker = Broker()
 
     async def one(scenario: str, version: str) -> Scenario:
         async with slots:
-            return await suite.client(CLIENT, scenario, version)
+            return await suite.client(CLIENT, scenario, version, {BROKER: broker.url})
 
-    for version in versions:
-        names = await suite.scenarios("client", version)
-        chosen = [name for name in names if plan.excluded_client(name) is None]
-        async with asyncio.TaskGroup() as group:
-            running = [group.create_task(one(name, version)) for name in chosen]
-        left_out = {name: why for name in names if (why := plan.excluded_client(name)) is not None}
-        report.client(version, [task.result() for task in running], left_out)
+    with broker:
+        for version in versions:
+            names = await suite.scenarios("client", version)
+            chosen = [name for name in names if plan.excluded_client(name) is None]
+            async with asyncio.TaskGroup() as group:
+                running = [group.create_task(one(name, version)) for name in chosen]
+            left_out = {name: why for name in names if (why := plan.excluded_client(name)) is not None}
+            report.client(version, [task.result() for task in running], left_out)
 
 
 async def main() -> int:

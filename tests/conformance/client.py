@@ -1,6 +1,7 @@
-"""The HTTP client that the bridge uses, the official SDK's, as the suite's client scenarios want it driven.
+"""The client under test: the bridge, which is the one that asks servers over HTTP.
 
-`python -m tests.conformance.client URL`; the scenario comes in the environment.
+`python -m tests.conformance.client URL` brings the suite's server into a mesh with `longreach bridge --url`,
+and does through the mesh what the scenario asks for. The scenario and the broker come in the environment.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from mcp.client.client import Client
@@ -22,8 +26,14 @@ from mcp.types import (
     ListRootsResult,
     TextContent,
 )
+from tests.support.services import Service
 
-SAMPLES: dict[str, Any] = {
+from longreach import Mesh, connect
+from longreach.sdk import transport
+
+BROKER = "LONGREACH_CONFORMANCE_BROKER"
+_FOUND_TIMEOUT_S = 30.0
+_SAMPLES: dict[str, Any] = {
     "string": "x",
     "integer": 1,
     "number": 1,
@@ -53,7 +63,7 @@ def smallest(schema: dict[str, Any]) -> dict[str, Any]:
     """Arguments that have no more than what is required."""
     properties = schema.get("properties", {})
     return {
-        name: SAMPLES.get(properties.get(name, {}).get("type"), "x") for name in schema.get("required", [])
+        name: _SAMPLES.get(properties.get(name, {}).get("type"), "x") for name in schema.get("required", [])
     }
 
 
@@ -87,22 +97,33 @@ async def drive(client: Client, scenario: str) -> None:
                 sys.stderr.write(f"{name}: {error}\n")
 
 
+async def until_found(mesh: Mesh, server: str, bridge: Service) -> None:
+    """Wait until the bridge has brought `server` into the mesh."""
+    async with asyncio.timeout(_FOUND_TIMEOUT_S):
+        while server not in {found.name for found in await mesh.servers()}:
+            assert bridge.process.poll() is None, f"the bridge ended:\n{bridge.said}"
+            await asyncio.sleep(0.05)
+
+
 async def main(url: str) -> None:
     scenario = os.environ["MCP_CONFORMANCE_SCENARIO"]
-    modern = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "") >= "2026"
-    if scenario == "json-schema-ref-no-deref":
-        modern = False  # its server speaks the legacy era at every version
-    async with Client(
-        url,
-        mode="auto" if modern else "legacy",
-        elicitation_callback=elicit,
-        sampling_callback=sample,
-        list_roots_callback=roots,
-    ) as client:
-        if scenario != "initialize":
-            await drive(client, scenario)
-        if scenario == "http-standard-headers":
-            await read_and_get(client)
+    broker, namespace = os.environ[BROKER], f"c{secrets.token_hex(4)}"
+    words = ["bridge", "--name", "peer", "--url", url, "--nats", broker, "--namespace", namespace]
+    with tempfile.TemporaryDirectory() as folder:
+        with Service.longreach(Path(folder, "log"), *words) as bridge:
+            async with connect(broker, namespace=namespace) as mesh:
+                await until_found(mesh, "peer", bridge)
+                async with Client(
+                    transport(mesh=mesh, server="peer"),
+                    elicitation_callback=elicit,
+                    sampling_callback=sample,
+                    list_roots_callback=roots,
+                ) as client:
+                    if scenario != "initialize":
+                        await drive(client, scenario)
+                    if scenario == "http-standard-headers":
+                        await read_and_get(client)
+        sys.stderr.write(bridge.said)
 
 
 if __name__ == "__main__":

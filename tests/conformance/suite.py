@@ -6,8 +6,10 @@ import asyncio
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 from tests.conformance.toolbox import Toolbox
@@ -77,26 +79,39 @@ class Suite:
         chosen = ["--scenario", scenario] if scenario is not None else ["--suite", "all"]
         return await self._test("server", ["--url", url, *chosen], version, label)
 
-    async def client(self, command: str, scenario: str, version: str) -> Scenario:
+    async def client(
+        self, command: str, scenario: str, version: str, environment: Mapping[str, str]
+    ) -> Scenario:
         """Test the client that `command` starts, in one scenario."""
         words = ["--command", command, "--scenario", scenario, "--timeout", "60000"]
-        found = await self._test("client", words, version, f"client-{scenario}")
+        found = await self._test("client", words, version, f"client-{scenario}", environment)
         assert len(found) == 1, f"the suite left no result of {scenario}"
         return found[0]
 
-    async def _test(self, side: str, words: list[str], version: str, label: str) -> list[Scenario]:
+    async def _test(
+        self,
+        side: str,
+        words: list[str],
+        version: str,
+        label: str,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> list[Scenario]:
         out = self._folder / f"{label}-{version}"
         shutil.rmtree(out, ignore_errors=True)
-        _, said = await self._run(side, *words, "--spec-version", version, "-o", str(out))
+        _, said = await self._run(
+            side, *words, "--spec-version", version, "-o", str(out), environment=environment
+        )
         out.mkdir(parents=True, exist_ok=True)
         (out / "suite.log").write_text(said)
         return [_read(folder) for folder in sorted(out.iterdir()) if folder.is_dir()]
 
-    async def _run(self, *words: str) -> tuple[int, str]:
+    async def _run(
+        self, *words: str, environment: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[int, str]:
         process = await asyncio.create_subprocess_exec(
             str(self._toolbox.node), str(self._toolbox.suite), *words,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, env={**os.environ, "NO_COLOR": "1"},
+            stderr=asyncio.subprocess.STDOUT, env={**os.environ, "NO_COLOR": "1", **environment},
         )  # fmt: skip
         try:
             async with asyncio.timeout(RUN_TIMEOUT_S):

@@ -167,8 +167,7 @@ class LegacySession(Session):
 
     async def _enter(self, call: ForeignCall) -> None:
         call.may_ask = True
-        if not self.peer.channel.knows_origin:
-            await self._lanes.enter(call)
+        await self._lanes.enter(call)
         self._running.add(call)
 
     async def _leave(self, call: ForeignCall) -> None:
@@ -198,9 +197,7 @@ class LegacySession(Session):
             self.peer.answer(ask, {"roots": []})
         elif call is not None:
             self._owned(ask, call)
-        elif self.peer.channel.knows_origin:
-            self._owned(ask, None)
-        else:
+        else:  # on pipes, and over HTTP on the stream that belongs to no call
             if not self._lanes.one_at_a_time:
                 event(
                     _log,
