@@ -31,9 +31,11 @@ class Lazy(NamedTuple):
 
 COMMANDS = {
     "run": Lazy("longreach.cli.run:run", "Start a node that hosts servers."),
-    "ls": Lazy("longreach.cli.ls:ls", "List the servers, tools and nodes that are up."),
-    "describe": Lazy("longreach.cli.describe:describe", "Show what a tool takes and gives back."),
+    "ls": Lazy("longreach.cli.ls:ls", "List what is up: servers, tools, prompts, resources, nodes."),
+    "describe": Lazy("longreach.cli.describe:describe", "Show what a tool, prompt or resource is."),
     "call": Lazy("longreach.cli.call:call", "Call a tool and print its result."),
+    "prompt": Lazy("longreach.cli.prompt:prompt", "Fill in a prompt and print it."),
+    "read": Lazy("longreach.cli.read:read", "Print what a resource holds."),
     "drain": Lazy("longreach.cli.drain:drain", "Let a node finish its calls, and end."),
     "keys": Lazy("longreach.cli.keys:keys", "Make keys that seal the states of requests of several rounds."),
     "subject": Lazy("longreach.cli.subject:subject", "Print a tool's subjects and the permissions for them."),

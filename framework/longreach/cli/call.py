@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from longreach.cli.asking import answers, explain, root_option
 from longreach.cli.completing import complete_tool
-from longreach.cli.endings import EXIT_CODES_HELP
+from longreach.cli.endings import EXIT_CODES_HELP, one_line
 from longreach.cli.options import SettingsCommand, setting_options
 
 if TYPE_CHECKING:
@@ -20,21 +21,29 @@ if TYPE_CHECKING:
     from longreach.client.results import CallResult
 
 STDIN = "-"
+LOG_LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+
+timeout_option = click.option(
+    "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    help="The whole call, retries and answers included; default: its own, or 60.",
+)  # fmt: skip
 
 
 @click.command(cls=SettingsCommand, epilog=EXIT_CODES_HELP)
 @click.argument("tool", metavar="SERVER.TOOL", shell_complete=complete_tool)
 @click.argument("arguments", metavar="[KEY=VALUE | KEY:=JSON | @FILE | -]...", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="Print the whole result as JSON.")
-@click.option(
-    "--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-    help="The whole call, retries included; default: the tool's own, or 60.",
-)  # fmt: skip
+@timeout_option
 @click.option(
     "--idempotent/--not-idempotent", default=None,
     help="Whether it may be run again when its outcome is unknown; default: as the tool's hints say.",
 )  # fmt: skip
 @click.option("--node", metavar="NODE", help="Ask this node (identity.instance) and no other.")
+@click.option(
+    "--logs", type=click.Choice(LOG_LEVELS), metavar="LEVEL",
+    help="Show what the tool logs, from this level on, on standard error.",
+)  # fmt: skip
+@root_option
 @setting_options("client")
 def call(tool: str, arguments: tuple[str, ...], as_json: bool, **flags: Any) -> int:
     """Call a tool and print its result.
@@ -42,13 +51,16 @@ def call(tool: str, arguments: tuple[str, ...], as_json: bool, **flags: Any) -> 
     Values are read by the tool's input schema: text stays as it is (zip=02139), numbers, true, false and
     null are what they look like, lists and objects are JSON. key:=value is JSON whatever the schema says,
     a repeated key makes a list. @FILE and - (standard input) hold a JSON object of arguments; key=value
-    takes precedence over it.
+    takes precedence over it. What the tool asks the user is asked here, on a terminal.
     """
     from longreach.cli.loop import open_mesh, run_loop
     from longreach.cli.progress import ProgressLine
+    from longreach.errors import LongreachError
 
     given, words = read_objects(arguments)
     chosen = {key: flags[key] for key in ("timeout_s", "idempotent", "node") if flags[key] is not None}
+    if flags["logs"] is not None:
+        chosen |= {"on_log": print_log, "log_level": flags["logs"]}
 
     async def make() -> CallResult:
         async with open_mesh(flags) as mesh:
@@ -56,10 +68,21 @@ def call(tool: str, arguments: tuple[str, ...], as_json: bool, **flags: Any) -> 
             found = [info for info in await mesh.tools(server) if info.name == name] if name else []
             filled = {**given, **read_words(words, found)}
             with ProgressLine(tool) as progress:
-                view = mesh.options(on_progress=progress.update, **chosen)
-                return await view.call(tool, filled)
+                asked = answers(tool, flags["roots"], progress.hide)
+                view = mesh.options(on_progress=progress.update, **chosen, **asked)
+                try:
+                    return await view.call(tool, filled)
+                except LongreachError as error:
+                    raise explain(tool, error) from error
 
     return show(tool, run_loop(make()), as_json=as_json)
+
+
+def print_log(level: str, data: Any, logger: str | None) -> None:
+    """A log message of the tool, on standard error."""
+    text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)
+    where = f" {logger}:" if logger else ""
+    click.echo(one_line(f"{level}:{where} {text}"), err=True)
 
 
 def read_objects(arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -158,17 +181,19 @@ def result_text(result: CallResult) -> str:
     """The result for people: texts as they are, and what the other blocks are."""
     import msgspec
 
-    lines = []
-    for block in msgspec.to_builtins(result.content):
-        kind = block.get("type")
-        if kind == "text":
-            lines.append(block["text"])
-        elif kind == "resource" and "text" in block["resource"]:
-            lines.append(block["resource"]["text"])
-        else:
-            about = block.get("resource", block)
-            details = [about[key] for key in ("mimeType", "uri") if key in about]
-            lines.append(f"[{' '.join([kind, *details])}; --json has it all]")
+    lines = [block_text(block) for block in msgspec.to_builtins(result.content)]
     if not lines and result.structured is not None:
         return json.dumps(result.structured, indent=2, ensure_ascii=False)
     return "\n".join(lines)
+
+
+def block_text(block: Mapping[str, Any]) -> str:
+    """A block of content for people: a text as it is, and what any other is."""
+    kind = block.get("type")
+    if kind == "text":
+        return str(block["text"])
+    if kind == "resource" and "text" in block["resource"]:
+        return str(block["resource"]["text"])
+    about = block.get("resource", block)
+    details = [str(about[key]) for key in ("mimeType", "uri") if key in about]
+    return f"[{' '.join([str(kind), *details])}; --json has it all]"

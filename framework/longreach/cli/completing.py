@@ -21,6 +21,37 @@ def complete_tool(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
     ]
 
 
+def complete_prompt(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Prompts that are up and begin so."""
+    return [
+        CompletionItem(info.qualified, help=info.title)
+        for info in _ask(ctx, "prompts")
+        if info.qualified.startswith(incomplete)
+    ]
+
+
+def complete_name(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Tools and prompts that are up and begin so, then servers, whose resources have a URI."""
+    found = [complete(ctx, parameter, incomplete) for complete in (complete_tool, complete_prompt)]
+    return [*found[0], *found[1], *([] if "." in incomplete else complete_server(ctx, parameter, incomplete))]
+
+
+def complete_server(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Servers that are up and begin so."""
+    found = _ask(ctx, "servers")
+    return [CompletionItem(info.name, help=info.title) for info in found if info.name.startswith(incomplete)]
+
+
+def complete_uri(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The URIs of the resources of the server that is named already, if they begin so."""
+    server = ctx.params.get("server") or ctx.params.get("name")
+    return [
+        CompletionItem(info.uri, help=info.title or info.name)
+        for info in _ask(ctx, "resources")
+        if info.server == server and info.uri.startswith(incomplete)
+    ]
+
+
 def complete_node(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Nodes that are up and begin so."""
     return [CompletionItem(info.name) for info in _ask(ctx, "nodes") if info.name.startswith(incomplete)]

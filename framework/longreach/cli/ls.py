@@ -10,9 +10,10 @@ import click
 from longreach.cli.options import SettingsCommand, setting_options
 
 if TYPE_CHECKING:
+    from longreach.client.info import ResourceInfo, TemplateInfo
     from longreach.client.mesh import Mesh
 
-KINDS = ("servers", "tools", "nodes")
+KINDS = ("servers", "tools", "prompts", "resources", "nodes")
 Rows = list[dict[str, Any]]
 
 
@@ -23,7 +24,7 @@ Rows = list[dict[str, Any]]
 )
 @setting_options("client")
 def ls(what: str | None, as_json: bool, **flags: Any) -> None:
-    """List what is up: servers, tools, nodes, or all of them.
+    """List what is up: servers, tools, prompts, resources (templates too), nodes, or all of them.
 
     The nodes are asked at that moment; those that do not answer are not shown.
     """
@@ -56,6 +57,10 @@ async def listing(mesh: Mesh, kind: str) -> Rows:
                 "regions": list(info.regions),
                 "instances": info.instances,
                 "tools": info.tools,
+                "prompts": info.prompts,
+                "resources": info.resources,
+                "templates": info.templates,
+                "tags": list(info.tags),
             }
             for info in await mesh.servers()
         ]
@@ -66,12 +71,23 @@ async def listing(mesh: Mesh, kind: str) -> Rows:
                 "title": info.title,
                 "description": info.description,
                 "annotations": info.annotations,
-                "versions": list(info.versions),
-                "regions": list(info.regions),
-                "digest": info.digest,
+                **_offered(info),
             }
             for info in await mesh.tools()
         ]
+    if kind == "prompts":
+        return [
+            {
+                "name": info.qualified,
+                "title": info.title,
+                "description": info.description,
+                "arguments": [argument.name for argument in info.arguments],
+                **_offered(info),
+            }
+            for info in await mesh.prompts()
+        ]
+    if kind == "resources":
+        return await resource_rows(mesh)
     return [
         {
             "name": info.name,
@@ -82,3 +98,28 @@ async def listing(mesh: Mesh, kind: str) -> Rows:
         }
         for info in await mesh.nodes()
     ]
+
+
+async def resource_rows(mesh: Mesh) -> Rows:
+    """Resources, then templates; `template` says which."""
+    listed: list[tuple[ResourceInfo | TemplateInfo, str, bool]] = [
+        *((info, info.uri, False) for info in await mesh.resources()),
+        *((info, info.uri_template, True) for info in await mesh.templates()),
+    ]
+    return [
+        {
+            "server": info.server,
+            "uri": uri,
+            "template": is_template,
+            "name": info.name,
+            "title": info.title,
+            "description": info.description,
+            "mime_type": info.mime_type,
+            **_offered(info),
+        }
+        for info, uri, is_template in listed
+    ]
+
+
+def _offered(info: Any) -> dict[str, Any]:
+    return {"versions": list(info.versions), "regions": list(info.regions), "digest": info.digest}

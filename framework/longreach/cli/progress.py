@@ -32,6 +32,10 @@ class ProgressLine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.hide()
+
+    def hide(self) -> None:
+        """Make room for something else; the next notification shows it again."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -12,17 +12,21 @@ import click
 from longreach.cli.endings import printable
 
 _COLUMNS = {
-    "servers": ("name", "versions", "regions", "instances", "tools", "title"),
+    "servers": ("name", "versions", "regions", "instances", "tools", "prompts", "resources", "title"),
     "tools": ("name", "hints", "versions", "regions", "description"),
+    "prompts": ("name", "arguments", "versions", "regions", "description"),
+    "resources": ("server", "uri", "mime_type", "versions", "regions", "description"),
     "nodes": ("name", "region", "servers", "labels", "skew"),
 }
-_ELASTIC = ("description", "title", "labels", "servers")
+_ELASTIC = ("description", "title", "labels", "servers", "arguments")
 """Columns that are cut on a narrow terminal. Names never are: they are there to be copied."""
 _HINTS = {
     "readOnlyHint": "read-only",
     "idempotentHint": "idempotent",
     "destructiveHint": "destructive",
 }
+_RARE = ("prompts", "resources")
+"""Not worth a heading where there are none."""
 _GAP = "  "
 _LEAST_WIDTH = 8
 SHOWN_SKEW_MS = 500
@@ -31,8 +35,10 @@ SHOWN_SKEW_MS = 500
 def print_tables(listings: Mapping[str, list[dict[str, Any]]]) -> None:
     """Print each listing, under its name where there are several."""
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for number, (kind, rows) in enumerate(listings.items()):
-        if len(listings) > 1:
+    several = len(listings) > 1
+    shown = [(kind, rows) for kind, rows in listings.items() if rows or not several or kind not in _RARE]
+    for number, (kind, rows) in enumerate(shown):
+        if several:
             click.secho(("\n" if number else "") + kind.upper(), bold=True)
         if rows:
             head, *lines = table(kind, rows, width)
@@ -46,7 +52,7 @@ def table(kind: str, rows: Sequence[Mapping[str, Any]], width: int | None) -> li
     """A listing as lines, the first of them the names of the columns.
 
     Args:
-        kind: ``"servers"``, ``"tools"`` or ``"nodes"``.
+        kind: as `longreach ls` takes it.
         rows: as `longreach ls --json` has them.
         width: of the terminal, in characters; None: as wide as it gets.
     """
@@ -80,6 +86,8 @@ def _cell(row: Mapping[str, Any], column: str) -> str:
     if column == "skew":
         ms = row["skew_ms"]
         return f"{ms / 1000:+.1f} s" if abs(ms) >= SHOWN_SKEW_MS else ""
+    if column == "resources" and "templates" in row:
+        return str(row["resources"] + row["templates"])
     value = row[column]
     if isinstance(value, dict):
         return " ".join(f"{key}={text}" for key, text in value.items())

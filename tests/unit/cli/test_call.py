@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from longreach.cli.call import print_log
 from longreach.cli.loop import open_mesh
-from longreach.client.info import ToolInfo
+from longreach.client.info import PromptInfo, ToolInfo
 from longreach.client.results import CallResult
-from longreach.errors import BrokerUnavailable, CallTimeout, ConfigError, NotFound
+from longreach.errors import BrokerUnavailable, CallTimeout, ConfigError, NotFound, RemoteError
 from longreach.policy.catalog import Catalog
 from longreach.wire import mcp
 
@@ -68,6 +70,9 @@ class FakeMesh:
     async def tools(self, server: str | None = None) -> list[ToolInfo]:
         return [info for info in self.infos if server in (None, info.server)]
 
+    async def prompts(self, server: str | None = None) -> list[PromptInfo]:
+        return []
+
     def options(self, **options: Any) -> FakeMesh:
         self._options = options
         return self
@@ -103,6 +108,32 @@ def test_options_are_passed_on_where_they_are_given(longreach: Callable[..., Res
     assert first.pop("on_progress")
     assert first == {"timeout_s": 5.0, "idempotent": False, "node": "n.1"}
     assert second.keys() == {"on_progress"}
+
+
+def test_what_the_tool_logs_is_shown_where_it_is_wanted(longreach: Callable[..., Result], mesh: FakeMesh):
+    longreach("call", "docs.get", "--logs", "debug")
+    _, _, options = mesh.called[0]
+    assert options["log_level"] == "debug"
+    assert longreach("call", "docs.get", "--logs", "loud").exit_code == 2
+
+
+def test_a_log_message_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]):
+    print_log("warning", {"a": "b\n"}, "docs")
+    print_log("info", "text\x1b", None)
+    assert capsys.readouterr().err == 'warning: docs: {"a": "b\\n"}\ninfo: text\N{REPLACEMENT CHARACTER}\n'
+
+
+def test_what_the_tool_asks_for_and_nobody_answers_is_said(longreach: Callable[..., Result], mesh: FakeMesh):
+    mesh.answer = RemoteError("x", code=-32021, data={"requiredCapabilities": {"elicitation": {"form": {}}}})
+    done = longreach("call", "docs.get")
+    assert done.exit_code == 1
+    assert done.stderr == "longreach: docs.get asks the user something: run the command on a terminal\n"
+
+
+def test_folders_are_named_where_they_are_given(longreach: Callable[..., Result], mesh: FakeMesh):
+    longreach("call", "docs.get", "--root", ".", "--root", "/tmp")
+    _, _, options = mesh.called[0]
+    assert asyncio.run(options["on_roots"]()) == [Path.cwd().as_uri(), Path("/tmp").resolve().as_uri()]
 
 
 def test_json_is_the_whole_result(longreach: Callable[..., Result], mesh: FakeMesh):

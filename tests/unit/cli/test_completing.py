@@ -7,10 +7,19 @@ import pytest
 
 from longreach.cli.app import app
 from longreach.cli.call import call
-from longreach.cli.completing import complete_node, complete_tool
-from longreach.client.info import NodeInfo, ToolInfo
+from longreach.cli.completing import (
+    complete_name,
+    complete_node,
+    complete_prompt,
+    complete_server,
+    complete_tool,
+    complete_uri,
+)
+from longreach.client.info import NodeInfo, PromptInfo, ResourceInfo, ServerInfo, ToolInfo
 from longreach.errors import BrokerUnavailable
 from longreach.wire.mcp import Tool
+from longreach.wire.prompts import Prompt
+from longreach.wire.resources import Resource
 
 
 class FakeMesh:
@@ -22,6 +31,15 @@ class FakeMesh:
 
     async def tools(self) -> list[ToolInfo]:
         return [ToolInfo("docs", Tool(name, {}), (), (), "") for name in ("get", "put")]
+
+    async def prompts(self) -> list[PromptInfo]:
+        return [PromptInfo("docs", Prompt("greet"), (), (), "")]
+
+    async def resources(self) -> list[ResourceInfo]:
+        return [ResourceInfo(server, Resource("mem://a", "a"), (), (), "") for server in ("docs", "mail")]
+
+    async def servers(self) -> list[ServerInfo]:
+        return [ServerInfo("docs", None, (), (), 1, 2)]
 
     async def nodes(self) -> list[NodeInfo]:
         return [NodeInfo("n", "1", "eu", {}, (), 0.0, 0)]
@@ -43,6 +61,12 @@ def test_names_that_are_up_complete(context: click.Context, monkeypatch: pytest.
     assert _values(complete_tool(context, parameter, "docs.")) == ["docs.get", "docs.put"]
     assert _values(complete_tool(context, parameter, "docs.g")) == ["docs.get"]
     assert _values(complete_node(context, parameter, "")) == ["n.1"]
+    assert _values(complete_prompt(context, parameter, "d")) == ["docs.greet"]
+    assert _values(complete_name(context, parameter, "docs.g")) == ["docs.get", "docs.greet"]
+    assert _values(complete_name(context, parameter, "do")) == ["docs.get", "docs.put", "docs.greet", "docs"]
+    assert _values(complete_server(context, parameter, "x")) == []
+    context.params["server"] = "mail"
+    assert _values(complete_uri(context, parameter, "mem:")) == ["mem://a"]
 
 
 def test_without_a_mesh_nothing_completes_and_nobody_complains(

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from click.testing import Result
 
 from longreach.cli.tables import table
-from longreach.client.info import NodeInfo, ServerInfo
+from longreach.client.info import NodeInfo, PromptInfo, ResourceInfo, ServerInfo, TemplateInfo
+from longreach.wire.prompts import Prompt, PromptArgument
+from longreach.wire.resources import Resource, ResourceTemplate
 
 TOOL = {
     "name": "docs.extract_text_from_everything_that_there_is",
@@ -52,6 +55,7 @@ def test_nobody_moves_the_cursor_of_a_terminal():
 
 class FakeMesh:
     refreshed = False
+    prompt_infos: ClassVar[list[PromptInfo]] = []
 
     async def __aenter__(self) -> FakeMesh:
         return self
@@ -64,10 +68,19 @@ class FakeMesh:
 
     async def servers(self) -> list[ServerInfo]:
         assert self.refreshed, "ls asks first, so that no dead node is shown"
-        return [ServerInfo("docs", None, ("1.0.0",), ("eu",), 2, 7)]
+        return [ServerInfo("docs", None, ("1.0.0",), ("eu",), 2, 7, 3, 1, 1)]
 
     async def tools(self) -> list[Any]:
         return []
+
+    async def prompts(self) -> list[PromptInfo]:
+        return self.prompt_infos
+
+    async def resources(self) -> list[ResourceInfo]:
+        return [ResourceInfo("docs", Resource("mem://a", "a", mime_type="text/plain"), ("1",), ("eu",), "d")]
+
+    async def templates(self) -> list[TemplateInfo]:
+        return [TemplateInfo("docs", ResourceTemplate("mem://{x}", "x"), ("1",), ("eu",), "d")]
 
     async def nodes(self) -> list[NodeInfo]:
         return [NodeInfo("n", "1", "eu", {"a": "b"}, ("docs",), 0.5, 3)]
@@ -79,10 +92,34 @@ def test_ls_asks_and_lists(longreach: Callable[..., Result], monkeypatch: pytest
     everything = longreach("ls").stdout
     one = longreach("ls", "servers").stdout
 
-    assert [line for line in everything.splitlines() if line.isupper()] == ["SERVERS", "TOOLS", "NODES"]
+    assert [line for line in everything.splitlines() if line.isupper()] == [
+        "SERVERS", "TOOLS", "RESOURCES", "NODES",
+    ]  # fmt: skip
     assert "\nTOOLS\nno tools: start a node with `longreach run module:server`\n" in everything
     assert [line.split() for line in one.splitlines()] == [
-        ["name", "versions", "regions", "instances", "tools", "title"],
-        ["docs", "1.0.0", "eu", "2", "7"],
+        ["name", "versions", "regions", "instances", "tools", "prompts", "resources", "title"],
+        ["docs", "1.0.0", "eu", "2", "7", "3", "2"],
     ]
+    resources = longreach("ls", "resources").stdout.splitlines()
+    assert [line.split()[:2] for line in resources] == [
+        ["server", "uri"], ["docs", "mem://a"], ["docs", "mem://{x}"],
+    ]  # fmt: skip
+    assert longreach("ls", "prompts").stdout.startswith("no prompts:")
     assert longreach("ls", "callers").exit_code == 2
+
+
+def test_prompts_are_listed_with_their_arguments(
+    longreach: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+):
+    prompt = Prompt("greet", arguments=[PromptArgument("who"), PromptArgument("how")], description="Greets.")
+    monkeypatch.setattr(FakeMesh, "prompt_infos", [PromptInfo("docs", prompt, ("1",), ("eu",), "d")])
+    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda flags: FakeMesh())
+
+    lines = [line.split() for line in longreach("ls", "prompts").stdout.splitlines()]
+
+    assert lines[1] == ["docs.greet", "who,", "how", "1", "eu", "Greets."]
+    (row,) = json.loads(longreach("ls", "prompts", "--json").stdout)
+    assert (row["name"], row["arguments"], row["digest"]) == ("docs.greet", ["who", "how"], "d")
+    everything = json.loads(longreach("ls", "--json").stdout)
+    assert list(everything) == ["servers", "tools", "prompts", "resources", "nodes"]
+    assert [row["template"] for row in everything["resources"]] == [False, True]
