@@ -37,3 +37,8 @@ def bus_of(low: LowLevel[Any]) -> SubscriptionBus | None:
 def state_policies(low: LowLevel[Any]) -> list[RequestStateSecurity]:
     """How the server seals what it gives away as requestState; the policies may be changed."""
     return [each._security for each in low.middleware if isinstance(each, RequestStateBoundary)]
+
+
+def is_fastmcp(low: LowLevel[Any]) -> bool:
+    """Whether the low-level server is FastMCP's."""
+    return any(cls.__module__.partition(".")[0] == "fastmcp" for cls in type(low).__mro__)

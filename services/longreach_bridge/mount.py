@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from longreach.actor.server import Server
 from longreach_bridge._sdk import lowlevel_of
+from longreach_bridge.eras import show_era
 from longreach_bridge.mounted import Mounted
 from longreach_bridge.naming import server_name
 from longreach_bridge.sealing import share_request_state
@@ -29,6 +30,7 @@ def adapt(obj: object) -> Server | None:
     if low is None:
         return None
     mounted = Mounted(low, obj)
+    show_era(low)
     share_request_state(low)
     return Server(
         server_name(low.name),

@@ -12,6 +12,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +27,11 @@ from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.wire import codes
 from longreach_bridge._sdk import bus_of
+from longreach_bridge.eras import ERA_KEY, shown_era
 from longreach_bridge.exchange import Exchange, Outside
+from longreach_bridge.foreign.mapping import ROUND, mesh_error
+from longreach_bridge.foreign.parking import PREFIX
+from longreach_bridge.inside import Inside
 from longreach_bridge.kinds import LISTINGS, Listing
 from longreach_bridge.shelf import Definition, Shelf
 
@@ -48,6 +53,8 @@ _ENVELOPE = {
     _INFO: {"name": "longreach", "version": "1"},
 }
 _COMPLETE = "completion/complete"
+_MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
+_ABILITIES = ("elicitation", "sampling", "roots")
 _MAX_PAGES = 1_000
 _LOOK_AGAIN_S = 12.0
 """Clients keep a listing for as long; a server that never says that it has changed is no staler than that."""
@@ -70,6 +77,7 @@ class Mounted:
         self._server: Server | None = None
         self._shelf: Shelf | None = None
         self._due = asyncio.Event()
+        self._inside = Inside(low.name)
 
     @asynccontextmanager
     async def lifespan(self, server: Server) -> AsyncIterator[Any]:
@@ -89,6 +97,7 @@ class Mounted:
                 if unsubscribe is not None:
                     unsubscribe()
                 await tasks.close()
+                await self._inside.close()
 
     async def handle(self, request: RawRequest) -> bytes:
         """Serve one request.
@@ -96,12 +105,28 @@ class Mounted:
         Raises:
             ProtocolError: it ended in a JSON-RPC error.
         """
-        params = msgspec.json.decode(request.params)
-        exchange = Exchange(
-            self._told, request.context, request.context.request_id, params["_meta"].get("progressToken")
-        )
         try:
-            return msgspec.json.encode(await self._serve(request.method, params, exchange))
+            return await self._handle(request)
+        except ProtocolError as error:
+            raise mesh_error(error) from None
+
+    async def _handle(self, request: RawRequest) -> bytes:
+        params = msgspec.json.decode(request.params)
+        if str(params.get("requestState")).startswith(PREFIX):  # it is ours, and no handler's
+            params = {key: value for key, value in params.items() if key not in ROUND}
+        meta = params["_meta"]
+        able = any(meta[_CAPABILITIES].get(ability) is not None for ability in _ABILITIES)
+        if able and request.method in _MAY_ASK:
+            run = partial(self._answer, request.method, params)
+            return await self._inside.serve(request, run, self._told)
+        context = request.context
+        exchange = Exchange(self._told, context, context.request_id, meta.get("progressToken"))
+        return await self._answer(request.method, params, exchange)
+
+    async def _answer(self, method: str, params: Mapping[str, Any], exchange: Exchange) -> bytes:
+        """The result of one request, as JSON; what it raises is for the caller."""
+        try:
+            return msgspec.json.encode(await self._serve(method, params, exchange))
         except asyncio.CancelledError:
             exchange.cancel_requested.set()
             raise
@@ -115,7 +140,7 @@ class Mounted:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer, without its internals
             reference = secrets.token_hex(4)
-            fields = {"method": request.method, "reference": reference}
+            fields = {"method": method, "reference": reference}
             _log.error("mounted.failed", extra={"event_fields": fields}, exc_info=error)
             raise ProtocolError(
                 codes.INTERNAL_ERROR, f"Internal error; the log has it as {reference}"
@@ -123,6 +148,7 @@ class Mounted:
 
     async def _serve(self, method: str, params: Mapping[str, Any], exchange: Exchange) -> dict[str, Any]:
         meta = params["_meta"]
+        shown_era.set(meta.get(ERA_KEY))
         connection = Connection.from_envelope(
             meta[_VERSION], meta.get(_INFO), meta[_CAPABILITIES], outbound=Outside(self._told)
         )

@@ -1,12 +1,7 @@
-"""A foreign server of the legacy era: what it asks in the middle of a call becomes a round of this era.
-
-The foreign call goes on waiting while the caller is asked, and the request that brings the answer comes
-back to this node: its requestState begins with ``lr~<node>~``, by which clients and fronts know where to.
-"""
+"""A foreign server of the legacy era: its sessions and questions as requests and rounds of this era."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,9 +16,10 @@ from longreach.wire.mcp import LOG_LEVELS
 from longreach_bridge.foreign import mapping
 from longreach_bridge.foreign.handshake import Known
 from longreach_bridge.foreign.lanes import Lanes
-from longreach_bridge.foreign.parking import Parked, Parking, claim_of
+from longreach_bridge.foreign.parking import Parked, claim_of
 from longreach_bridge.foreign.peer import Ask, ForeignCall, Params, Peer
 from longreach_bridge.foreign.session import Ears, Relay, Session
+from longreach_bridge.foreign.turns import QUESTIONS, Turns
 
 if TYPE_CHECKING:
     from longreach.actor.context import Context
@@ -31,9 +27,6 @@ if TYPE_CHECKING:
     from longreach_bridge.foreign.parking import Claim
 
 _log = logging.getLogger("longreach.bridge")
-_ELICIT = "elicitation/create"
-_QUESTIONS = frozenset({_ELICIT, "sampling/createMessage", "roots/list"})
-_KEY = "1"
 _SUBSCRIBE_TIMEOUT_S = 10.0
 
 
@@ -49,7 +42,7 @@ class LegacySession(Session):
 
     def __init__(self, peer: Peer, known: Known, ears: Ears, parked_s: float = 300.0) -> None:
         super().__init__(peer, known, ears)
-        self._parking = Parking(self._expired, parked_s)
+        self._turns = Turns(peer.name, peer, parked_s)
         self._lanes = Lanes(self._owned)
         self._running: set[ForeignCall] = set()
         self._subscribed: frozenset[str] = frozenset()
@@ -67,107 +60,43 @@ class LegacySession(Session):
         claim = claim_of(request, others)
         token = meta.pop("progressToken", None)
         relay = Relay(request.context, token)
-        state = _state(others)
-        parked = self._parking.take(state, claim) if state is not None else None
-        if state is not None and parked is None:
-            raise ProtocolError(
-                codes.INVALID_PARAMS,
-                "nothing waits for this requestState here: it was used, took too long, or the bridged server "
-                "was restarted; make the request anew without it",
-                {"reason": "invalid_request_state"},
-            )
+        parked = self._turns.resume(others, claim)
         if parked is not None and parked.call is not None:
-            assert parked.ask is not None
-            parked.call.on_note = relay
-            return await self._go_on(parked.call, parked.ask, others, request.context, claim)
+            return await self._go_on(parked, others, relay, request.context, claim)
         await self._raise_level(request.context)
         call = self.peer.prepare(request.method, relay)
+        call.may_ask = True
         sent = mapping.legacy_params(others, meta)
-        return await self._run(call, request.context, claim, sent, token is not None)
-
-    async def _run(
-        self, call: ForeignCall, context: Context, claim: Claim, params: Params, wants_progress: bool
-    ) -> bytes:
         try:
             await self._enter(call)
-            await self.peer.send(call, params, wants_progress=wants_progress)
-        except BaseException:
-            await self._leave(call)
-            raise
-        return await self._outcome(call, context, claim)
-
-    async def _go_on(
-        self, call: ForeignCall, ask: Ask, params: Params, context: Context, claim: Claim
-    ) -> bytes:
-        """Give the foreign server the answer that it waits for."""
-        responses = msgspec.json.decode(params.get("inputResponses", b"{}"), type=dict[str, Raw])
-        answer = responses.get(_KEY)
-        if answer is None:  # it was asked, and did not say: ask again
-            return self._park(call, ask, context, claim)
-        try:
-            await self._enter(call)
-        except BaseException:
-            await self._leave(call)
-            self.peer.cancel(call, "the caller waits no longer")
-            raise
-        self.peer.answer(ask, answer)
-        return await self._outcome(call, context, claim)
-
-    async def _outcome(self, call: ForeignCall, context: Context, claim: Claim) -> bytes:
-        """What comes of a call in this round: its result, or a question for its caller."""
-        try:
-            outcome = await self._result_or_question(call, context, claim)
-        except asyncio.CancelledError:
-            self.peer.cancel(call, "the caller waits no longer")
-            raise
-        except ProtocolError as error:
-            if error.code == mapping.URL_NEEDED:
-                return self._visit(error, context, claim)
-            raise
+            await self.peer.send(call, sent, wants_progress=token is not None)
+            return _whole(await self._turns.outcome(call, request.context, claim))
         finally:
             await self._leave(call)
-        if isinstance(outcome, Ask):
-            return self._park(call, outcome, context, claim)
-        return mapping.complete_result(outcome)
 
-    async def _result_or_question(self, call: ForeignCall, context: Context, claim: Claim) -> Raw | Ask:
-        """The result, or the first question that this caller can be asked; others are refused."""
-        while True:
-            outcome = await call.next()
-            if not isinstance(outcome, Ask):
-                return outcome
-            if not mapping.can_answer(outcome, context.meta):
-                if outcome.method == "roots/list":
-                    self.peer.answer(outcome, {"roots": []})
-                else:
-                    text = f"the caller does not answer {outcome.method}"
-                    self.peer.refuse(outcome, codes.METHOD_NOT_FOUND, text)
-            elif not self._parking.has_room(claim):
-                self.peer.refuse(outcome, codes.INTERNAL_ERROR, "too many calls wait for an answer")
-            else:
-                return outcome
-
-    def _park(self, call: ForeignCall, ask: Ask, context: Context, claim: Claim) -> bytes:
-        call.on_note = None
-        state = self._parking.put(Parked(call, ask, claim), context.node)
-        return _input_required({_KEY: mapping.input_request(ask)}, state)
-
-    def _visit(self, error: ProtocolError, context: Context, claim: Claim) -> bytes:
-        """The user has to visit pages, and then the request is made again: no call waits meanwhile."""
-        data = error.data if isinstance(error.data, dict) else {}
-        wanted = [each for each in data.get("elicitations") or () if isinstance(each, dict)]
-        asks = [Ask(0, _ELICIT, {key: mapping.encoded(one) for key, one in each.items()}) for each in wanted]
-        if not asks or not all(mapping.can_answer(ask, context.meta) for ask in asks):
-            raise ProtocolError(codes.INTERNAL_ERROR, str(error), error.data) from None
-        state = self._parking.put(Parked(None, None, claim), context.node)
-        requests = {str(number): mapping.input_request(ask) for number, ask in enumerate(asks, 1)}
-        return _input_required(requests, state)
-
-    # Who runs
+    async def _go_on(
+        self, parked: Parked, params: Params, relay: Relay, context: Context, claim: Claim
+    ) -> bytes:
+        """Give the foreign server the answer that it waits for."""
+        call, ask = parked.call, parked.ask
+        assert call is not None
+        assert ask is not None
+        call.on_note = relay
+        try:
+            try:
+                await self._enter(call)
+            except BaseException:
+                self.peer.cancel(call, "the caller waits no longer")
+                raise
+            if not self._turns.answer(ask, params):  # it was asked, and did not say: ask again
+                return self._turns.park(call, ask, context, claim)
+            return _whole(await self._turns.outcome(call, context, claim))
+        finally:
+            await self._leave(call)
 
     async def _enter(self, call: ForeignCall) -> None:
-        call.may_ask = True
-        await self._lanes.enter(call)
+        if not self.peer.channel.knows_origin:
+            await self._lanes.enter(call)
         self._running.add(call)
 
     async def _leave(self, call: ForeignCall) -> None:
@@ -176,14 +105,9 @@ class LegacySession(Session):
 
     async def close(self) -> None:
         """Let go of the foreign server; nothing of it is waited for any more."""
-        self._parking.clear()
+        self._turns.clear()
         self._lanes.clear()
         await super().close()
-
-    def _expired(self, parked: Parked) -> None:
-        event(_log, "foreign.answer_overdue", logging.WARNING, server=self.peer.name)
-        if parked.call is not None:
-            self.peer.cancel(parked.call, "its caller did not answer in time")
 
     # What the foreign server asks
 
@@ -191,20 +115,16 @@ class LegacySession(Session):
         """The foreign server asks something: in the name of a call, or for itself."""
         if ask.method == "ping":
             self.peer.answer(ask, {})
-        elif ask.method not in _QUESTIONS:
+        elif ask.method not in QUESTIONS:
             self.peer.refuse(ask, codes.METHOD_NOT_FOUND, f"{ask.method} is not answered here")
         elif ask.method == "roots/list" and not self._running:  # for itself, when it has started
             self.peer.answer(ask, {"roots": []})
-        elif call is not None:
+        elif call is not None or self.peer.channel.knows_origin:
             self._owned(ask, call)
-        else:  # on pipes, and over HTTP on the stream that belongs to no call
+        else:
             if not self._lanes.one_at_a_time:
-                event(
-                    _log,
-                    "foreign.asks",
-                    server=self.peer.name,
-                    hint="its calls run one at a time from now on",
-                )
+                hint = "its calls run one at a time from now on"
+                event(_log, "foreign.asks", server=self.peer.name, hint=hint)
             self._lanes.ask(ask)
 
     def _owned(self, ask: Ask, call: ForeignCall | None) -> None:
@@ -228,11 +148,7 @@ class LegacySession(Session):
         changes = [("resources/subscribe", uri) for uri in sorted(uris - before)]
         changes += [("resources/unsubscribe", uri) for uri in sorted(before - uris)]
         for method, uri in changes:
-            try:
-                _ = await self.peer.request(method, {"uri": uri}, _SUBSCRIBE_TIMEOUT_S)
-            except (ProtocolError, TimeoutError) as error:
-                fields = {"server": self.peer.name, "method": method, "reason": str(error)}
-                event(_log, "foreign.subscribe_failed", logging.DEBUG, **fields)
+            await self._try(method, {"uri": uri})
 
     async def _raise_level(self, context: Context) -> None:
         """See to it that the foreign server logs what this caller wants to hear of."""
@@ -243,22 +159,19 @@ class LegacySession(Session):
         rank = levels.index(wanted)
         if rank < self._level:
             self._level = rank
-            try:
-                _ = await self.peer.request("logging/setLevel", {"level": wanted}, _SUBSCRIBE_TIMEOUT_S)
-            except (ProtocolError, TimeoutError) as error:
-                event(_log, "foreign.level_refused", logging.DEBUG, server=self.peer.name, reason=str(error))
+            await self._try("logging/setLevel", {"level": wanted})
+
+    async def _try(self, method: str, params: Mapping[str, Any]) -> None:
+        """Ask for what is good to have, and no more."""
+        try:
+            _ = await self.peer.request(method, params, _SUBSCRIBE_TIMEOUT_S)
+        except (ProtocolError, TimeoutError) as error:
+            fields = {"server": self.peer.name, "method": method, "reason": str(error)}
+            event(_log, "foreign.refused", logging.DEBUG, **fields)
 
     def _envelope(self, params: Mapping[str, Any]) -> Mapping[str, Any]:
         return params
 
 
-def _state(params: Params) -> str | None:
-    try:
-        return msgspec.json.decode(params.get("requestState", b"null"), type=str | None)
-    except msgspec.ValidationError:
-        raise ProtocolError(codes.INVALID_PARAMS, "requestState must be a string") from None
-
-
-def _input_required(requests: dict[str, Any], state: str) -> bytes:
-    result = {"resultType": "input_required", "inputRequests": requests, "requestState": state}
-    return msgspec.json.encode(result)
+def _whole(outcome: Raw | bytes) -> bytes:
+    return mapping.complete_result(outcome) if isinstance(outcome, Raw) else outcome

@@ -13,8 +13,8 @@ from longreach.wire.capabilities import missing_capability
 from longreach.wire.jsonrpc import RequestMeta
 from longreach_bridge.foreign.peer import Ask, Params
 
-_ENVELOPE_PREFIX: Final = "io.modelcontextprotocol/"
-_ROUND: Final = ("inputResponses", "requestState")
+_NOT_FOR_OTHERS: Final = ("io.modelcontextprotocol/", "longreach/")
+ROUND: Final = ("inputResponses", "requestState")
 _RESERVED: Final = range(-32768, -31999)
 _KNOWN: Final = frozenset(
     {
@@ -43,8 +43,8 @@ def split_meta(params: Params) -> tuple[Params, Params]:
 
 def legacy_params(params: Params, meta: Params) -> Params:
     """What a legacy server is sent: without this era's envelope, and without what belongs to its rounds."""
-    kept = {key: value for key, value in meta.items() if not key.startswith(_ENVELOPE_PREFIX)}
-    others = {key: value for key, value in params.items() if key not in _ROUND}
+    kept = {key: value for key, value in meta.items() if not key.startswith(_NOT_FOR_OTHERS)}
+    others = {key: value for key, value in params.items() if key not in ROUND}
     return {**others, "_meta": encoded(kept)} if kept else others
 
 

@@ -15,7 +15,8 @@ from longreach_bridge.foreign.peer import Ask, ForeignCall, Params
 if TYPE_CHECKING:
     from longreach.actor.raw import RawRequest
 
-_PREFIX = "lr~"
+PREFIX = "lr~"
+"""With what the requestState of a call begins that waits on the node which is named next."""
 _MAX_PARKED = 256
 _MAX_OF_ONE = 32
 _TTL_S = 300.0
@@ -82,7 +83,7 @@ class Parking:
 
     def put(self, parked: Parked, node: str) -> str:
         """Keep `parked`; the requestState with which its caller comes back to this very node."""
-        state = f"{_PREFIX}{node}~{secrets.token_urlsafe(_HANDLE_BYTES)}"
+        state = f"{PREFIX}{node}~{secrets.token_urlsafe(_HANDLE_BYTES)}"
         timer = asyncio.get_running_loop().call_later(self._ttl_s, self._expire, state)
         self._parked[state] = (parked, timer)
         return state

@@ -40,6 +40,8 @@ ASKABLE: Final = {
 
 _VENDOR = "io.modelcontextprotocol/"
 _SERVER_INFO = _VENDOR + "serverInfo"
+_ERA = "longreach/era"
+"""Tells mounted servers, some of which ask in the middle of a call only clients of the older versions."""
 _RESERVED = frozenset(
     _VENDOR + name
     for name in ("protocolVersion", "clientCapabilities", "clientInfo", "logLevel", "subscriptionId")
@@ -142,6 +144,7 @@ def modern_request(
     meta[_VENDOR + "clientCapabilities"] = client.capabilities
     meta[_VENDOR + "clientInfo"] = client.info
     meta[_VENDOR + "logLevel"] = log_level
+    meta[_ERA] = client.version
     given["_meta"] = meta
     return jsonrpc.encode_request(request_id, method, given)
 
