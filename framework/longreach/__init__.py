@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from longreach.actor.context import Context, current_context
     from longreach.actor.prompts import Message
     from longreach.actor.results import Audio, Image
+    from longreach.actor.rounds import Suspended
     from longreach.actor.server import Actor, Server, prompt, resource, tool
     from longreach.client.connect import connect
     from longreach.client.mesh import Mesh
@@ -46,6 +47,7 @@ _HOMES = {
     "ProtocolError": "longreach.errors",
     "ResourceNotFound": "longreach.errors",
     "Server": "longreach.actor.server",
+    "Suspended": "longreach.actor.rounds",
     "ToolError": "longreach.errors",
     "connect": "longreach.client.connect",
     "current_context": "longreach.actor.context",
@@ -75,6 +77,7 @@ __all__ = [
     "Roots",
     "Sample",
     "Server",
+    "Suspended",
     "ToolError",
     "connect",
     "current_context",

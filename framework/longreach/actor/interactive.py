@@ -145,9 +145,13 @@ class Interactive:
 
         return all_of_them()
 
-    def step(
-        self, key: str, function: Callable[[], Any], *, type: Any = Any
-    ) -> Coroutine[Any, Any, Any]:  # `type` is what json.decode of msgspec calls it, too
+    @overload
+    def step(self, key: str, function: Callable[[], Any]) -> Coroutine[Any, Any, Any]: ...
+    @overload
+    def step(self, key: str, function: Callable[[], Any], *, type: type[T]) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def step(self, key: str, function: Callable[[], Any], *, type: Any) -> Coroutine[Any, Any, Any]: ...
+    def step(self, key: str, function: Callable[[], Any], *, type: Any = Any) -> Coroutine[Any, Any, Any]:
         """Do something once: in later rounds its result is remembered, and `function` is not called.
 
         Args:

@@ -16,24 +16,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from msgspec import UNSET
 
+from longreach.actor.askback import ask_back
 from longreach.actor.asks import Ask, InputRequired
-from longreach.actor.call import Completed, Failed
+from longreach.actor.call import Cancelled, Failed
 from longreach.errors import ConfigError, InvalidResult
 from longreach.observe import event
 from longreach.policy.journal import Diverged, Entry, Journal
-from longreach.policy.sealing import StateRefused, StateTooLarge
+from longreach.policy.sealing import StateRefused
 from longreach.tasks import TaskSet
 from longreach.wire import codes
-from longreach.wire.capabilities import missing_capability
 from longreach.wire.digest import digest
-from longreach.wire.inputs import (
-    InputRequest,
-    InputRequiredResult,
-    InvalidResponses,
-    decode_response,
-    required_capability,
-    split_responses,
-)
+from longreach.wire.inputs import InputRequest, InvalidResponses, decode_response, split_responses
 from longreach.wire.schema.hooks import decode_hook, encode_hook
 
 if TYPE_CHECKING:
@@ -259,37 +252,18 @@ class Rounds:
                 await asyncio.wait(self._steps)
         finally:
             await self._tasks.close()
-        if self._call.ended:
-            return None
+        if self._call.ended:  # nobody is told; but a suspension on its way out must crash nothing
+            return Cancelled("suspended") if self._is_stopped() else None
         if self.refusal is not None:
             return self.refusal
         if self.pending:
-            return self._ask_back(self.pending, states, explicit=False, state=None)
+            return ask_back(self._call, self.pending, self.journal.entries, states)
         if isinstance(value, InputRequired):
-            state = None if value.state is None else _json(value.state)
-            return self._ask_back(value.requests, states, explicit=True, state=state)
+            return ask_back(self._call, value.requests, self.journal.entries, states, explicit=value)
         left = self.journal.left_over()
         if left:
             self._diverge(f"it did not come to {left[0]!r}")
         return self.refusal
-
-    def _ask_back(
-        self, requests: dict[str, InputRequest], states: States, *, explicit: bool, state: bytes | None
-    ) -> Ending:
-        call = self._call
-        if not call.spec.can_ask:
-            raise ConfigError(f"{call.spec.method} cannot ask its caller for anything")
-        problem = missing_capability(call.params.meta, _required(requests))
-        if problem is not None:
-            return Failed(problem.code, problem.message, problem.data)
-        entries = self.journal.entries
-        sealed: str | msgspec.UnsetType = UNSET
-        if entries or state is not None:
-            try:
-                sealed = states.keep(call, entries, explicit=explicit, state=state)
-            except StateTooLarge as error:
-                return Failed(codes.INTERNAL_ERROR, str(error), {"reason": "state_too_large"})
-        return Completed(InputRequiredResult(requests or UNSET, sealed))
 
 
 def resume(call: Call, states: States) -> Rounds | Failed:
@@ -311,23 +285,7 @@ def resume(call: Call, states: States) -> Rounds | Failed:
     return Rounds(call, saved, responses)
 
 
-def _required(requests: Mapping[str, InputRequest]) -> dict[str, Any]:
-    """The capabilities that all of `requests` need together."""
-    required: dict[str, dict[str, Any]] = {}
-    for request in requests.values():
-        for name, inner in required_capability(request).items():
-            required.setdefault(name, {}).update(inner)
-    return required
-
-
 def _checked(key: str) -> str:
     if not 0 < len(key) <= _MAX_KEY:
         raise ConfigError(f"a key is a text of 1 to {_MAX_KEY} characters, not {key!r}")
     return key
-
-
-def _json(state: Any) -> bytes:
-    try:
-        return msgspec.json.encode(state, enc_hook=encode_hook)
-    except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
-        raise InvalidResult(f"the state of InputRequired has no JSON form: {error}") from error

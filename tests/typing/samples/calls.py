@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import assert_type
+from typing import Any, assert_type
 
-from longreach import CallResult, Context, Mesh, Server, connect
+from longreach import CallResult, Context, Elicited, Mesh, Server, connect
 from longreach.client.sync import SyncMesh
+from longreach.wire.inputs import Root
 
 docs = Server("docs")
 
@@ -60,3 +61,11 @@ async def connecting() -> None:
 async def decorated_functions_stay_what_they_are() -> None:
     assert_type(await extract("u"), Extract)
     assert_type(add(1, 2), int)
+
+
+async def asking(ctx: Context) -> None:
+    assert_type(await ctx.elicit("?", Extract), Elicited[Extract])
+    assert_type(await ctx.elicit("?", bool), Elicited[bool])
+    assert_type(await ctx.elicit("?"), Elicited[dict[str, Any]])
+    assert_type(await ctx.step("k", lambda: 1, type=Extract), Extract)
+    assert_type(await ctx.roots(), list[Root])

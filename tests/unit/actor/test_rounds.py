@@ -722,3 +722,36 @@ async def test_a_slow_step_of_a_suspended_call_ends_with_its_deadline(server: Se
         await ended.wait()
     await eventually(lambda: cell.running == 0)
     await cell.stop()
+
+
+@pytest.mark.parametrize("how", ["cleanup", "converted"])
+async def test_a_call_that_is_cancelled_while_it_is_suspended_crashes_nothing(
+    server: Server, how: str
+) -> None:
+    hanging = asyncio.Event()
+
+    @server.actor
+    class Desk(Actor):
+        @tool
+        async def ask(self, ctx: Context) -> str:
+            try:
+                await ctx.elicit("?", key="k")
+            finally:
+                hanging.set()
+                try:
+                    await asyncio.Event().wait()
+                except asyncio.CancelledError:
+                    if how == "converted":
+                        raise RuntimeError("of the cleanup") from None
+                    raise
+            return "never"
+
+    cell, recorder = cell_for(server, "Desk"), Recorder()
+    await cell.start()
+    offer_call(cell, recorder, "c", "ask", meta=RequestMeta("2026-07-28", ALL))
+    async with asyncio.timeout(5):
+        await hanging.wait()
+    assert cell.cancel("c", "cancelled")
+    await eventually(lambda: cell.running == 0)
+    assert cell.state == "ready"
+    await cell.stop()
