@@ -67,19 +67,22 @@ class _Entrance:
 class Door(_Entrance):
     """One handler's entrance: the sink of its subscriptions, if its name is in the subject."""
 
-    __slots__ = ("_cell", "_result_meta", "_spec", "_timeout_s")
+    __slots__ = ("_cell", "_keep_running", "_method", "_name", "_result_meta", "_spec", "_timeout_s")
 
     def __init__(self, intake: Intake, spec: HandlerSpec, cell: ActorCell, result_meta: msgspec.Raw) -> None:
         super().__init__(intake)
         self._spec = spec
         self._cell = cell
+        self._method = spec.method
+        self._name = spec.name
         self._timeout_s = spec.timeout_s
+        self._keep_running = spec.keep_running
         self._result_meta = result_meta
 
     def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
         """Take one request; the subject is ``lr.v1.<ns>.<region>.req.<server>.<to>.<via>.<caller>...``."""
-        asker = self._askers.get(subject) or self._new_asker(subject)
-        route = self._intake.replies.route(reply, *asker)
+        asker = via, caller = self._askers.get(subject) or self._new_asker(subject)
+        route = self._intake.replies.route(reply, via, caller)
         if route is None:
             event(_log, "request.unanswerable", logging.WARNING, subject=subject)
             return
@@ -89,7 +92,7 @@ class Door(_Entrance):
             self._intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
             return
         params = request.params
-        if request.method != self._spec.method or params.name != self._spec.name:
+        if request.method != self._method or params.name != self._name:
             problem: jsonrpc.RpcError | None = self._mismatch(request)
         else:
             problem = jsonrpc.validate_meta(params.meta)
@@ -104,24 +107,25 @@ class Door(_Entrance):
         """Make a call of a request that was found to be in order."""
         intake = self._intake
         arrived = intake.clock.monotonic()
-        timeout_s = self._timeout_s if self._timeout_s is not None else _BARE_TIMEOUT_S
+        own_s = self._timeout_s
+        timeout_s = _BARE_TIMEOUT_S if own_s is None else own_s
         if route.deadline_ms:
             left_s = (route.deadline_ms - intake.clock.wall_ms()) / 1000
             if left_s <= 0:
                 intake.refuse(route, jsonrpc.encode_not_started(request_id, "expired", None))
                 return
-            if self._timeout_s is None or left_s < timeout_s:
+            if own_s is None or left_s < timeout_s:
                 timeout_s = left_s
         call = RoutedCall(  # by position: this is where names would cost
             route.key, request_id, self._spec, params, data, arrived + timeout_s, asker[0], asker[1],
             arrived, intake, route=route, cell=self._cell, result_meta=self._result_meta,
         )  # fmt: skip
-        intake.take(call, self._spec.keep_running)
+        intake.take(call, self._keep_running)
 
     def _mismatch(self, request: jsonrpc.CallRequest) -> jsonrpc.RpcError:
         if not request.params.name:
             return jsonrpc.RpcError(codes.INVALID_PARAMS, "params lacks a name")
-        text = f"the subject says {self._spec.method} of {self._spec.name!r}, the body says something else"
+        text = f"the subject says {self._method} of {self._name!r}, the body says something else"
         return jsonrpc.RpcError(codes.MISMATCH, text)
 
 
