@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,6 +38,7 @@ _WHO_QUIET_S = 0.08
 _WHO_LIMIT_S = 0.5
 _FETCH_TIMEOUT_S = 1.0
 _DIGESTS_PER_ASK = 2000
+_MAX_ROUNDS = 3
 _EXPIRE_EVERY_S = 5.0
 _FORGET_S = 600.0
 
@@ -153,20 +155,23 @@ class Discovery:
         """Have the manifest and definitions of `server` in the catalog, as far as they can be had."""
         if any(self.catalog.of_server(server)):  # names that callers make up are not kept
             self._wanted.add(server)
-        for _ in range(3):  # a manifest, what it names, and what changed meanwhile
-            if not self._missing({server}):
-                return
-            await self._fetch({server})
+        await self._complete({server})
 
     async def want_all(self) -> None:
         """Have everything in the catalog that is announced, now and from now on."""
         self._wants_all = True
         servers = {instance.server for instance in self.catalog.instances.values()}
         self._wanted |= servers
-        for _ in range(3):
-            if not self._missing(servers):
-                return
-            await self._fetch(servers)
+        await self._complete(servers)
+
+    async def _complete(self, servers: set[str]) -> None:
+        """Fetch what `servers` announce: a manifest, what it names, what changed meanwhile.
+
+        Each goes on as soon as it can: one whose nodes do not answer holds up no other.
+        """
+        begun: Counter[str] = Counter()
+        while running := self._fetch(servers, begun):
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
 
     async def _who(self, timeout_s: float) -> None:
         if not self._link.is_up:
@@ -254,8 +259,11 @@ class Discovery:
         wanted = set(servers)
         return [(digest, holders) for digest, holders in self.catalog.missing(wanted) if holders]
 
-    async def _fetch(self, servers: set[str]) -> None:
-        """Fetch what is missing of `servers`; what somebody else fetches already is waited for."""
+    def _fetch(self, servers: set[str], begun: Counter[str]) -> set[asyncio.Task[None]]:
+        """Begin to fetch what is missing of `servers`; the tasks that do, somebody else's included.
+
+        `begun` counts how often each digest was begun, so that what nobody has is given up.
+        """
         self._require_open()
         plan: dict[NodeId, list[str]] = {}
         waiting: set[asyncio.Task[None]] = set()
@@ -263,15 +271,15 @@ class Discovery:
             running = self._fetching.get(digest)
             if running is not None:
                 waiting.add(running)
-            else:
+            elif begun[digest] < _MAX_ROUNDS:
                 plan.setdefault(holders[0], []).append(digest)
         for node, digests in plan.items():
             task = self._tasks.spawn(self._fetch_from(node, digests, servers), name=f"fetch from {node}")
             for digest in digests:
                 self._fetching[digest] = task
+                begun[digest] += 1
             waiting.add(task)
-        if waiting:
-            await asyncio.wait(waiting)
+        return waiting
 
     async def _fetch_from(self, first: NodeId, digests: list[str], servers: set[str]) -> None:
         left = list(digests)
