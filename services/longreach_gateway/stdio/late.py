@@ -35,6 +35,7 @@ WAIT_S = 3.0
 """How long a request waits for a mesh that is not there yet: less than hosts wait for their servers."""
 _AGAIN_S = 1.0
 _ATTEMPT_S = 5.0
+_NEEDS_NODE = frozenset({"tools/call", "prompts/get", "resources/read", "completion/complete"})
 _EVERYTHING = {
     "tools": {"listChanged": True},
     "prompts": {"listChanged": True},
@@ -87,7 +88,7 @@ class LateFront:
     ) -> Answer:
         """As `Front.handle`; while there is no mesh, an error that says why."""
         front = await self._wait()
-        if front is not None:
+        if front is not None and (request.method not in _NEEDS_NODE or await self._is_up()):
             return await front.handle(request, caller=caller, on_note=on_note, timeout_s=timeout_s)
         error = validate_meta(request.meta)
         if error is not None:
@@ -114,6 +115,17 @@ class LateFront:
             except TimeoutError:
                 return None
         return self._front
+
+    async def _is_up(self) -> bool:
+        """Whether there is a broker just now; the mesh itself would wait for one until the deadline."""
+        assert self._mesh is not None, "there is a front"
+        if not self._mesh.is_up:
+            try:
+                await self._mesh.place.link.wait_up(WAIT_S)
+            except BrokerUnavailable as error:
+                self._why = str(error)
+                return False
+        return True
 
     async def _connect(self) -> None:
         """Connect once; from then on the link itself comes back whenever a broker does."""

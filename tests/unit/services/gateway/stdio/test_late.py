@@ -10,6 +10,8 @@ import pytest
 from tests.support.broker import free_port
 from tests.support.gateways import message
 
+from longreach.errors import BrokerUnavailable
+from longreach.transport.embedded import Found
 from longreach.transport.options import NatsOptions
 from longreach.wire.incoming import decode_incoming
 from longreach_gateway.stdio import late
@@ -53,3 +55,14 @@ async def test_malformed_requests_are_told_of_first(front: LateFront) -> None:
     error = (await ask(front, wrong))["error"]
     assert error["code"] == -32022
     assert error["data"]["supported"] == ["2026-07-28"]
+
+
+async def test_an_embedded_broker_is_looked_for_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [None, Found("nats://127.0.0.1:1", "first"), Found("nats://127.0.0.1:2", "second")]
+    monkeypatch.setattr(late, "find_running", lambda: found.pop(0))
+    late_front = LateFront(NatsOptions(), {}, {})
+    with pytest.raises(BrokerUnavailable, match="embedded"):
+        late_front._options_now()
+    for number, token in ((1, "first"), (2, "second")):
+        options = late_front._options_now()
+        assert (options.urls, options.token) == ((f"nats://127.0.0.1:{number}",), token)
