@@ -35,6 +35,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--scenario", help="only this server scenario")
     parser.add_argument("--no-client", action="store_true", help="leave the client scenarios out")
     parser.add_argument("--wire", type=Path, help="a file for all requests and answers at the balancer")
+    parser.add_argument("--write", action="store_true", help="put the numbers into docs/conformance.md")
     return parser.parse_args()
 
 
@@ -110,6 +111,8 @@ async def main() -> int:
     await through_the_mesh(suite, report, options)
     if not options.no_client and options.scenario is None:
         await clients(suite, report, options.version or list(VERSIONS))
+    if options.write:
+        report.write(ROOT / "docs" / "conformance.md")
     return report.close(time.monotonic() - started)
 
 
