@@ -1,7 +1,7 @@
 """Answering what a server asks for in the middle of a request, and sending the request again with it.
 
 One request may take several rounds. Each is a request of its own, with retries of its own; the deadline is
-that of the whole. Source: MCP 2026-07-28 basic/patterns/mrtr; docs/binding.md 14.
+that of the whole. Source: MCP 2026-07-28 basic/patterns/mrtr; docs/binding.md M2.6.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ UNKNOWN_MODEL = "unknown"
 def state_node(request_state: str | None) -> str | None:
     """``identity.instance`` of the one node that can take a request state back; None: any can.
 
-    Source: docs/binding.md M14.3. Whatever else is in a state is its server's.
+    Source: docs/binding.md M2.6. Whatever else is in a state is its server's.
     """
     match = _NODE_STATE.match(request_state) if request_state is not None else None
     return match[1] if match else None

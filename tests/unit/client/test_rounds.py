@@ -200,7 +200,7 @@ async def test_a_plain_function_may_block_and_an_object_may_be_called(mesh: Mesh
 
 
 async def test_a_state_that_belongs_to_a_node_goes_back_to_that_node(broker: MemoryBroker):
-    """M14.3"""
+    """M2.6"""
     one, two = (Puppet(broker, tools("do"), instance=name) for name in ("p1", "p2"))
     for puppet in (one, two):
         puppet.on["call"] = lambda asked: (
@@ -289,7 +289,7 @@ def test_answers_come_in_several_forms():
 
 
 def test_a_state_of_a_node_begins_with_its_name():
-    """M14.3"""
+    """M2.6"""
     assert state_node("lr~n1.abc~rest~more") == "n1.abc"
     assert [state_node(state) for state in (None, "", "lr~", "lr~~x", "x lr~a.b~", "sealed")] == [None] * 6
 
