@@ -65,6 +65,7 @@ def test_a_request_says_of_its_client_what_initialize_said() -> None:
         VENDOR + "clientCapabilities": CLIENT.capabilities,
         VENDOR + "clientInfo": CLIENT.info,
         VENDOR + "logLevel": "debug",
+        "longreach/era": CLIENT.version,
     }
 
 
