@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check format chaos conformance bench clean
+.PHONY: help setup demo test unit check format chaos conformance fuzz bench clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ chaos: $(READY)  ## kills, stops and drains at length: 20 rounds, 200 drains, a 
 
 conformance: $(READY)  ## the official suite, both eras, through two gateways and two replicas
 	$(BIN)/python -m tests.conformance
+
+fuzz: $(READY)  ## 100,000 requests that are wrong, at a gateway: no defect, nothing left behind
+	LONGREACH_FUZZ=100000 $(BIN)/python -m pytest tests/integration/gateway/test_fuzz.py -s
 
 bench: $(READY)  ## speed, compared with bare nats-py within one run
 	$(BIN)/python -m benchmarks

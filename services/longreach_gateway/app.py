@@ -146,11 +146,11 @@ class Gateway:
     def _admit(self, headers: dict[bytes, bytes]) -> None:
         if not self._guard.host_allowed(headers.get(b"host")):
             text = "the gateway is not known by this name; `--allowed-host` adds one"
-            raise Refusal(421, codes.INVALID_REQUEST, text, close=True)
+            raise Refusal(421, codes.INVALID_REQUEST, text)
         origin = headers.get(b"origin")
         if origin is not None and not self._guard.origin_allowed(origin):
             text = "pages of this origin may not ask; `--allowed-origin` adds one"
-            raise Refusal(403, codes.INVALID_REQUEST, text, close=True)
+            raise Refusal(403, codes.INVALID_REQUEST, text)
 
     async def _caller(self, headers: dict[bytes, bytes], path: str) -> str:
         assert self._auth is not None, "asked for only where there is one"

@@ -64,9 +64,7 @@ async def _read_rest(receive: Receive, body: bytes, max_bytes: int) -> bytes:
 
 
 def _too_large(max_bytes: int) -> Refusal:
-    return Refusal(
-        413,
-        codes.INVALID_REQUEST,
-        f"the body is larger than the {max_bytes} bytes that are taken here",
-        close=True,
-    )
+    # The connection stays: closing it with unread bytes would reset it, and the client would see no answer.
+    # uvicorn throws away what still comes, and `protocol.sweep` bounds for how long.
+    text = f"the body is larger than the {max_bytes} bytes that are taken here"
+    return Refusal(413, codes.INVALID_REQUEST, text)

@@ -2,7 +2,7 @@
 
 uvicorn bounds neither the size of a head nor the time that it takes to come: a client that sends a header
 every minute keeps a connection for ever. Here a head has a size, and `Sweep` closes connections that were
-seen waiting for one, twice in a row.
+seen waiting for one all the time.
 """
 
 from __future__ import annotations
@@ -36,6 +36,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.write(_TOO_LARGE)
             self.transport.close()
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of everything; uvicorn's own keeps a timer, and all that hangs on it, after a reset."""
+        super().connection_lost(exc)
+        self._unset_keepalive_if_required()
+
     def on_headers_complete(self) -> None:
         """A head is whole."""
         self.waits_for_head = False
@@ -49,15 +54,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def sweep(connections: Iterable[BoundedProtocol], after: int) -> int:
-    """Close connections that have waited for a head all through `after` sweeps; how many there were.
+    """Close connections that were seen without a request for `after` sweeps; how many there were.
 
-    One that rests between two requests is not among them: uvicorn's own keep-alive time bounds that.
+    They send no head, or the rest of a body that nobody wants, and take their time. One that rests between
+    two requests is not among them: uvicorn's own keep-alive time bounds that.
     """
     closed = 0
     for connection in tuple(connections):
         cycle: Any = connection.cycle  # None before the first request, whatever its annotation says
         rests = connection.timeout_keep_alive_task is not None
-        if not connection.waits_for_head or rests or (cycle is not None and not cycle.response_complete):
+        if rests or (cycle is not None and not cycle.response_complete):
             connection.sweeps = 0
             continue
         connection.sweeps += 1

@@ -31,16 +31,22 @@ class GatewayProcess:
         flags: further ones, as on the command line.
         folder: the working directory.
         environment: further variables.
+        module: what is run in place of the command line.
     """
 
     def __init__(
-        self, nats: str, *flags: str, folder: Path = _ROOT, environment: Mapping[str, str] | None = None
+        self,
+        nats: str,
+        *flags: str,
+        folder: Path = _ROOT,
+        environment: Mapping[str, str] | None = None,
+        module: str = "longreach.cli",
     ) -> None:
         paths = [str(_ROOT / "framework"), str(_ROOT / "services"), str(_ROOT)]
         kept = {key: value for key, value in os.environ.items() if not key.startswith("LONGREACH_")}
         words = ["gateway", "--nats", nats, *([] if "--port" in flags else ["--port", "0"]), *flags]
         self.running = RunningNode(
-            [sys.executable, "-m", "longreach.cli", *words],
+            [sys.executable, "-m", module, *words],
             folder,
             {**kept, "PYTHONPATH": os.pathsep.join(paths), **(environment or {})},
         )

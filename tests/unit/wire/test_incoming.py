@@ -80,3 +80,11 @@ def test_what_is_no_request_gets_the_code_to_answer_with(
         decode_incoming(data)
 
     assert (caught.value.code, caught.value.id) == (code, request_id)
+
+
+def test_what_is_skipped_is_utf8_too():
+    with pytest.raises(Malformed) as refused:
+        decode_incoming(b'{"jsonrpc":"2.0","id":7,"method":"m","params":{"other":"\xc3\x28"}}')
+
+    assert (refused.value.code, refused.value.id) == (codes.PARSE_ERROR, 7)
+    assert decode_incoming('{"jsonrpc":"2.0","id":7,"method":"m","params":{"other":"ä"}}'.encode()).id == 7

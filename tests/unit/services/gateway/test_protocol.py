@@ -115,3 +115,13 @@ async def test_a_body_that_is_on_its_way_is_left_to_the_overseer(connection: Con
     await connection.feed(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n\r\na")
 
     assert [sweep([connection.protocol], 1) for _ in range(9)] == [0] * 9
+
+
+async def test_a_connection_that_is_reset_leaves_no_timer(connection: Connection):
+    await connection.feed(REQUEST)
+    timer = connection.protocol.timeout_keep_alive_task
+    assert timer is not None
+
+    connection.protocol.connection_lost(ConnectionResetError())
+
+    assert timer.cancelled()
