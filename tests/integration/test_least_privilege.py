@@ -67,6 +67,16 @@ async def slow(seconds: float, ctx: Context = Context.injected) -> str:
     return f"{ctx.caller}"
 
 
+@docs.prompt(complete={"language": lambda value: [value + "!"]})
+async def greet(language: str) -> str:
+    return f"hello in {language}"
+
+
+@docs.resource("docs://one")
+async def one(ctx: Context) -> str:
+    return f"read by {ctx.caller}"
+
+
 def options(broker: Broker, user: str) -> NatsOptions:
     return NatsOptions(urls=(broker.url,), user=user, password="pw")
 
@@ -106,6 +116,20 @@ async def test_everything_works_within_them(broker: Broker, node: Node) -> None:
             call.cancel()
             while node.in_flight:
                 await asyncio.sleep(0.01)
+
+
+async def test_prompts_resources_completion_and_changes_work_within_them(broker: Broker, node: Node) -> None:
+    """M13.3"""
+    async with mesh_of(broker, "alice") as mesh:
+        prompt = await mesh.get_prompt("docs.greet", {"language": "Deutsch"})
+        assert prompt.messages[0].content.text == "hello in Deutsch"
+        assert (await mesh.read("docs", "docs://one")).text == "read by alice"
+        assert (await mesh.complete("docs.greet", "language", "x")).values == ["x!"]
+        async with asyncio.timeout(10), mesh.listen("docs", resources=["docs://one"]) as changes:
+            docs.notify_resource_updated("docs://other")
+            docs.notify_resource_updated("docs://one")
+            update = await anext(aiter(changes))
+            assert update.uri == "docs://one"
 
 
 async def test_a_tool_that_is_not_granted_is_refused_at_once(broker: Broker, node: Node) -> None:
