@@ -32,7 +32,8 @@ def with_offered_uris(response: bytes, server: str) -> bytes:
     """The response with the URIs of resources as the whole mesh has them.
 
     That is in linked and embedded resources, of a tool's result or a prompt, in the contents of a resource
-    that was read, and in the error that says there is none. A response of any other shape stays as it is.
+    that was read, and in the error that says there is none. Links to the web stay what they are, and so does
+    a response of any other shape.
     """
     if _URI not in response:
         return response
@@ -82,12 +83,17 @@ def _block(block: Raw, server: str) -> Raw:
     members = _members.decode(block)
     match bytes(members.get("type", Raw(b""))):
         case b'"resource_link"':
-            return _contents(block, server)
+            return block if _is_web(members.get("uri")) else _contents(block, server)
         case b'"resource"' if "resource" in members:
             members["resource"] = _contents(members["resource"], server)
             return Raw(_encode(members))
         case _:
             return block
+
+
+def _is_web(uri: Raw | None) -> bool:
+    """Whether a link is for the client to follow by itself: MCP has no other use for the web's schemes."""
+    return uri is not None and bytes(uri).startswith((b'"https://', b'"http://'))
 
 
 def _contents(holder: Raw, server: str) -> Raw:

@@ -58,6 +58,16 @@ def test_linked_and_embedded_resources_of_a_tool() -> None:
     }
 
 
+def test_a_link_to_the_web_is_for_the_client_to_follow_and_what_is_embedded_is_not() -> None:
+    link = {"type": "resource_link", "uri": "https://example.org/a", "name": "a"}
+    embedded = {"type": "resource", "resource": {"uri": "https://example.org/a", "text": "t"}}
+
+    found = rewritten({"content": [link, embedded]})["content"]
+
+    assert found[0] == link
+    assert found[1]["resource"]["uri"] == "longreach://docs/https://example.org/a"
+
+
 def test_contents_of_a_resource() -> None:
     assert rewritten({"contents": [{"uri": "a:b", "blob": "eA=="}, {"uri": "a:c", "text": "x"}]}) == {
         "contents": [
