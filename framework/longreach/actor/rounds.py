@@ -11,6 +11,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -66,6 +67,8 @@ class Rounds:
         self.responses = dict(responses or {})
         self._call = call
         self._is_first = saved is None
+        self._did_something = False
+        self._misfits: list[str] = []
         self._is_over = False
         self._is_shut = False
         self._cut: set[asyncio.Task[Any] | None] = set()
@@ -90,14 +93,39 @@ class Rounds:
             data = msgspec.json.encode(ask.request, order="deterministic")
             mark = digest(data)
             key = self._own_key(mark) if given is None else _checked(given)
-            entry = self._recall(Entry(key, "ask", self._is_ordered(), mark.encode()))
-            if entry.value is None:
+            try:
+                found[given] = self._answer(ask, Entry(key, "ask", self._is_ordered(), mark.encode()))
+            except LookupError:
                 missing[key] = ask.request
-            else:
-                found[given] = self._read(ask, key, entry.value)
         if missing:
             self._suspend(missing)
         return found
+
+    def _answer(self, ask: Ask[T], question: Entry) -> T:
+        """The answer to a question, which is in the journal from now on.
+
+        Raises:
+            LookupError: there is none that fits.
+        """
+        entry = self._look_up(question)
+        # Unasked answers count in the first round only: the client knew what would come.
+        may_answer = question.key in self.responses and (entry is not None or self._is_first)
+        sent = bytes(self.responses[question.key]) if may_answer else None
+        kept = None if entry is None else entry.value
+        # One that is kept may not fit either, if the handler did not come to it in the round that brought it.
+        for value in (kept, sent):
+            if value is None:
+                continue
+            try:
+                answer = ask.read(question.key, value)
+            except InvalidResponses as problem:
+                if value == sent:
+                    self._misfits.append(str(problem))
+                continue
+            self.journal.remember(msgspec.structs.replace(question, value=value))
+            return answer
+        self.journal.remember(question)
+        raise LookupError(question.key)
 
     def _own_key(self, mark: str) -> str:
         """A key for a question that has none: the same in every round, even if tasks overtake each other."""
@@ -106,44 +134,19 @@ class Rounds:
             key, number = f"ask-{mark[:10]}-{number}", number + 1
         return key
 
-    def _recall(self, fresh: Entry) -> Entry:
-        """What the journal knows of a question; a new one is written into it."""
-        entry = self._look_up(fresh)
-        if entry is not None:
-            return entry
-        early = (
-            self.responses.get(fresh.key) if self._is_first else None
-        )  # the client knew what would be asked
-        entry = fresh if early is None else msgspec.structs.replace(fresh, value=bytes(early))
-        self.journal.remember(entry)
-        return entry
-
     def _look_up(self, fresh: Entry) -> Entry | None:
         try:
             return self.journal.recall(fresh.key, fresh.kind, fresh.digest, ordered=fresh.ordered)
         except Diverged as problem:
             raise self._diverge(str(problem)) from None
 
-    def _read(self, ask: Ask[T], key: str, value: bytes) -> T:
-        try:
-            return ask.read(key, value)
-        except InvalidResponses as problem:
-            raise self._refuse(
-                Failed(codes.INVALID_PARAMS, str(problem), {"reason": "bad_response"})
-            ) from None
-
     def input_responses(self) -> dict[str, Any]:
-        """Everything that the client answered, each as the result that it looks like.
-
-        Raises:
-            Suspended: one of them is no such result.
-        """
-        try:
-            return {key: decode_response(key, None, one) for key, one in self.responses.items()}
-        except InvalidResponses as problem:
-            raise self._refuse(
-                Failed(codes.INVALID_PARAMS, str(problem), {"reason": "bad_response"})
-            ) from None
+        """What the client answered, each as the result that it looks like; all else is left out."""
+        found = {}
+        for key, response in self.responses.items():
+            with suppress(InvalidResponses):
+                found[key] = decode_response(key, None, response)
+        return found
 
     # What a handler does once
 
@@ -190,6 +193,7 @@ class Rounds:
         except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
             raise InvalidResult(f"the result of the step {entry.key!r} has no JSON form: {error}") from error
         self.journal.remember(msgspec.structs.replace(entry, value=value))
+        self._did_something = True
         return value
 
     # How the round ends
@@ -256,6 +260,8 @@ class Rounds:
             return Cancelled("suspended") if self._is_stopped() else None
         if self.refusal is not None:
             return self.refusal
+        if self._misfits and not self._did_something:  # else a refusal would lose what was done just now
+            return Failed(codes.INVALID_PARAMS, self._misfits[0], {"reason": "bad_response"})
         if self.pending:
             return ask_back(self._call, self.pending, self.journal.entries, states)
         if isinstance(value, InputRequired):
