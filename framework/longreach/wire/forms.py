@@ -149,6 +149,10 @@ def _typed(kind: Any) -> Form:
             found = decoder.decode(msgspec.json.encode(filled))
         except msgspec.ValidationError as error:
             raise InvalidContent(str(error)[:1].lower() + str(error)[1:]) from None
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001 - checks of the user's own types raise what they like
+            raise InvalidContent("it was refused") from error
         return getattr(found, VALUE) if unwrap else found
 
     return Form(_flat(full, describe(kind)), read)

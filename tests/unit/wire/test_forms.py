@@ -134,6 +134,18 @@ def test_a_nested_record_is_refused_by_the_name_of_its_field() -> None:
         form_of(Outer)
 
 
+def test_checks_that_raise_what_they_like_refuse_too() -> None:
+    @dataclass
+    class Picky:
+        name: str
+
+        def __post_init__(self) -> None:
+            raise KeyError(self.name)
+
+    with pytest.raises(InvalidContent, match="it was refused"):
+        form_of(Picky).read({"name": "x"})
+
+
 SCHEMA = {
     "type": "object",
     "properties": {
