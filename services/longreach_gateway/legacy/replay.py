@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import itertools
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from typing import NamedTuple
 
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
@@ -19,8 +18,8 @@ from mcp_types import JSONRPCError, JSONRPCMessage, JSONRPCResponse, jsonrpc_mes
 
 _TAIL = 256
 """Messages that wait for one resumed stream. One more, and it ends: its client resumes again."""
-_FINISHED = 1024
-"""Streams of a session that are remembered as finished."""
+_STREAMS = 1024
+"""Streams of a session that are known, the newest; another one is not taken up again."""
 
 
 class _Kept(NamedTuple):
@@ -71,7 +70,7 @@ class Replay(EventStore):
         self._kept: OrderedDict[int, _Kept] = OrderedDict()
         self._numbers = itertools.count(1)
         self._tails: dict[str, set[asyncio.Queue[EventMessage | None]]] = {}
-        self._finished: deque[str] = deque(maxlen=_FINISHED)
+        self._finished: OrderedDict[str, bool] = OrderedDict()
         self._closed = False
 
     def __bool__(self) -> bool:
@@ -82,6 +81,7 @@ class Replay(EventStore):
         """Keep `message` (None: the stream begins) and give it an id."""
         number = next(self._numbers)
         event_id = f"{number}.{_encode(stream_id)}"
+        self._know(stream_id, finished=message is not None and _is_last(message))
         if message is None or self._closed:
             return event_id
         data = jsonrpc_message_adapter.dump_json(message, by_alias=True, exclude_unset=True)
@@ -89,8 +89,6 @@ class Replay(EventStore):
         self._store.added(self, number, len(data))
         if len(self._kept) > self._store.max_events:
             self.drop(next(iter(self._kept)))
-        if _is_last(message):
-            self._finished.append(stream_id)
         for tail in tuple(self._tails.get(stream_id, ())):
             if tail.full():
                 tail.get_nowait()  # the end takes its place: what is lost is kept, and asked for again
@@ -106,7 +104,7 @@ class Replay(EventStore):
         lost. So nothing is left to it: None says that there is no stream to go on with.
         """
         number, stream_id = _parse(last_event_id)
-        if stream_id is None or self._closed:
+        if stream_id not in self._finished or self._closed:
             return
         tail: asyncio.Queue[EventMessage | None] = asyncio.Queue(_TAIL)
         self._tails.setdefault(stream_id, set()).add(tail)
@@ -119,7 +117,7 @@ class Replay(EventStore):
                 await send_callback(EventMessage(message, f"{kept.number}.{_encode(stream_id)}"))
                 if _is_last(message):
                     return
-            if stream_id in self._finished and tail.empty():
+            if self._finished.get(stream_id, True) and tail.empty():
                 return
             while (event := await tail.get()) is not None:
                 await send_callback(event)
@@ -130,6 +128,12 @@ class Replay(EventStore):
             tails.discard(tail)
             if not tails:
                 self._tails.pop(stream_id, None)
+
+    def _know(self, stream_id: str, *, finished: bool) -> None:
+        self._finished[stream_id] = finished
+        self._finished.move_to_end(stream_id)
+        if len(self._finished) > _STREAMS:
+            self._finished.popitem(last=False)
 
     def drop(self, number: int) -> None:
         """Keep that message no longer."""
@@ -158,11 +162,12 @@ def _encode(stream_id: str) -> str:
     return base64.urlsafe_b64encode(stream_id.encode(errors="replace")).decode().rstrip("=")
 
 
-def _parse(event_id: str) -> tuple[int, str | None]:
-    number, _, encoded = event_id.partition(".")
-    if not (number.isdecimal() and number.isascii() and len(number) < 20):
-        return 0, None
+def _parse(event_id: str) -> tuple[int, str]:
+    """Number and stream of an event; of what is none, a stream that nobody knows."""
+    number, dot, encoded = event_id.partition(".")
+    if not (dot and number.isdecimal() and number.isascii() and len(number) < 20):
+        return 0, ""
     try:
         return int(number), base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-    except (binascii.Error, ValueError):
-        return 0, None
+    except ValueError:
+        return 0, ""

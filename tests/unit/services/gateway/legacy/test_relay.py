@@ -276,3 +276,12 @@ async def test_more_body_than_was_announced_is_not_kept(gateways: Any) -> None:
     await link.fence(1)
     assert "e2" not in owner.host._hosted
     await link.close()
+
+
+async def test_least_privilege_is_enough(gateways: Any) -> None:
+    """docs/binding.md 14: what g1 may publish and hear."""
+    prefix = "lr.v1.default.local.gw."
+    owner = await gateways.start("g1", publish=[prefix + ">"], subscribe=[prefix + "g1.>"])
+    other = await gateways.start("g2", publish=[prefix + ">"], subscribe=[prefix + "g2.>"])
+    client = await session_at(owner, other)
+    assert await client.result("ping") == {}
