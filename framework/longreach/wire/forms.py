@@ -151,7 +151,7 @@ def _typed(kind: Any) -> Form:
             raise InvalidContent(str(error)[:1].lower() + str(error)[1:]) from None
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - checks of the user's own types raise what they like
+        except Exception as error:
             raise InvalidContent("it was refused") from error
         return getattr(found, VALUE) if unwrap else found
 
