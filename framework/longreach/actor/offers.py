@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from longreach.actor.listeners import Listeners
 from longreach.actor.options import check_sizes, check_timeout
 from longreach.actor.raw import RawHandler, RawKind, RawSpec, raw_spec
 from longreach.actor.spec import OFFER_KINDS, HandlerSpec, OfferKind
@@ -28,9 +29,9 @@ class Offers:
         self._handlers: dict[str, HandlerSpec] = {}
         self._by_kind: dict[OfferKind, dict[str, Any]] = {kind: {} for kind in OFFER_KINDS}
         self._actors: dict[str, ActorSpec] = {}
-        self._listeners: list[Callable[[Any], None]] = []
-        self._update_listeners: list[Callable[[str], None]] = []
-        self._suspension_listeners: list[Callable[[], None]] = []
+        self._listeners = Listeners()
+        self._update_listeners = Listeners()
+        self._suspension_listeners = Listeners()
         self.suspended: str | None = None
 
     @property
@@ -109,8 +110,7 @@ class Offers:
 
     def on_change(self, listener: Callable[[Any], None]) -> Callable[[], None]:
         """Call `listener` when handlers are added or removed; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._listeners.add(listener)
 
     def notify_resource_updated(self, uri: str) -> None:
         """Tell whoever listens for it that a resource is not what it was; from any thread.
@@ -121,13 +121,12 @@ class Offers:
         Raises:
             ValueError: it has no UTF-8 form.
         """
-        for listener in tuple(self._update_listeners):
-            listener(uri)
+        _ = uri.encode()
+        self._update_listeners.tell(uri)
 
     def on_update(self, listener: Callable[[str], None]) -> Callable[[], None]:
         """Call `listener` with the URI of each resource that was updated; returns what ends that."""
-        self._update_listeners.append(listener)
-        return lambda: self._update_listeners.remove(listener)
+        return self._update_listeners.add(listener)
 
     def suspend(self, why: str) -> None:
         """Take no more calls for the raw handlers, until `resume`: what is behind them is down.
@@ -136,19 +135,16 @@ class Offers:
         elsewhere; what runs, its handler ends.
         """
         self.suspended = why
-        for listener in tuple(self._suspension_listeners):
-            listener()
+        self._suspension_listeners.tell()
 
     def resume(self) -> None:
         """What is behind the raw handlers is up again."""
         self.suspended = None
-        for listener in tuple(self._suspension_listeners):
-            listener()
+        self._suspension_listeners.tell()
 
     def on_suspension(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when `suspended` has changed; returns what ends that."""
-        self._suspension_listeners.append(listener)
-        return lambda: self._suspension_listeners.remove(listener)
+        return self._suspension_listeners.add(listener)
 
     def _set_catch_all(self, kind: OfferKind, handler: RawHandler | None, options: dict[str, Any]) -> None:
         check_sizes(options.get("concurrency"), options.get("mailbox"))
@@ -184,5 +180,4 @@ class Offers:
         self._changed()
 
     def _changed(self) -> None:
-        for listener in tuple(self._listeners):
-            listener(self)
+        self._listeners.tell(self)

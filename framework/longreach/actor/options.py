@@ -39,7 +39,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         check_sizes(self.concurrency, self.mailbox)
         check_timeout(self.timeout_s)
-        check_tags(self.tags)
+        msgspec.structs.force_setattr(self, "tags", check_tags(self.tags))  # which may be an iterator
 
     def running(self) -> dict[str, Any]:
         """What a `HandlerSpec` wants to know of how it is run."""
@@ -55,9 +55,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         meta = dict(self.meta or {})
         if self.timeout_s is not None:
             meta[TIMEOUT_KEY] = round(self.timeout_s * 1000)
-        tags = check_tags(self.tags)
-        if tags:
-            meta[TAGS_KEY] = tags
+        if self.tags:
+            meta[TAGS_KEY] = self.tags
         return {
             "title": self.title or UNSET,
             "icons": list(self.icons) if self.icons else UNSET,
@@ -139,9 +138,10 @@ def check_tags(tags: Iterable[str]) -> list[str]:
     Raises:
         ConfigError: they are no words.
     """
-    if isinstance(tags, str) or not all(isinstance(tag, str) and tag for tag in tags):  # type: ignore[redundant-expr]
-        raise ConfigError(f"tags must be words, as in tags=['billing', 'beta'], not {tags!r}")
-    return sorted(set(tags))
+    words: list[Any] = [tags] if isinstance(tags, str) else list(tags)
+    if isinstance(tags, str) or not all(isinstance(word, str) and word for word in words):
+        raise ConfigError(f"tags must be words, as in tags=['billing', 'beta'], not {words!r}")
+    return sorted(set(words))
 
 
 def kind_of(function: Callable[..., Any], *, process: bool, is_method: bool) -> Kind:

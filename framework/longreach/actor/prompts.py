@@ -12,9 +12,8 @@ from longreach.actor.call import Completed
 from longreach.actor.context import Context
 from longreach.actor.options import PromptOptions, kind_of
 from longreach.actor.results import content_block
-from longreach.actor.spec import HandlerSpec, Named
+from longreach.actor.spec import HandlerSpec, Named, listed_as
 from longreach.errors import DeclarationError, InvalidResult
-from longreach.wire.manifest import define
 from longreach.wire.mcp import Role
 from longreach.wire.prompts import GetPromptResult, Prompt, PromptArgument, PromptMessage
 from longreach.wire.schema import HandlerSchema, InvalidArguments, Problem, decode_texts, inspect_handler
@@ -56,7 +55,7 @@ class PromptSpec(HandlerSpec):
         super().__init__(owner, "prompt", definition.name, function, **run)
         self.definition = definition
         self.schema = schema
-        self.listed = define(definition)
+        self.listed = listed_as(definition)
         self.context_parameter = schema.context_parameter
 
     def read(self, call: Call) -> dict[str, Any]:

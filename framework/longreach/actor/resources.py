@@ -13,13 +13,13 @@ from longreach.actor.call import Completed, Failed
 from longreach.actor.context import Context
 from longreach.actor.options import ResourceOptions, kind_of
 from longreach.actor.results import Media
-from longreach.actor.spec import HandlerSpec, Named, OfferKind
+from longreach.actor.spec import HandlerSpec, Named, OfferKind, listed_as
 from longreach.errors import DeclarationError, InvalidResult
 from longreach.wire import codes
-from longreach.wire.manifest import define
 from longreach.wire.mcp import CacheScope, ResourceContents
 from longreach.wire.resources import ReadResourceResult, Resource, ResourceTemplate
 from longreach.wire.schema import HandlerSchema, decode_texts, inspect_handler
+from longreach.wire.schema.arguments import shortened
 from longreach.wire.schema.hooks import encode_hook
 from longreach.wire.uritemplates import UriTemplate, is_uri, parse_template
 
@@ -56,7 +56,7 @@ class ResourceSpec(HandlerSpec):
         caching: Caching,
         **run: Any,
     ) -> None:
-        self.listed = define(definition)
+        self.listed = listed_as(definition)
         offered: OfferKind = "resource" if template is None else "template"
         super().__init__(owner, offered, self.listed.name, function, **run)
         self.definition = definition
@@ -79,7 +79,7 @@ class ResourceSpec(HandlerSpec):
     def refused(self, problem: str, call: Call) -> Ending:
         """What does not fit the function's types is the URI of nothing."""
         uri = call.params.uri
-        return Failed(codes.INVALID_PARAMS, f"there is no resource {uri}: {problem}", {"uri": uri})
+        return Failed(codes.INVALID_PARAMS, f"there is no resource {shortened(uri)}: {problem}", {"uri": uri})
 
     def completed(self, value: Any, call: Call) -> Ending:
         """The contents for `value`."""

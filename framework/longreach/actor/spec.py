@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from longreach.actor.call import Completed, Failed
 from longreach.actor.results import error_result, to_result
+from longreach.errors import DeclarationError
 from longreach.wire import codes
 from longreach.wire.manifest import Definition, define
 from longreach.wire.mcp import Tool
@@ -18,6 +19,8 @@ from longreach.wire.tokens import NONE, encode_token
 
 if TYPE_CHECKING:
     from longreach.actor.call import Call, Ending
+    from longreach.wire.prompts import Prompt
+    from longreach.wire.resources import Resource, ResourceTemplate
 
 TOOL_ATTRIBUTE = "__longreach_tool__"
 """Where a decorated function keeps its `ToolSpec`."""
@@ -144,6 +147,19 @@ class HandlerSpec(ABC):
         return f"<{self.offer} {self.server}.{self.name}>"
 
 
+def listed_as(definition: Tool | Prompt | Resource | ResourceTemplate) -> Definition:
+    """The definition as listings have it.
+
+    Raises:
+        DeclarationError: something in it has no JSON form.
+    """
+    try:
+        return define(definition)
+    except (TypeError, ValueError, RecursionError) as error:
+        name = getattr(definition, "name", "")
+        raise DeclarationError(f"{name}: its definition cannot be written as JSON: {error}") from None
+
+
 class ToolSpec(HandlerSpec):
     """A declared tool.
 
@@ -165,7 +181,7 @@ class ToolSpec(HandlerSpec):
         super().__init__(owner, "tool", name, function, kind, **options)
         self.definition = definition
         self.schema = schema
-        self.listed = define(definition)
+        self.listed = listed_as(definition)
         self.context_parameter = schema.context_parameter
 
     def read(self, call: Call) -> dict[str, Any]:

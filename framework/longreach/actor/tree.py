@@ -114,7 +114,7 @@ class ServerTree:
         makers: dict[str, Callable[[], ActorCell]] = {
             f"actor {name}": functools.partial(self._actor, name) for name in self._server.actors
         }
-        for spec in self._server.handlers.values():
+        for spec in tuple(self._server.handlers.values()):  # a thread may be adding one
             if spec.id not in of_actors:
                 makers[spec.id] = functools.partial(self._function, spec)
         return {child: ChildSpec(child, make) for child, make in makers.items()}

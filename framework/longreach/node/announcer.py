@@ -40,7 +40,7 @@ _MIN_REPLY_BYTES = 64 * 1024
 def offer_of(server: Server) -> Offer:
     """What `server` offers now, as its manifest has it."""
     listed = {
-        kind: [spec.listed for spec in server.offered(kind).values() if spec.listed is not None]
+        kind: [spec.listed for spec in tuple(server.offered(kind).values()) if spec.listed is not None]
         for kind in OFFER_KINDS
     }
     return Offer(

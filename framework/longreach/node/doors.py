@@ -24,6 +24,7 @@ from longreach.wire.completion import (
     PromptReference,
     decode_complete,
 )
+from longreach.wire.schema.arguments import shortened
 
 if TYPE_CHECKING:
     from longreach.actor.cell import ActorCell
@@ -204,13 +205,13 @@ class ResourcesDoor(SharedDoor):
         exact: HandlerSpec | None = self._offers.offered("resource").get(uri)
         if exact is not None:
             return exact
-        for template in self._offers.offered("template").values():
+        for template in tuple(self._offers.offered("template").values()):
             if template.matches(uri):
                 return template  # type: ignore[no-any-return]
         reader: HandlerSpec | None = self._offers.offered("reader").get(ANY_NAME)
         if reader is not None:
             return reader
-        return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no resource {uri}", {"uri": uri})
+        return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no resource {shortened(uri)}", {"uri": uri})
 
 
 class CompletionDoor(SharedDoor):
@@ -229,11 +230,11 @@ class CompletionDoor(SharedDoor):
         ref = params.ref
         if isinstance(ref, PromptReference):
             if ref.name not in self._offers.offered("prompt"):
-                return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no prompt {ref.name!r}")
+                return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no prompt {shortened(ref.name)}")
         elif ref.uri not in self._offers.offered("template") and ref.uri not in self._offers.offered(
             "resource"
         ):
-            text = f"there is no resource template {ref.uri}"
+            text = f"there is no resource template {shortened(ref.uri)}"
             return jsonrpc.RpcError(codes.INVALID_PARAMS, text, {"uri": ref.uri})
         return None
 

@@ -7,7 +7,6 @@ Source: docs/binding.md 13.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING, Literal
 
@@ -27,7 +26,7 @@ MAX_UNTOLD = 1000
 
 
 class Events:
-    """The events of one server on one node; made in the event loop, told from any thread.
+    """The events of one server on one node.
 
     Args:
         link: the connection.
@@ -39,7 +38,6 @@ class Events:
     def __init__(self, link: Link, *, namespace: str, region: str, server: str) -> None:
         self._link = link
         self._place = (namespace, region, encode_token(server))
-        self._loop = asyncio.get_running_loop()
         self._untold: dict[str, bytes] = {}
 
     def list_changed(self, kind: ListKind) -> None:
@@ -55,14 +53,7 @@ class Events:
         """
         subject = Evt(*self._place, "updated", resource_hash(uri)).subject()
         data = jsonrpc.encode_notification("notifications/resources/updated", {"uri": uri})
-        try:
-            here = asyncio.get_running_loop() is self._loop
-        except RuntimeError:
-            here = False
-        if here:
-            self._tell(subject, data)
-        elif not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._tell, subject, data)
+        self._tell(subject, data)
 
     def release(self) -> None:
         """The link is back: tell what has not been told."""

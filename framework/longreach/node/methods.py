@@ -138,7 +138,8 @@ class ServerMethods:
         )
 
     def _list(self, kind: OfferKind, member: str, params: _ListParams) -> dict[str, Any]:
-        listed = [spec.listed for spec in self._server.offered(kind).values() if spec.listed is not None]
+        specs = tuple(self._server.offered(kind).values())
+        listed = [spec.listed for spec in specs if spec.listed is not None]
         page = page_of(listed, kind, params.cursor, int(self._max_payload() * _PAGE_SHARE))
         result: dict[str, Any] = {member: page.items}
         if page.next_cursor is not None:

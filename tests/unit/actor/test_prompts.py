@@ -30,7 +30,7 @@ async def result_of(value: Any) -> Any:
 def test_a_definition_comes_from_the_function():
     server = Server("docs")
 
-    @server.prompt(title="Greeting", icons=[Icon("https://x/y.png")], meta={"mine": 1}, tags=["b", "a"])
+    @server.prompt(title="Greeting", icons=[Icon("https://x/y.png")], meta={"mine": 1}, tags=iter("ba"))
     def greet(name: str, times: int = 1) -> str:
         """Greet somebody.
 
@@ -176,8 +176,11 @@ def test_what_cannot_be_a_prompt_is_refused():
         server.add_prompt(one, name="two", complete={"x": one})
     with pytest.raises(DeclarationError, match="belongs to the class"):
         prompt(concurrency=2)
-    with pytest.raises(ConfigError, match="tags"):
-        server.add_prompt(one, name="three", tags="abc")
+    for tags in ("abc", [""], [5]):
+        with pytest.raises(ConfigError, match="tags"):
+            server.add_prompt(one, name="three", tags=tags)
+    with pytest.raises(DeclarationError, match="cannot be written as JSON"):
+        server.add_prompt(one, name="four", meta={"x": object()})
     assert list(server.handlers) == ["prompt one"]
     server.remove_prompt("one")
     assert not server.handlers

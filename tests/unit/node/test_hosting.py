@@ -82,6 +82,26 @@ async def test_a_tool_added_at_run_time_is_called_and_announced(
         assert text(await asker.ask("later")) == "later"
 
 
+async def test_a_handler_in_a_thread_may_add_and_remove(broker: MemoryBroker, gate: Gate, asker: Asker):
+    server = docs(gate)
+
+    @server.tool
+    def change() -> str:
+        server.add_tool(lambda: "later", name="later")
+        server.remove_tool("echo")
+        server.notify_resource_updated("docs://one")
+        return "changed"
+
+    async with node(broker, server) as host:
+        before = host.digests["docs"]
+        assert text(await asker.ask("change")) == "changed"
+        await eventually(lambda: host.digests["docs"] != before)
+        assert text(await asker.ask("later", call="2-0-f")) == "later"
+        asker.request("echo", call="3-0-f")
+        await asker.settle()
+        assert [heard.headers for heard in asker.heard if heard.call == "3-0-f"] == [{"Status": "503"}]
+
+
 async def test_an_actor_that_crashed_leaves_the_group_and_comes_back(broker: MemoryBroker, asker: Asker):
     """M1.5: while it cannot take calls, the broker says so; sent to this very node, it refuses."""
     server = Server("docs")
@@ -113,7 +133,8 @@ async def test_a_stopped_node_leaves_its_server_alone(broker: MemoryBroker, gate
     for _ in range(3):
         async with node(broker, server):
             assert len(server._listeners) == 2
-    assert server._listeners == []
+    for listeners in (server._listeners, server._update_listeners, server._suspension_listeners):
+        assert len(listeners) == 0
 
 
 async def test_malformed_subjects_to_this_node_reach_nobody(

@@ -6,6 +6,7 @@ refused when it is declared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MAX_SCHEMA_BYTES = 256 * 1024
 MAX_SCHEMA_DEPTH = 64
 """Both bound how long one validation can take, and keep a definition below what a broker carries."""
+MAX_VALUES = 100_000
+"""So many JSON values are checked at the most: it takes microseconds for each, in which nothing else runs."""
 _REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
 _KINDS = {
     dict: "an object", list: "an array", str: "a string", bool: "a boolean", int: "an integer",
@@ -53,6 +56,8 @@ class DeclaredSchema:
             InvalidArguments: they do not fit; the text names each one that is wrong.
         """
         given = {name: _value(value) for name, value in object_in(raw).items()}
+        if len(bytes(raw)) > MAX_VALUES and not _has_at_most(given, MAX_VALUES):
+            raise InvalidArguments([Problem("", f"these are more than {MAX_VALUES} values")])
         problems = list(self._problems(given))
         if problems:
             raise InvalidArguments(problems[:MAX_PROBLEMS], max(0, len(problems) - MAX_PROBLEMS))
@@ -68,6 +73,10 @@ class DeclaredSchema:
             errors = sorted(self._validator.iter_errors(value), key=lambda error: list(map(str, error.path)))
         except RecursionError:
             return [Problem("", "it is nested too deeply")]
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - what the validator stumbles over must not crash an actor
+            return [Problem("", "it cannot be checked")]
         return [problem for error in errors for problem in _told(error, self.schema)]
 
 
@@ -76,6 +85,19 @@ def _value(raw: Raw) -> Any:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidArguments([Problem("", f"the arguments cannot be read: {error}")]) from None
+
+
+def _has_at_most(value: Any, left: int) -> bool:
+    """Whether there are no more than `left` values in `value`."""
+    todo = [value]
+    while todo and left >= 0:
+        one = todo.pop()
+        left -= 1
+        if isinstance(one, dict):
+            todo += one.values()
+        elif isinstance(one, list):
+            todo += one
+    return left >= 0
 
 
 def _plain(schema: Mapping[str, Any], what: str) -> dict[str, Any]:
@@ -125,6 +147,8 @@ def _validator(schema: dict[str, Any], what: str) -> Any:
     # A registry of its own: without one, jsonschema would fetch what it does not know.
     try:
         _resolve_all(schema, REGISTRY)
+    except re.error as error:
+        raise DeclarationError(f"the {what} has a pattern that Python does not understand: {error}") from None
     except (Unresolvable, RecursionError) as error:
         raise DeclarationError(
             f"the {what} refers to what is not in it, and nothing is fetched: {shortened(str(error))}"
@@ -147,6 +171,7 @@ def _resolve_all(schema: dict[str, Any], registry: Any) -> None:
     while todo:
         resource, resolver = todo.pop()
         contents = resource.contents
+        _compile_patterns(contents)
         if id(contents) in seen:
             continue
         seen.add(id(contents))
@@ -155,6 +180,19 @@ def _resolve_all(schema: dict[str, Any], registry: Any) -> None:
                 found = resolver.lookup(contents[keyword])
                 todo.append((DRAFT202012.create_resource(found.contents), found.resolver))
         todo += [(below, resolver.in_subresource(below)) for below in resource.subresources()]
+
+
+def _compile_patterns(schema: Any) -> None:
+    """See to it that each pattern is one that Python understands.
+
+    Raises:
+        re.error: it is not.
+    """
+    if isinstance(schema, dict):
+        patterns = schema.get("patternProperties")
+        for pattern in (schema.get("pattern"), *(patterns if isinstance(patterns, dict) else ())):
+            if isinstance(pattern, str):
+                re.compile(pattern)
 
 
 def _unique_items(validator: Any, unique: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:

@@ -75,6 +75,17 @@ def test_what_is_wrong_is_named_in_the_words_of_typed_handlers(raw: bytes, said:
     assert str(caught.value) == said
 
 
+def test_what_would_take_too_long_is_not_checked_at_all():
+    schema = declared({"type": "object"})
+    assert schema.arguments(b'{"a":"%s"}' % (b"x" * 200_000))
+    with pytest.raises(InvalidArguments, match="more than 100000 values"):
+        schema.arguments(b'{"a":[%s0]}' % (b"0," * 100_000))
+
+
+def test_what_the_validator_stumbles_over_is_a_wrong_argument():
+    assert complaint({"multipleOf": 0.5}, 10**400) == "it cannot be checked"
+
+
 def test_no_more_is_listed_than_helps():
     schema = {"type": "object", "additionalProperties": {"type": "integer"}}
     with pytest.raises(InvalidArguments, match="and 4 more"):
@@ -113,6 +124,8 @@ def test_json_schema_is_there_in_full(schema: Any, fits: Any, not_fitting: Any):
         ({"$ref": "#/$defs/no"}, "nothing is fetched"),
         ({"$ref": "#/x", "x": {"$ref": "file:///etc/passwd"}}, "nothing is fetched"),
         ({"type": "nope"}, r"at \$.type"),
+        ({"properties": {"a": {"pattern": "["}}}, "pattern"),
+        ({"patternProperties": {"(": True}}, "pattern"),
         ({"$schema": "https://example.com/dialect"}, "dialect"),
         ({"enum": [object()]}, "no JSON"),
         ({"description": "x" * 300_000}, "bytes"),
