@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,7 @@ MAX_UNREAD = 10_000
 
 
 def transport(
-    nats: str | None = None,
+    nats: str | Sequence[str] | None = None,
     *,
     server: str | None = None,
     mesh: Mesh | None = None,
@@ -78,7 +78,7 @@ def transport(
 @asynccontextmanager
 async def _carry(
     read: Callable[[bytes], SessionMessage],
-    nats: str | None,
+    nats: str | Sequence[str] | None,
     server: str | None,
     mesh: Mesh | None,
     filters: Filters,
@@ -132,16 +132,19 @@ class _Carrier:
             method = getattr(message, "method", None)
             if method is None:  # a response: nothing was asked
                 continue
-            if getattr(message, "id", None) is None:
+            request_id = getattr(message, "id", None)
+            if request_id is None:
                 self._notified(method, getattr(message, "params", None))
                 continue
-            data = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
             try:
+                data = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
                 request = decode_incoming(data)
             except Malformed as malformed:
                 self._put(encode_error(malformed.id, malformed.code, str(malformed)))
-                continue
-            self._begin(request, tasks)
+            except ValueError as error:  # it has no JSON form, such as half of a surrogate pair
+                self._put(encode_error(request_id, codes.INVALID_PARAMS, str(error)))
+            else:
+                self._begin(request, tasks)
 
     async def write(self) -> None:
         """Give the client what there is for it, in order; the last of a request is its response."""
@@ -150,7 +153,9 @@ class _Carrier:
                 try:
                     await self._to_client.send(self._unread.popleft())
                 except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                    return  # the client reads no more
+                    for scope in self._running.values():  # the client reads no more
+                        scope.cancel()
+                    return
             self._news = anyio.Event()
             await self._news.wait()
 
@@ -191,7 +196,8 @@ class _Carrier:
     def _notified(self, method: str, params: Any) -> None:
         """The client gives a request up; nothing else that it may notify matters here."""
         if method == "notifications/cancelled" and isinstance(params, dict):
-            scope = self._running.get(params.get("requestId", ""))
+            request_id = params.get("requestId")
+            scope = self._running.get(request_id) if isinstance(request_id, int | str) else None
             if scope is not None:
                 scope.cancel()
 

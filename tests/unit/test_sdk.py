@@ -358,6 +358,20 @@ async def test_a_malformed_request_is_answered() -> None:
     assert (message["id"], message["error"]["code"]) == (1, codes.INVALID_PARAMS)
 
 
+async def test_a_request_without_a_json_form_is_answered_and_a_strange_cancel_ignored() -> None:
+    async with strings() as (_, reading, writing):
+        params = {"requestId": {"a": 1}}
+        await writing.send(
+            SessionMessage(
+                JSONRPCNotification(jsonrpc="2.0", method="notifications/cancelled", params=params)
+            )
+        )
+        await writing.send(asked("tools/call", 3, name="a", arguments={"x": "\ud800"}))
+        message = await receive(reading)
+
+    assert (message["id"], message["error"]["code"]) == (3, codes.INVALID_PARAMS)
+
+
 async def test_the_mesh_is_given_or_made_and_not_both(mesh: Mesh) -> None:
     for given in ({"nats": "nats://x"}, {"region": "eu"}):
         with pytest.raises(ConfigError, match="not both"):

@@ -122,6 +122,8 @@ def owned_uri(
     offering: Offering, offered: str, server: str | None, filters: Filters
 ) -> tuple[str, str] | None:
     """The server and its own URI of an offered one; None where it is nobody's here."""
+    if filters.tags is not None and not _is_listed(offering, offered):
+        return None
     try:
         return _owner_of(offering, offered, server, filters)
     except Refused:
@@ -142,13 +144,24 @@ def _owner_of(offering: Offering, offered: str, server: str | None, filters: Fil
 def _is_listed(offering: Offering, uri: str) -> bool:
     if offering.find("resources", uri) is not None:
         return True
-    return any(_template_pattern(item.offered).fullmatch(uri) for item in offering.lists["templates"])
+    return any(_may_be_of(item.offered, uri) for item in offering.lists["templates"])
 
 
-def _template_pattern(template: str) -> re.Pattern[str]:
-    """What URIs of a template look like, broadly: its server decides in the end."""
-    literals = _EXPRESSION.split(template)
-    return re.compile(".*".join(map(re.escape, literals)), re.DOTALL)
+def _may_be_of(template: str, uri: str) -> bool:
+    """Whether the literal parts of `template` are in `uri`, in order; its server decides in the end."""
+    first, *others = _EXPRESSION.split(template)
+    if not others:
+        return uri == first
+    *middle, last = others
+    if not uri.startswith(first):
+        return False
+    at = len(first)
+    for part in middle:
+        found = uri.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return uri.endswith(last) and len(uri) - len(last) >= at
 
 
 def _may_offer_more(offering: Offering, owner: str, server: str | None, filters: Filters) -> bool:

@@ -42,7 +42,8 @@ class Book:
         self._offering: Offering | None = None
         self._kept: dict[Any, Any] = {}
         self._schemas: dict[str, Any] = {}
-        self._waited: tuple[int, float] = (-1, float("-inf"))
+        self._waited_for: frozenset[str] = frozenset()
+        self._patient_until = float("-inf")
 
     def current(self) -> Offering:
         """What is offered, as far as it is known now."""
@@ -64,8 +65,7 @@ class Book:
         if offering.shelves and not offering.unknown:
             return offering
         now = asyncio.get_running_loop().time()
-        revision, until = self._waited
-        if revision == self._source.catalog.revision and now < until:
+        if now < self._patient_until and offering.unknown <= self._waited_for:
             return offering
         try:
             async with asyncio.timeout(LEARN_S):
@@ -75,8 +75,10 @@ class Book:
         except LongreachError:
             if not self.current().shelves:
                 raise
-        self._waited = (self._source.catalog.revision, asyncio.get_running_loop().time() + PATIENCE_S)
-        return self.current()
+        offering = self.current()
+        self._waited_for = offering.unknown
+        self._patient_until = asyncio.get_running_loop().time() + PATIENCE_S
+        return offering
 
     @property
     def is_there(self) -> bool:

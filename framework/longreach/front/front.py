@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
-from longreach.errors import LongreachError
+from longreach.errors import LongreachError, NotFound
 from longreach.front import lists, rewriting, toolsearch
 from longreach.front.addressing import Address, find_completed, find_named, find_resource
 from longreach.front.book import Book
@@ -194,7 +194,8 @@ class Front:
         """A call of no tool that is known now: of the search, or of what is still to be fetched."""
         offering = await self._book.learned()
         if request.name not in (SEARCH_TOOLS, CALL_TOOL) or not self._is_searching(offering):
-            return await self._forward(*self._find(offering, "tools", request), request, how)
+            address = find_named(offering, "tools", request, self.server, self.filters)
+            return await self._forward(*address, request, how)
         try:
             if request.name == SEARCH_TOOLS:
                 return result(request.id, self._search.search(offering, request.data))
@@ -204,20 +205,16 @@ class Front:
         return await self._forward(item.server, item.name, data, request, how)
 
     async def _get_prompt(self, request: Incoming, how: How) -> Answer:
-        offering = self._book.current()
-        if offering.find("prompts", request.name or "") is None:
-            offering = await self._book.learned()
-        return await self._forward(*self._find(offering, "prompts", request), request, how)
+        address = await self._locate(find_named, "prompts", request)
+        return await self._forward(*address, request, how)
 
     async def _read_resource(self, request: Incoming, how: How) -> Answer:
-        offering = await self._book.learned()
-        address = find_resource(offering, request, self.server, self.filters)
+        address = await self._locate(find_resource, request)
         return await self._forward(*address, request, how)
 
     async def _complete(self, request: Incoming, how: How) -> Answer:
-        offering = await self._book.learned()
-        address = find_completed(offering, request, self.server, self.filters)
-        shelf = offering.shelves.get(address.server)
+        address = await self._locate(find_completed, request)
+        shelf = self._book.current().shelves.get(address.server)
         if shelf is not None and not shelf.completions:
             return result(request.id, lists.NO_COMPLETION)
         return await self._forward(*address, request, how)
@@ -245,6 +242,8 @@ class Front:
         kind = lists.LISTS[request.method]
         cursor = decode_with(_cursor_decoder, request.data).params.cursor
         offering = await self._book.learned()
+        if self.server is not None and not offering.shelves:
+            raise NotFound("nothing to list", reason="not_fetched" if offering.unknown else "no_such_server")
         items = self.visible(offering, kind)
         start = page_start(items, kind, cursor)
         page: bytes | None = self._book.kept((kind, start))
@@ -274,8 +273,12 @@ class Front:
             toolsearch.OFFERED if kind == "tools" and self._is_searching(offering) else offering.lists[kind]
         )
 
-    def _find(self, offering: Offering, kind: Kind, request: Incoming) -> Address:
-        return find_named(offering, kind, request, self.server, self.filters)
+    async def _locate(self, find: Callable[..., Address], *asked: Any) -> Address:
+        """Where a request goes, by what is known; only for what is not known is anything fetched."""
+        try:
+            return find(self._book.current(), *asked, self.server, self.filters)
+        except Refused:
+            return find(await self._book.learned(), *asked, self.server, self.filters)
 
     def _info(self, offering: Offering) -> dict[str, str]:
         return lists.info_of(offering, self.server, self._name, self._version)
@@ -291,7 +294,7 @@ def _unknown_method(request: Incoming) -> RpcError:
     """Why a method is not answered: another version's, or nobody's."""
     said = UNSET if request.meta is UNSET else request.meta.protocol_version
     if said != codes.PROTOCOL_VERSION and (request.method == "initialize" or said is not UNSET):
-        text = f"this server speaks MCP {codes.PROTOCOL_VERSION}, which has no initialize"
+        text = f"this server speaks MCP {codes.PROTOCOL_VERSION} only"
         asked = said if said is not UNSET else _initialize_version(request)
         return RpcError(
             codes.UNSUPPORTED_VERSION, text, {"supported": [codes.PROTOCOL_VERSION], "requested": asked}

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.support.fronts import StringMesh, bundle, prompt, request, resource, template, tool
 
+from longreach.front import addressing
 from longreach.front.addressing import find_completed, find_named, find_resource
 from longreach.front.endings import Refused
 from longreach.front.filters import Filters
@@ -118,6 +119,24 @@ def test_tags_hide_resources_that_are_neither_listed_nor_of_a_listed_template() 
         assert find_resource(shown, request("resources/read", uri=uri), "docs", tags).name == uri
     for uri in ("file:///b", "t://5/y", "file:///c"):
         refused(find_resource, shown, request("resources/read", uri=uri), "docs", tags)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "uri", "fits"),
+    [
+        ("a://x", "a://x", True),
+        ("a://x", "a://xy", False),
+        ("a://{x}", "a://", True),
+        ("a://{x}/b{y}c", "a://1/b2c", True),
+        ("a://{x}/b{y}c", "a://1/bc", True),
+        ("a://{x}/b{y}c", "a://1/c", False),
+        ("a{x}aa", "aa", False),
+        ("{x}-{y}-{z}", "1-2", False),
+        ("{x}-{y}-{z}", "--", True),
+    ],
+)
+def test_a_uri_may_be_of_a_template(pattern: str, uri: str, fits: bool) -> None:
+    assert addressing._may_be_of(pattern, uri) is fits
 
 
 def complete(**ref: Any) -> Any:

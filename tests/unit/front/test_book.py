@@ -61,7 +61,16 @@ async def test_a_server_that_does_not_tell_is_waited_for_once(
     assert mesh.learned == [None]
     mesh.up(bundle("maths", tools=[tool("m")]), server="maths")
     assert names(await book.learned()) == ["docs__a", "maths__m"]
+    assert mesh.learned == [None]
+    mesh.up(bundle("late", tools=[tool("x")]), server="late", fetched=False)
+    assert names(await book.learned()) == ["docs__a", "maths__m"]
     assert mesh.learned == [None, None]
+
+
+async def test_an_empty_mesh_is_asked_once(mesh: StringMesh, book: Book) -> None:
+    for _ in range(3):
+        assert names(await book.learned()) == []
+    assert mesh.learned == [None]
 
 
 async def test_without_a_link_what_is_known_is_still_offered(mesh: StringMesh, book: Book) -> None:

@@ -182,6 +182,35 @@ async def test_a_list_is_read_page_by_page(mesh: StringMesh, monkeypatch: pytest
     assert wrong.code == codes.INVALID_PARAMS
 
 
+async def test_one_server_that_is_not_there_has_no_list() -> None:
+    """An empty list would tell a client to forget tools that are back in a moment."""
+    mesh = StringMesh()
+    mesh.up(bundle("maths", tools=[tool("add")]), server="maths")
+    front = Front(mesh, server="docs")
+
+    gone = await front.handle(request("tools/list"))
+    mesh.up(docs(), fetched=False)
+    untold = await front.handle(request("tools/list"))
+
+    assert (gone.code, read(gone)["data"]["reason"]) == (UNAVAILABLE, "no_such_server")
+    assert (untold.code, read(untold)["data"]["reason"]) == (UNAVAILABLE, "not_fetched")
+    assert read(await front.handle(request("server/discover")))["supportedVersions"] == ["2026-07-28"]
+
+
+async def test_what_is_known_is_asked_for_at_once(mesh: StringMesh) -> None:
+    mesh.up(bundle("slow", tools=[tool("x")]), server="slow", fetched=False)
+    front = Front(mesh)
+
+    for asked in (
+        request("tools/call", name="docs__echo"),
+        request("prompts/get", name="docs__ask"),
+        request("resources/read", uri="longreach://docs/file:///a"),
+        request("tools/call", name="slow__x"),
+    ):
+        assert (await front.handle(asked)).code is None
+    assert mesh.learned == [None]  # for the last one
+
+
 async def test_discover_answers_even_where_nothing_can_be_reached() -> None:
     mesh = StringMesh()
 

@@ -149,6 +149,14 @@ async def test_a_resource_that_changed_is_told_under_the_uri_that_was_asked_for(
     assert (await listenings[1].next())["params"]["uri"] == "file:///a"
 
 
+async def test_what_filters_hide_is_not_listened_to(mesh: StringMesh) -> None:
+    hidden = Front(mesh, filters=Filters.of(tags=["x"]))
+    listening = Listening(hidden, resourceSubscriptions=[WATCHED])
+
+    assert "resourceSubscriptions" not in (await listening.next())["params"]["notifications"]
+    await listening.close()
+
+
 async def test_thousands_share_one_watch_and_one_subscription_for_each_resource(mesh: StringMesh) -> None:
     front = Front(mesh)
     listenings = [
