@@ -20,6 +20,8 @@ VERSIONS: Final = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 LOG_LEVELS: Final = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 DEFAULT_LOG_LEVEL: Final = "info"
 """Of the log messages that a client gets which never said logging/setLevel."""
+ERA: Final = "longreach/era"
+"""In the `_meta` of a request: the version that the client really speaks, for servers that answer by it."""
 INPUT_REQUIRED: Final = "input_required"
 RESOURCE_NOT_FOUND: Final = -32002
 """What 2026-07-28 says with -32602."""
@@ -144,6 +146,7 @@ def modern_request(
     meta[_VENDOR + "clientCapabilities"] = client.capabilities
     meta[_VENDOR + "clientInfo"] = client.info
     meta[_VENDOR + "logLevel"] = log_level
+    meta[ERA] = client.version
     meta[_ERA] = client.version
     given["_meta"] = meta
     return jsonrpc.encode_request(request_id, method, given)
