@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -40,15 +41,16 @@ def test_what_is_there_all_the_time_is_listed_once(
     assert stays <= set(seen)
 
 
-@given(
-    cursor=st.text(max_size=40) | st.binary(max_size=40).map(lambda data: data.decode("latin-1")), kind=KINDS
-)
-def test_any_other_text_is_no_cursor_or_one_of_ours(cursor: str, kind: str):
+ANYTHING = st.text(max_size=40) | st.binary(max_size=40).map(lambda data: data.decode("latin-1"))
+
+
+@given(cursor=ANYTHING, kind=KINDS)
+def test_any_other_text_is_no_cursor(cursor: str, kind: str):
     try:
         page_of([], kind, cursor, 100)
     except WrongCursor:
         return
-    assert encode_cursor(kind, "").rstrip("=")[:4] == cursor[:4]
+    assert base64.urlsafe_b64decode(cursor).decode().startswith(f"{kind} ")
 
 
 @given(name=st.text(max_size=20), kind=KINDS, other=KINDS)
