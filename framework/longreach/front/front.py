@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET
 
+from longreach import __version__
 from longreach.errors import LongreachError, NotFound
 from longreach.front import lists, rewriting, toolsearch
 from longreach.front.addressing import Address, find_completed, find_named, find_resource
@@ -87,7 +88,7 @@ class Front:
         filters: Filters = EVERYTHING,
         search_above: int | None = None,
         name: str = "longreach",
-        version: str = "0.1.0",
+        version: str = __version__,
     ) -> None:
         if filters.regions is not None:
             mesh = mesh.options(residency=sorted(filters.regions))
@@ -198,7 +199,7 @@ class Front:
             return await self._forward(*address, request, how)
         try:
             if request.name == SEARCH_TOOLS:
-                return result(request.id, self._search.search(offering, request.data))
+                return result(request.id, await self._search.search(offering, request.data))
             item, data = toolsearch.find_called(offering, request.data)
         except toolsearch.BadArguments as error:
             return result(request.id, toolsearch.encode_text_result(str(error), is_error=True))

@@ -12,7 +12,8 @@ import math
 import re
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -53,6 +54,7 @@ def words_of(text: str) -> list[str]:
     return words
 
 
+@lru_cache(maxsize=65_536)
 def _level(word: str) -> str:
     """The word without an ending, where what is left still says something."""
     for suffix in _SUFFIXES:
@@ -99,27 +101,30 @@ def _add_schema(weights: Counter[str], schema: Any, depth: int) -> None:
 
 
 class Ranking:
-    """An index of tools.
+    """An index of tools: `add` them all, then `finish`, then `search`."""
 
-    Args:
-        items: the tools.
-        weights: of each, by `weigh`.
-    """
-
-    def __init__(self, items: Sequence[Item], weights: Iterable[Weights]) -> None:
-        self._items = items
+    def __init__(self) -> None:
+        self._items: list[Item] = []
         self._postings: dict[str, list[tuple[int, float]]] = {}
         self._lengths: list[float] = []
-        for at, words in enumerate(weights):
-            self._lengths.append(sum(words.values()))
-            for word, weight in words.items():
-                self._postings.setdefault(word, []).append((at, weight))
+        self._names: dict[str, list[int]] = {}
+        self._average = 1.0
+        self._words: list[str] = []
+
+    def add(self, item: Item, weights: Weights) -> None:
+        """Put a tool in; `weights` are by `weigh`."""
+        at = len(self._items)
+        self._items.append(item)
+        self._lengths.append(sum(weights.values()))
+        for word, weight in weights.items():
+            self._postings.setdefault(word, []).append((at, weight))
+        for name in {item.offered.lower(), item.name.lower()}:
+            self._names.setdefault(name, []).append(at)
+
+    def finish(self) -> None:
+        """All tools are in."""
         self._average = sum(self._lengths) / len(self._lengths) if self._lengths else 1.0
         self._words = sorted(self._postings)
-        self._names: dict[str, list[int]] = {}
-        for at, item in enumerate(items):
-            for name in {item.offered.lower(), item.name.lower()}:
-                self._names.setdefault(name, []).append(at)
 
     def search(self, query: str, limit: int) -> list[Item]:
         """The tools that fit `query` best, the best first; no more than `limit`, and none that do not fit."""

@@ -6,6 +6,7 @@ can still be called by its own name, by whoever knows it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
 
@@ -18,6 +19,8 @@ from longreach.front.ranking import Ranking, Weights, weigh
 from longreach.front.rewriting import with_params
 from longreach.front.shelf import Item
 
+_STEP = 20
+"""So many tools are put into the index before others have their turn: a few milliseconds."""
 DEFAULT_LIMIT: Final = 8
 MAX_LIMIT: Final = 50
 MAX_QUERY: Final = 1000
@@ -114,14 +117,18 @@ class BadArguments(ValueError):
 
 
 class ToolSearch:
-    """Keeps an index of the tools that are offered; what has not changed is not read again."""
+    """Keeps an index of the tools that are offered; what has not changed is not read again.
+
+    An index is made in small steps, between which everything else goes on.
+    """
 
     def __init__(self) -> None:
         self._of: Sequence[Item] | None = None
-        self._ranking = Ranking((), ())
+        self._ranking = Ranking()
         self._weights: dict[tuple[str, str], Weights] = {}
+        self._making = asyncio.Lock()
 
-    def search(self, offering: Offering, data: bytes) -> bytes:
+    async def search(self, offering: Offering, data: bytes) -> bytes:
         """The result of `search_tools`.
 
         Args:
@@ -135,21 +142,26 @@ class ToolSearch:
             arguments = _search_decoder.decode(data).params.arguments
         except (msgspec.DecodeError, RecursionError) as error:
             raise BadArguments(f"{SEARCH_TOOLS}: {error}") from None
-        found = self._index(offering.lists["tools"]).search(arguments.query, arguments.limit)
+        async with self._making:
+            ranking = await self._index(offering.lists["tools"])
+        found = ranking.search(arguments.query, arguments.limit)
         tools = _encode({"tools": [Raw(item.data) for item in found]})
         text = tools.decode() if found else "no tool fits; try other words, or fewer of them"
         return encode_text_result(text, structured=tools)
 
-    def _index(self, tools: Sequence[Item]) -> Ranking:
-        if tools is not self._of:
-            keys = [(item.offered, item.digest) for item in tools]
-            known = self._weights
-            self._weights = {
-                key: known.get(key) or weigh(item) for key, item in zip(keys, tools, strict=True)
-            }
-            self._ranking = Ranking(tools, (self._weights[key] for key in keys))
-            self._of = tools
-        return self._ranking
+    async def _index(self, tools: Sequence[Item]) -> Ranking:
+        if tools is self._of:
+            return self._ranking
+        ranking, weights = Ranking(), {}
+        for number, item in enumerate(tools):
+            if number % _STEP == _STEP - 1:
+                await asyncio.sleep(0)
+            key = (item.offered, item.digest)
+            weights[key] = self._weights.get(key) or weigh(item)
+            ranking.add(item, weights[key])
+        ranking.finish()
+        self._of, self._ranking, self._weights = tools, ranking, weights
+        return ranking
 
 
 def find_called(offering: Offering, data: bytes) -> tuple[Item, bytes]:

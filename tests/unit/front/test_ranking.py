@@ -64,9 +64,16 @@ def items() -> list[Item]:
     return list(build_offering(mesh.catalog, Filters()).lists["tools"])
 
 
+def ranked(listed: list[Item]) -> Ranking:
+    ranking = Ranking()
+    for item in listed:
+        ranking.add(item, weigh(item))
+    ranking.finish()
+    return ranking
+
+
 def search(query: str, limit: int = 5) -> list[str]:
-    listed = items()
-    return [item.offered for item in Ranking(listed, map(weigh, listed)).search(query, limit)]
+    return [item.offered for item in ranked(items()).search(query, limit)]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +149,7 @@ def test_nested_parameters_and_choices_count() -> None:
     mesh = StringMesh()
     mesh.up(bundle("docs", tools=[tool("a", inputSchema=deep), tool("b")]))
     listed = list(build_offering(mesh.catalog, Filters()).lists["tools"])
-    ranking = Ranking(listed, map(weigh, listed))
+    ranking = ranked(listed)
 
     for query in ("postcode", "live", "receipt"):
         assert [item.offered for item in ranking.search(query, 5)] == ["docs__a"]
@@ -174,7 +181,7 @@ def test_thousands_of_tools_are_searched_at_once() -> None:
         )
         for n in range(3000)
     ]
-    ranking = Ranking(listed, map(weigh, listed))
+    ranking = ranked(listed)
     began = time.perf_counter()
 
     assert ranking.search("thing 13 serverx unknwon words of a long query", 10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -22,9 +23,9 @@ def offering(mesh: StringMesh | None = None, before: Offering | None = None) -> 
     return build_offering(mesh.catalog, Filters(), before=before)
 
 
-def search(**arguments: Any) -> dict[str, Any]:
+async def search(**arguments: Any) -> dict[str, Any]:
     asked = request("tools/call", name="search_tools", arguments=arguments)
-    result: dict[str, Any] = json.loads(ToolSearch().search(offering(), asked.data))
+    result: dict[str, Any] = json.loads(await ToolSearch().search(offering(), asked.data))
     return result
 
 
@@ -33,8 +34,8 @@ def test_both_are_tools_as_mcp_has_them(item: Any) -> None:
     agree(item.data, models.Tool)
 
 
-def test_a_search_returns_whole_definitions_for_models_and_for_programs() -> None:
-    result = search(query="read pages")
+async def test_a_search_returns_whole_definitions_for_models_and_for_programs() -> None:
+    result = await search(query="read pages")
 
     definitions = result["structuredContent"]["tools"]
     assert [definition["name"] for definition in definitions] == ["docs__read_page"]
@@ -43,15 +44,15 @@ def test_a_search_returns_whole_definitions_for_models_and_for_programs() -> Non
     agree(json.dumps(result).encode(), models.CallToolResult)
 
 
-def test_a_search_without_a_fit_says_what_to_do() -> None:
-    result = search(query="quantum")
+async def test_a_search_without_a_fit_says_what_to_do() -> None:
+    result = await search(query="quantum")
 
     assert result["structuredContent"] == {"tools": []}
     assert "try other words" in result["content"][0]["text"]
 
 
-def test_the_limit_holds() -> None:
-    assert len(search(query="read write page file", limit=1)["structuredContent"]["tools"]) == 1
+async def test_the_limit_holds() -> None:
+    assert len((await search(query="read write page file", limit=1))["structuredContent"]["tools"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -65,12 +66,14 @@ def test_the_limit_holds() -> None:
         {"q": "x"},
     ],
 )
-def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: dict[str, Any]) -> None:
+async def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: dict[str, Any]) -> None:
     with pytest.raises(BadArguments, match="search_tools"):
-        search(**arguments)
+        await search(**arguments)
 
 
-def test_an_index_is_kept_and_what_has_not_changed_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_index_is_kept_and_what_has_not_changed_is_not_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     read: list[str] = []
     weigh = toolsearch.weigh
     monkeypatch.setattr(toolsearch, "weigh", lambda item: read.append(item.name) or weigh(item))
@@ -79,13 +82,30 @@ def test_an_index_is_kept_and_what_has_not_changed_is_not_read_again(monkeypatch
     searching, first = ToolSearch(), offering(mesh)
     asked = request("tools/call", name="search_tools", arguments={"query": "thing"}).data
 
-    searching.search(first, asked)
-    searching.search(first, asked)
+    await searching.search(first, asked)
+    await searching.search(first, asked)
     mesh.up(bundle("docs", tools=[tool("a", "thing"), tool("b", "thing")]))
-    found = json.loads(searching.search(offering(mesh, first), asked))
+    found = json.loads(await searching.search(offering(mesh, first), asked))
 
     assert read == ["a", "b"]
     assert len(found["structuredContent"]["tools"]) == 2
+
+
+async def test_others_have_their_turn_while_an_index_is_made() -> None:
+    mesh = StringMesh()
+    mesh.up(bundle("docs", tools=[tool(f"t{n}", "thing") for n in range(200)]))
+    searching, shown = ToolSearch(), offering(mesh)
+    asked = request("tools/call", name="search_tools", arguments={"query": "thing"}).data
+    turns = 0
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(searching.search(shown, asked)) for _ in range(3)]
+        while not all(task.done() for task in tasks):
+            turns += 1
+            await asyncio.sleep(0)
+
+    assert turns >= 10
+    assert len({task.result() for task in tasks}) == 1
 
 
 def test_a_call_is_the_same_request_for_the_tool_itself() -> None:
