@@ -49,11 +49,17 @@ class Assembly:
         self.overseer = Overseer(body_timeout_s=settings.body_timeout_s, quiet_s=settings.quiet_s)
         self.doors = Doors(self._new_front, filters)
         self.legacy = LegacyEra(
-            self.doors.front_for,
+            self.doors.find,
             settings.gateway_id,
             mesh.place,
             max_body=settings.max_body,
-            limits=SessionLimits(sessions=settings.max_sessions, idle_s=settings.session_idle_s),
+            limits=SessionLimits(
+                sessions=settings.max_sessions,
+                idle_s=settings.session_idle_s,
+                calls=settings.max_concurrent,
+                calls_per_caller=settings.max_per_caller,
+                call_timeout_s=settings.call_timeout_s,
+            ),
         )
         limits = Limits(settings.max_concurrent, settings.max_per_caller, settings.max_subscriptions)
         resources = Resources(public_url, settings.issuer, settings.audiences, frozenset(settings.scopes))

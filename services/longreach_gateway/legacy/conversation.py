@@ -27,7 +27,7 @@ from longreach.wire import codes, jsonrpc
 from longreach.wire.incoming import decode_incoming
 from longreach_gateway.legacy import eras
 from longreach_gateway.legacy.face import Face
-from longreach_gateway.legacy.limits import LIMITS, Limits
+from longreach_gateway.legacy.limits import LIMITS, Limits, Load
 from longreach_gateway.legacy.notes import Notes
 from longreach_gateway.legacy.rounds import Rounds
 from longreach_gateway.legacy.subscriptions import Subscriptions
@@ -49,16 +49,24 @@ class Conversation:
         caller: the client's principal, or None.
         name: what the server is called where the mesh is out of reach.
         limits: of the client.
+        load: what all clients keep busy; None: there is no other client.
     """
 
     def __init__(
-        self, face: Face, *, caller: str | None = None, name: str = "longreach", limits: Limits = LIMITS
+        self,
+        face: Face,
+        *,
+        caller: str | None = None,
+        name: str = "longreach",
+        limits: Limits = LIMITS,
+        load: Load | None = None,
     ) -> None:
         self.client: eras.Client | None = None
         self._face = face
         self._caller = caller
         self._name = name
         self._limits = limits
+        self._load = load or Load(limits)
         self._log_level = eras.DEFAULT_LOG_LEVEL
         self._next_id = partial(next, itertools.count(1))
         self._tasks = TaskSet("conversation")
@@ -95,9 +103,9 @@ class Conversation:
     async def _on_request(self, context: Context, method: str, params: Params) -> dict[str, Any]:
         if method == "ping":
             return {}
-        if self._running >= self._limits.concurrent:
-            text = f"{self._limits.concurrent} requests are being answered; wait for one to end"
-            raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "busy"})
+        if self._running >= self._limits.concurrent or not self._load.enter(self._caller):
+            text = "as many requests are being answered as may be; wait for one to end"
+            raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "busy", "delivered": "no"})
         self._running += 1
         self._quiet.clear()
         try:
@@ -108,6 +116,7 @@ class Conversation:
             event(_log, "request.failed", logging.ERROR, method=method, error=repr(error))
             raise MCPError(codes.INTERNAL_ERROR, "internal error; the gateway's log says more") from error
         finally:
+            self._load.leave(self._caller)
             self._running -= 1
             if not self._running:
                 self._quiet.set()

@@ -39,7 +39,7 @@ class LegacyEra:
     """Answers the requests of clients that begin with initialize.
 
     Args:
-        front_for: the mesh (None), or one of its servers, as MCP server; raises Refusal where there is none.
+        find: the front behind a path and a query; raises Refusal where there is none.
         gateway_id: this gateway's name in the mesh. Processes may share it.
         place: the mesh's connection, over which gateways reach each other's sessions.
         max_body: bytes of a request's body.
@@ -50,7 +50,7 @@ class LegacyEra:
 
     def __init__(
         self,
-        front_for: Callable[[str | None], Face],
+        find: Callable[[str, bytes], Face],
         gateway_id: str,
         place: Place,
         *,
@@ -59,7 +59,7 @@ class LegacyEra:
         name: str = "longreach",
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._front_for = front_for
+        self._find = find
         self.address = new_address(gateway_id, place.region or _HOME)
         self.sessions = Sessions(self.address, limits, name=name, clock=clock)
         self._channel = Channel(place, self.address)
@@ -160,7 +160,7 @@ class LegacyEra:
         if not _is_initialize(exchange.body):
             text = "the header Mcp-Session-Id is missing: a session begins with initialize"
             raise Refusal(400, codes.INVALID_REQUEST, text)
-        face = self._front_for(exchange.server)
+        face = self._find(exchange.scope["path"], exchange.scope["query_string"])
         session = await self.sessions.open(face, exchange.caller, exchange.server)
         if session is None:
             raise too_busy(503, "there are as many sessions as there may be; try again later")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 
@@ -10,6 +12,9 @@ class Limits(msgspec.Struct, frozen=True):
 
     Attributes:
         concurrent: requests that are being answered at the same time; more are refused as busy.
+        calls: the same, of the whole gateway.
+        calls_per_caller: the same, of one principal, whatever sessions it has.
+        call_timeout_s: one call of the mesh; None: the tool's own limit, or the mesh's.
         subscriptions: resources that it may be subscribed to at the same time.
         rounds: how often one call may ask its client, one after the other.
         questions: what it may ask for at the same time.
@@ -25,6 +30,9 @@ class Limits(msgspec.Struct, frozen=True):
     """
 
     concurrent: int = 128
+    calls: int = 2000
+    calls_per_caller: int = 200
+    call_timeout_s: float | None = None
     subscriptions: int = 256
     rounds: int = 32
     questions: int = 16
@@ -40,3 +48,30 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 LIMITS = Limits()
+
+
+class Load:
+    """What all clients of one gateway keep busy.
+
+    Args:
+        limits: how much that may be.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._of: Counter[str | None] = Counter()
+
+    def enter(self, caller: str | None) -> bool:
+        """One more request of `caller`, if there is room; `leave` ends it."""
+        if self._of.total() >= self._limits.calls:
+            return False
+        if caller is not None and self._of[caller] >= self._limits.calls_per_caller:
+            return False
+        self._of[caller] += 1
+        return True
+
+    def leave(self, caller: str | None) -> None:
+        """A request of `caller` is over."""
+        self._of[caller] -= 1
+        if not self._of[caller]:
+            del self._of[caller]

@@ -15,7 +15,7 @@ from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach_gateway.legacy.conversation import Conversation
 from longreach_gateway.legacy.ids import GatewayAddress, new_session_id
-from longreach_gateway.legacy.limits import Limits
+from longreach_gateway.legacy.limits import Limits, Load
 from longreach_gateway.legacy.replay import Replay, Store
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Sessions:
         self._clock = clock
         self._tasks = TaskSet("sessions")
         self._sessions: dict[str, Session] = {}
+        self._load = Load(limits)
         self._store = Store(limits.replay_bytes, limits.replay_events)
         self._closing = False
 
@@ -118,7 +119,9 @@ class Sessions:
         """A new session; None where there is room for none."""
         if self._closing or not self._make_room():
             return None
-        conversation = Conversation(face, caller=caller, name=self._name, limits=self._limits)
+        conversation = Conversation(
+            face, caller=caller, name=self._name, limits=self._limits, load=self._load
+        )
         session = Session(
             new_session_id(self._address), conversation, caller, server,
             self._store.open(), self._limits.retry_ms, self._clock.monotonic(),

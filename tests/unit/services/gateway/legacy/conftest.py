@@ -26,7 +26,7 @@ class Gateways:
         )
         shown = face or FaceDouble()
         place = Place(link, "default", options.pop("region", None), options.pop("residency", None))
-        era = LegacyEra(lambda server: shown, name, place, **options)
+        era = LegacyEra(lambda path, query: shown, name, place, **options)
         self.links[era] = link
         self._stack.push_async_callback(link.close)
         self._stack.push_async_callback(era.close)

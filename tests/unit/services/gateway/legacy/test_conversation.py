@@ -11,7 +11,7 @@ from tests.support.legacy import talking
 from tests.support.links import eventually
 
 from longreach_gateway.legacy.conversation import Conversation
-from longreach_gateway.legacy.limits import Limits
+from longreach_gateway.legacy.limits import Limits, Load
 
 
 async def test_initialize_says_what_the_mesh_is() -> None:
@@ -182,7 +182,40 @@ async def test_more_than_the_allowed_calls_are_refused() -> None:
         first = await wire.start("tools/call", {"name": "t"})
         await eventually(lambda: face.asked[-1].request.method == "tools/call")
         error = await wire.error("tools/call", {"name": "t"})
-        assert error["data"] == {"reason": "busy"}
+        assert error["data"] == {"reason": "busy", "delivered": "no"}
         assert await wire.result("ping") == {}
         release.set()
         assert "result" in await wire.response(first)
+
+
+async def test_what_a_principal_keeps_busy_counts_over_all_its_sessions() -> None:
+    release = asyncio.Event()
+
+    async def call(asked: Asked) -> Any:
+        await release.wait()
+        return text_result("x")
+
+    face = FaceDouble(tools_call=call)
+    limits = Limits(calls=3, calls_per_caller=2)
+    load = Load(limits)
+
+    def conversation(caller: str | None) -> Conversation:
+        return Conversation(face, caller=caller, limits=limits, load=load)
+
+    async with (
+        talking(conversation("a")) as one,
+        talking(conversation("a")) as two,
+        talking(conversation(None)) as three,
+    ):
+        for wire in (one, two, three):
+            await wire.initialize()
+        running = [(wire, await wire.start("tools/call", {"name": "t"})) for wire in (one, two)]
+        await eventually(lambda: len([each for each in face.asked if each.request.name == "t"]) == 2)
+        assert (await two.error("tools/call", {"name": "t"}))["data"]["reason"] == "busy"
+        running.append((three, await three.start("tools/call", {"name": "t"})))
+        await eventually(lambda: len([each for each in face.asked if each.request.name == "t"]) == 3)
+        assert (await three.error("tools/list"))["data"]["reason"] == "busy"
+        release.set()
+        for wire, request_id in running:
+            assert "result" in await wire.response(request_id)
+        assert "result" in await two.request("tools/call", {"name": "t"})
