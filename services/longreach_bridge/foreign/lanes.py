@@ -1,10 +1,10 @@
 """Which call a legacy server means when it asks something on a channel that does not say so.
 
 On pipes, a legacy server's question names no request; over HTTP, some servers ask on the stream that belongs
-to none. A wrong guess would ask one caller what was meant for
-another. So nothing is guessed. A question belongs to the only call that runs; where several run, it waits
-until all but one of those that ran when it came have ended; and as soon as a server has asked once, its
-calls run one at a time. A call that waits for its caller's answer does not run, and lets others pass.
+to none. A wrong guess would ask one caller what was meant for another. So nothing is guessed. A question
+belongs to the only call that runs; where several run, it waits until all but one of those that ran when it
+came have ended; and as soon as a server has asked once, its calls run one at a time. A call that waits for
+its caller's answer does not run, and lets others pass.
 """
 
 from __future__ import annotations

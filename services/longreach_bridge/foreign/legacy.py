@@ -95,8 +95,7 @@ class LegacySession(Session):
             await self._leave(call)
 
     async def _enter(self, call: ForeignCall) -> None:
-        if not self.peer.channel.knows_origin:
-            await self._lanes.enter(call)
+        await self._lanes.enter(call)
         self._running.add(call)
 
     async def _leave(self, call: ForeignCall) -> None:
@@ -119,9 +118,9 @@ class LegacySession(Session):
             self.peer.refuse(ask, codes.METHOD_NOT_FOUND, f"{ask.method} is not answered here")
         elif ask.method == "roots/list" and not self._running:  # for itself, when it has started
             self.peer.answer(ask, {"roots": []})
-        elif call is not None or self.peer.channel.knows_origin:
+        elif call is not None:
             self._owned(ask, call)
-        else:
+        else:  # on pipes, and over HTTP on the stream that belongs to no call
             if not self._lanes.one_at_a_time:
                 hint = "its calls run one at a time from now on"
                 event(_log, "foreign.asks", server=self.peer.name, hint=hint)
