@@ -1,6 +1,6 @@
 """`python -m tests.conformance`: the official suite against a whole mesh, and what came of it.
 
-Every scenario of both versions must pass on the fixtures written for our own `Server`; on those written
+Every scenario of every version must pass on the fixtures written for our own `Server`; on those written
 for the official SDK and for FastMCP, every scenario that passes over that framework's own HTTP. Exit code 1
 otherwise.
 """

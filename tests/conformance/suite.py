@@ -15,7 +15,7 @@ import msgspec
 from tests.conformance.toolbox import Toolbox
 
 RUN_TIMEOUT_S = 240.0
-VERSIONS = ("2025-11-25", "2026-07-28")
+VERSIONS = ("2025-06-18", "2025-11-25", "2026-07-28")
 _RESULT = re.compile(r"^(?:server-)?(?P<scenario>.+)-\d{4}-\d\d-\d\dT[\d-]+Z$")
 _LISTED = re.compile(r"^\s+- (?P<scenario>\S+) \[", re.MULTILINE)
 
