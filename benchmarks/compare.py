@@ -35,7 +35,8 @@ class Comparison:
         unit: of the values.
         target: for ours divided by theirs.
         ours: longreach's values, one for each round.
-        theirs: bare nats-py's, of the same rounds.
+        theirs: the other side's, of the same rounds.
+        versus: who the other side is.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Comparison:
     target: Target = Target()
     ours: list[float] = field(default_factory=list)
     theirs: list[float] = field(default_factory=list)
+    versus: str = "bare"
 
     def add(self, ours: float, theirs: float) -> None:
         """The values of one round."""
@@ -79,7 +81,7 @@ class Comparison:
             "ratio": self.ratio,
             "spread": self.spread,
             "longreach": self.ours,
-            "bare": self.theirs,
+            self.versus: self.theirs,
         }
 
 

@@ -15,6 +15,7 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import uvloop
 
@@ -101,6 +102,46 @@ async def idle(options: argparse.Namespace) -> None:
     await connection.close()
 
 
+async def fastmcp(options: argparse.Namespace) -> None:
+    """Serve `echo` with FastMCP over HTTP, as fast as it can: stateless, JSON, httptools, no access log."""
+    import uvicorn
+    from fastmcp import FastMCP
+
+    server = FastMCP("bench")
+
+    @server.tool(annotations={"readOnlyHint": True})
+    async def echo(text: str) -> str:
+        return text
+
+    app = server.http_app(stateless_http=True, json_response=True)
+    config = uvicorn.Config(
+        app, port=int(options.url.rpartition(":")[2]), http="httptools", ws="none", lifespan="on",
+        log_level="error", access_log=False, server_header=False,
+    )  # fmt: skip
+
+    class Serving(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            ready()
+
+    serving = Serving(config)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(serving.serve())
+        await end_of_input()
+        serving.should_exit = True
+
+
+async def http_load(options: argparse.Namespace) -> None:
+    """Make HTTP requests, as often as the harness asks for it."""
+    from benchmarks.load import generate
+
+    port = int(options.url.rpartition(":")[2])
+    ready()
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        wanted = json.loads(line)
+        print(json.dumps(await generate(port, options.request.encode(), **wanted)), flush=True)
+
+
 async def nothing(message: object) -> None:
     """What the idle peer does with a message."""
 
@@ -142,7 +183,10 @@ async def measure(call: Call, calls: int, in_flight: int) -> dict[str, float]:
     return {"seconds": seconds, "cpu_s": time.process_time() - cpu_before, "p50_s": statistics.median(times)}
 
 
-ROLES = {"node": node, "caller": caller, "echo": echo, "asker": asker, "idle": idle}
+ROLES = {
+    "node": node, "caller": caller, "echo": echo, "asker": asker, "idle": idle, "fastmcp": fastmcp,
+    "http_load": http_load,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -98,8 +98,8 @@ class Peer(Watched):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
+        self._read = b""
         while ready not in self._line():
             pass
         super().__init__(self._process.pid)
@@ -113,7 +113,7 @@ class Peer(Watched):
     def ask(self, **wanted: Any) -> dict[str, float]:
         """Let it measure a round."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
         self._process.stdin.flush()
         answer: dict[str, float] = json.loads(self._line())
         return answer
@@ -134,14 +134,19 @@ class Peer(Watched):
     def _line(self) -> str:
         """Its next line, in `TIMEOUT_S` at most."""
         assert self._process.stdout is not None
-        found, _, _ = select.select([self._process.stdout], [], [], TIMEOUT_S)
-        line = self._process.stdout.readline() if found else ""
-        if not line:
-            self._process.kill()
-            raise SystemExit(f"a benchmark's process says nothing: {' '.join(self._command)}")
-        if line.startswith("Traceback"):
-            raise SystemExit(line + self._process.stdout.read())
-        return line
+        while b"\n" not in self._read:
+            found, _, _ = select.select([self._process.stdout], [], [], TIMEOUT_S)
+            data = os.read(self._process.stdout.fileno(), 65_536) if found else b""
+            if not data:
+                self._process.kill()
+                said = self._read.decode(errors="replace")
+                raise SystemExit(f"a benchmark's process says nothing: {' '.join(self._command)}\n{said}")
+            self._read += data
+        line, _, self._read = self._read.partition(b"\n")
+        if line.startswith(b"Traceback"):
+            rest = line + b"\n" + self._read + self._process.stdout.read()
+            raise SystemExit(rest.decode(errors="replace"))
+        return line.decode(errors="replace")
 
 
 def peer(role: str, url: str, **options: str) -> Peer:
