@@ -24,16 +24,18 @@ if TYPE_CHECKING:
 _texts = msgspec.json.Decoder(dict[str, str] | None)
 
 
-def Message(content: Any, role: Role = "user") -> PromptMessage:  # noqa: N802 - it is read as a type
+class Message:
     """A message of a prompt: text, `Image`, `Audio` or a content block, said by `role`.
 
     Raises:
         InvalidResult: `content` is no content.
     """
-    block = content_block(content)
-    if block is None:
-        raise InvalidResult(f"a {type(content).__name__} is no content of a message")
-    return PromptMessage(role, block)
+
+    def __init__(self, content: Any, role: Role = "user") -> None:
+        block = content_block(content)
+        if block is None:
+            raise InvalidResult(f"a {type(content).__name__} is no content of a message")
+        self.sent = PromptMessage(role, block)
 
 
 class PromptSpec(HandlerSpec):
@@ -104,6 +106,7 @@ def to_prompt(value: Any, description: str | None = None) -> GetPromptResult:
         InvalidResult: it is none of them.
     """
     if isinstance(value, GetPromptResult):
+        value.messages = [_message(one) for one in value.messages]
         return value
     several = value if isinstance(value, list | tuple) else [value]
     return GetPromptResult([_message(one) for one in several], description=description or UNSET)
@@ -112,12 +115,14 @@ def to_prompt(value: Any, description: str | None = None) -> GetPromptResult:
 def _message(value: Any) -> PromptMessage:
     if isinstance(value, PromptMessage):
         return value
+    if isinstance(value, Message):
+        return value.sent
     if isinstance(value, Mapping):
         try:
-            return Message(value["content"], value.get("role", "user"))
+            return Message(value["content"], value.get("role", "user")).sent
         except (KeyError, InvalidResult):
             return _converted(value)
-    return Message(value)
+    return Message(value).sent
 
 
 def _converted(value: Mapping[str, Any]) -> PromptMessage:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, assert_type
 
-from longreach import CallResult, Context, Elicited, Mesh, Server, connect
+from longreach import CallResult, Context, Elicited, Mesh, Message, Server, connect
 from longreach.client.sync import SyncMesh
 from longreach.wire.inputs import Root
 
@@ -30,6 +30,27 @@ def add(a: int, b: int) -> int:
 @docs.tool
 async def forget(url: str) -> None:
     return None
+
+
+@docs.prompt(title="Greet")
+async def greet(name: str) -> list[Message]:
+    return [Message(name)]
+
+
+@docs.resource("docs://{page}")
+def page(page: str) -> bytes:
+    return page.encode()
+
+
+@docs.completion("greet", "name")
+async def names(so_far: str) -> list[str]:
+    return [so_far]
+
+
+async def what_is_declared_stays_what_it_is() -> None:
+    assert_type(await greet("x"), list[Message])
+    assert_type(page("x"), bytes)
+    assert_type(await names("x"), list[str])
 
 
 async def by_function(mesh: Mesh) -> None:
