@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 from tests.support.hosts import node
 
 from longreach import Mesh, Server, connect
@@ -110,7 +109,7 @@ class ScriptedServer:
         data = msgspec.json.encode({"jsonrpc": "2.0", **body})
         self._out.put_nowait(Arrived(data, origin))
 
-    def fail(self, request_id: Any, code: int, message: str, data: Any = UNSET) -> None:
+    def fail(self, request_id: Any, code: int, message: str, data: Any = None) -> None:
         self.say({"id": request_id, "error": {"code": code, "message": message, "data": data}})
 
     def die(self, why: str = "it was killed") -> None:
@@ -134,7 +133,7 @@ class ScriptedServer:
 
 
 class ErrorReply:
-    def __init__(self, code: int, message: str = "no", data: Any = UNSET) -> None:
+    def __init__(self, code: int, message: str = "no", data: Any = None) -> None:
         self.code = code
         self.message = message
         self.data = data
