@@ -31,12 +31,13 @@ class Traced(Protocol):
 
 CALL: ContextVar[Traced] = ContextVar("longreach_call")
 """The call that is handled here. One variable for all that is asked of it: the hot path sets it once."""
-_given: ContextVar[Trace | None] = ContextVar("longreach_trace", default=None)
+GIVEN: ContextVar[Trace | None] = ContextVar("longreach_trace", default=None)
+"""What `use_trace` says."""
 
 
 def current_trace() -> Trace | None:
     """The trace of what runs here: as `use_trace` says, or that of the call that is handled; or None."""
-    given = _given.get()
+    given = GIVEN.get()
     if given is not None:
         return given
     call = CALL.get(None)
@@ -46,8 +47,8 @@ def current_trace() -> Trace | None:
 @contextmanager
 def use_trace(trace: Trace | None) -> Iterator[None]:
     """Let what is called within belong to `trace`: a span of the handler's own, say; None: to the call's."""
-    token = _given.set(trace)
+    token = GIVEN.set(trace)
     try:
         yield
     finally:
-        _given.reset(token)
+        GIVEN.reset(token)

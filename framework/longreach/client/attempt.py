@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
@@ -10,10 +11,11 @@ import msgspec
 
 from longreach.client import endings
 from longreach.client.inbox import Waiter
-from longreach.client.meta import encode_trace
+from longreach.client.meta import OPENTELEMETRY, encode_trace
 from longreach.client.results import BAD_JSON, RawResult, decode_response, decode_result
 from longreach.errors import RemoteError
 from longreach.policy.retry import Failure
+from longreach.trace import CALL, GIVEN
 from longreach.wire import jsonrpc
 from longreach.wire.inputs import InputRequiredResult
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from longreach.policy.liveness import NodeId
 
 R = TypeVar("R", bound=msgspec.Struct)
+_modules = sys.modules
 
 Encode = Callable[[int, "Plan", bytes, str | None, bytes], bytes]
 """Makes a request's body of (number, plan, payload, progress token or None, `CallOptions.meta`)."""
@@ -78,10 +81,11 @@ class Attempt(Waiter):
 
 def encode_call(number: int, plan: Plan, payload: bytes, progress_token: str | None, meta: bytes) -> bytes:
     """The body of a request of our own; `payload` is JSON: what of its `params` follows `plan.head`."""
-    trace = encode_trace()
+    if CALL.get(None) is not None or GIVEN.get() is not None or OPENTELEMETRY in _modules:
+        meta += encode_trace()
     if progress_token is not None:
-        trace = b'%s,"progressToken":"%s"' % (trace, progress_token.encode())
-    return b'{"jsonrpc":"2.0","id":%d%s%s,"_meta":%s%s}}}' % (number, plan.head, payload, meta, trace)
+        meta += b',"progressToken":"%s"' % progress_token.encode()
+    return b'{"jsonrpc":"2.0","id":%d%s%s,"_meta":%s}}}' % (number, plan.head, payload, meta)
 
 
 def as_it_is(number: int, plan: Plan, payload: bytes, progress_token: str | None, meta: bytes) -> bytes:
@@ -96,6 +100,8 @@ def read_answer(answer: bytes, region: str) -> RawResult | InputRequiredResult |
         RemoteError: it ends the call.
     """
     response = decode_response(answer)
+    if type(response) is RawResult:
+        return response
     return fail(response, region) if isinstance(response, jsonrpc.RpcError) else response
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from longreach.client import endings
 from longreach.client.attempt import Attempt, Way
+from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.plan import Outcome
 from longreach.errors import LongreachError
 from longreach.observe import event
@@ -130,7 +131,7 @@ class Caller:
         stats = self.stats
         stats.calls += 1
         now = self._clock.monotonic()
-        timeout_s = options.limit_s(plan.timeout_s)
+        timeout_s = min(options.timeout_s or plan.timeout_s or DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S)  # limit_s
         deadline = (now if began is None else began) + timeout_s
         self._budget.began()
         try:

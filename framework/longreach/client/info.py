@@ -223,8 +223,8 @@ class Update(msgspec.Struct, frozen=True):
     """What `Mesh.listen` tells.
 
     `kind` is the list of `server` that has changed (``"tools"``, ``"prompts"``, ``"resources"``, templates
-    included), or ``"resource"``: what `uri` holds has, or may have while the connection was lost. ``"resync"``
-    says that updates came faster than they were read: look at everything again.
+    included), or ``"resource"``: what `uri` holds has, or may have while the connection was lost.
+    ``"resync"`` says that updates came faster than they were read: look at everything again.
     """
 
     kind: Literal["tools", "prompts", "resources", "resource", "resync"]

@@ -214,27 +214,30 @@ class Mesh(Retrieval):
         input_responses: Mapping[str, Any] | None = None,
         request_state: str | None = None,
     ) -> CallResult:
-        server, tool = split_name(name, "tool")
         options = self._options
         if on_progress is not None or timeout_s is not None or idempotent is not None:
             said = {"on_progress": on_progress, "timeout_s": timeout_s, "idempotent": idempotent}
             options = options.but(**{key: value for key, value in said.items() if value is not None})
         began = self._session.clock.monotonic()
+        plan = self._planner.known(name)
+        if plan is None:
+            server, tool = split_name(name, "tool")
+            plan = await self._planner.plan(server, TOOLS_CALL, tool, options.timeout_s)
+            self._planner.remember(name, plan)
         try:
             body = msgspec.json.encode(arguments or {})
         except (TypeError, ValueError) as error:
             raise ConfigError(f"the arguments of {name} cannot be written as JSON: {error}") from error
         if input_responses is not None or request_state is not None:
-            asking = Asking(server, TOOLS_CALL, tool, body, options, began)
+            asking = Asking(*plan.target, body, options, began)
             extra = encode_round(input_responses, request_state)
             return to_call_result(*await self._ask(asking, read_answer, extra, request_state))
-        plan = await self._planner.plan(server, TOOLS_CALL, tool, options.timeout_s)
         outcome: Answered = await self._session.home.caller.call(
             plan, body, options, encode_call, read_answer, options.on_note, began
         )
         result = outcome.result
         if isinstance(result, InputRequiredResult):
-            asking = Asking(server, TOOLS_CALL, tool, body, options, began)
+            asking = Asking(*plan.target, body, options, began)
             return to_call_result(*await self._go_on(asking, read_answer, outcome))
         return to_call_result(result, outcome.attempts, outcome.retries)
 

@@ -13,7 +13,7 @@ from longreach.trace import Trace, current_trace
 from longreach.wire import codes
 
 _VENDOR = "io.modelcontextprotocol/"
-_OPENTELEMETRY = "opentelemetry.trace"
+OPENTELEMETRY = "opentelemetry.trace"
 
 
 @lru_cache(maxsize=256)
@@ -53,7 +53,7 @@ def encode_trace() -> bytes:
     A span of OpenTelemetry comes first, where its API is in use: it is the child of what came from afar.
     """
     trace = current_trace()
-    if _OPENTELEMETRY in sys.modules:
+    if OPENTELEMETRY in sys.modules:
         trace = _from_opentelemetry() or trace
     if trace is None:
         return b""

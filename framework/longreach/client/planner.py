@@ -34,8 +34,21 @@ class Planner:
 
     def __init__(self, session: Session, options: CallOptions) -> None:
         self._session = session
+        self._discovery = session.discovery
         self._options = options
+        self._tools: dict[str, tuple[Catalog, Plan]] = {}
         self._plans: dict[tuple[str, str, str | None, str | None, str | None], tuple[Catalog, Plan]] = {}
+
+    def known(self, tool: str) -> Plan | None:
+        """What is known of a tool, by ``server.tool``; None: ask `plan`, and tell `remember`."""
+        known = self._tools.get(tool)
+        return known[1] if known is not None and known[0] is self._discovery.catalog else None
+
+    def remember(self, tool: str, plan: Plan) -> None:
+        """Keep what `plan` said of a tool, as long as the catalog stays the same."""
+        if len(self._tools) > _MAX_PLANS:
+            self._tools.clear()
+        self._tools[tool] = (self._discovery.catalog, plan)
 
     async def plan(
         self,
@@ -64,7 +77,7 @@ class Planner:
         """
         key = (server, method, name, to, node)
         known = self._plans.get(key)
-        if known is not None and known[0] is self._session.discovery.catalog:
+        if known is not None and known[0] is self._discovery.catalog:
             return known[1]
         limit_s = timeout_s or DEFAULT_TIMEOUT_S
         target = Target(server, method, name)
@@ -79,11 +92,11 @@ class Planner:
             ) from None  # fmt: skip
         if len(self._plans) > _MAX_PLANS:
             self._plans.clear()
-        self._plans[key] = (self._session.discovery.catalog, plan)
+        self._plans[key] = (self._discovery.catalog, plan)
         return plan
 
     async def _new_plan(self, target: Target, to: str | None, node: str | None) -> Plan:
-        discovery, options = self._session.discovery, self._options
+        discovery, options = self._discovery, self._options
         head = _head(target)
         found = _find(discovery.catalog, target)
         # Who finds it waits no longer, for what a newer version's node may be slow to tell.

@@ -28,10 +28,9 @@ class _Ran:
 
     __slots__ = ("attempts", "meta", "retries")
 
-    def __init__(self, meta: Any, attempts: int, retries: tuple[str, ...]) -> None:
-        self.meta: dict[str, Any] = meta if isinstance(meta, dict) else {}
-        self.attempts = attempts
-        self.retries = retries
+    meta: dict[str, Any]
+    attempts: int
+    retries: tuple[str, ...]
 
     @property
     def region(self) -> str | None:
@@ -70,10 +69,12 @@ class CallResult(_Ran):
         attempts: int = 1,
         retries: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(meta, attempts, retries)
         self.content = content
         self.structured = structured
         self.is_error = is_error
+        self.meta = meta
+        self.attempts = attempts
+        self.retries = retries
 
     @property
     def text(self) -> str:
@@ -101,7 +102,9 @@ class PromptResult(_Ran):
     __slots__ = ("description", "messages")
 
     def __init__(self, result: RawPrompt, attempts: int = 1, retries: tuple[str, ...] = ()) -> None:
-        super().__init__(result.meta, attempts, retries)
+        self.meta = result.meta if isinstance(result.meta, dict) else {}
+        self.attempts = attempts
+        self.retries = retries
         self.messages = result.messages
         self.description = result.description
 
@@ -132,7 +135,9 @@ class ReadResult(_Ran):
     __slots__ = ("cache_scope", "contents", "ttl_ms")
 
     def __init__(self, result: RawRead, attempts: int = 1, retries: tuple[str, ...] = ()) -> None:
-        super().__init__(result.meta, attempts, retries)
+        self.meta = result.meta if isinstance(result.meta, dict) else {}
+        self.attempts = attempts
+        self.retries = retries
         self.contents = result.contents
         self.ttl_ms = result.ttl_ms
         self.cache_scope = result.cache_scope
