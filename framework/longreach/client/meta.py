@@ -8,12 +8,13 @@ from typing import Any
 
 import msgspec
 
-from longreach import __version__
 from longreach.trace import Trace, current_trace
 from longreach.wire import codes
 
 _VENDOR = "io.modelcontextprotocol/"
 OPENTELEMETRY = "opentelemetry.trace"
+VERSION = "0.1.0"
+"""Of longreach. Not taken from the package, which names the node's floor too."""
 
 
 @lru_cache(maxsize=256)
@@ -40,7 +41,7 @@ def encode_meta(
     meta: dict[str, Any] = {
         _VENDOR + "protocolVersion": codes.PROTOCOL_VERSION,
         _VENDOR + "clientCapabilities": capabilities,
-        _VENDOR + "clientInfo": {"name": "longreach", "version": __version__},
+        _VENDOR + "clientInfo": {"name": "longreach", "version": VERSION},
     }
     if log_level is not None:
         meta[_VENDOR + "logLevel"] = log_level

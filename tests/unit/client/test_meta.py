@@ -12,8 +12,8 @@ from opentelemetry.baggage import set_baggage
 from opentelemetry.context import attach, detach
 from tests.support.puppet import Puppet, result, start
 
-from longreach import Mesh
-from longreach.client.meta import encode_trace
+from longreach import Mesh, __version__
+from longreach.client.meta import VERSION, encode_trace
 from longreach.client.notes import take_notes
 from longreach.client.options import CallOptions
 from longreach.errors import ConfigError
@@ -97,3 +97,7 @@ def test_notes_that_nobody_wants_are_nothing(caplog: pytest.LogCaptureFixture):
 def test_capabilities_that_have_no_json_are_refused():
     with pytest.raises(ConfigError, match="capabilities"):
         CallOptions(capabilities={"a": object()})
+
+
+def test_the_version_is_the_packages():
+    assert VERSION == __version__
