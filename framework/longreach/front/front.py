@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import UNSET
 
 from longreach import __version__
 from longreach.errors import LongreachError, NotFound
@@ -15,6 +14,7 @@ from longreach.front import lists, rewriting, toolsearch
 from longreach.front.addressing import Address, find_completed, find_named, find_resource
 from longreach.front.book import Book
 from longreach.front.endings import Answer, Refused, failure, received, refusal, refusal_of, result
+from longreach.front.eras import unknown_method
 from longreach.front.filters import EVERYTHING, Filters
 from longreach.front.hub import Hub
 from longreach.front.naming import CALL_TOOL, SEARCH_TOOLS
@@ -24,7 +24,7 @@ from longreach.front.shelf import Item, Kind
 from longreach.front.source import OnNote, Source
 from longreach.wire import codes
 from longreach.wire.incoming import Incoming
-from longreach.wire.jsonrpc import Malformed, RpcError, decode_with, validate_meta
+from longreach.wire.jsonrpc import Malformed, decode_with, validate_meta
 
 _log = logging.getLogger("longreach.front")
 LISTEN = "subscriptions/listen"
@@ -43,14 +43,6 @@ class How(NamedTuple):
 _Handler = Callable[[Incoming, How], Awaitable[Answer]]
 
 
-class _InitializeParams(msgspec.Struct):
-    version: str = msgspec.field(name="protocolVersion")
-
-
-class _InitializeRequest(msgspec.Struct):
-    params: _InitializeParams
-
-
 class _CursorParams(msgspec.Struct):
     cursor: str | None = None
 
@@ -59,7 +51,6 @@ class _CursorRequest(msgspec.Struct):
     params: _CursorParams
 
 
-_initialize_decoder = msgspec.json.Decoder(_InitializeRequest)
 _cursor_decoder = msgspec.json.Decoder(_CursorRequest)
 
 
@@ -142,7 +133,7 @@ class Front:
         """
         handler = self._methods.get(request.method)
         if handler is None:
-            return refusal_of(request.id, _unknown_method(request))
+            return refusal_of(request.id, unknown_method(request))
         problem = validate_meta(request.meta)
         if problem is not None:
             return refusal_of(request.id, problem)
@@ -289,25 +280,6 @@ class Front:
         limit = self._search_above
         tools = offering.by_name["tools"]
         return limit is not None and len(tools) > limit and not ({SEARCH_TOOLS, CALL_TOOL} & tools.keys())
-
-
-def _unknown_method(request: Incoming) -> RpcError:
-    """Why a method is not answered: another version's, or nobody's."""
-    said = UNSET if request.meta is UNSET else request.meta.protocol_version
-    if said != codes.PROTOCOL_VERSION and (request.method == "initialize" or said is not UNSET):
-        text = f"this server speaks MCP {codes.PROTOCOL_VERSION} only"
-        asked = said if said is not UNSET else _initialize_version(request)
-        return RpcError(
-            codes.UNSUPPORTED_VERSION, text, {"supported": [codes.PROTOCOL_VERSION], "requested": asked}
-        )
-    return RpcError(codes.METHOD_NOT_FOUND, f"there is no method {request.method[:200]!r}")
-
-
-def _initialize_version(request: Incoming) -> str:
-    try:
-        return decode_with(_initialize_decoder, request.data).params.version
-    except Malformed:
-        return ""
 
 
 def _node_of(state: str) -> str | None:
