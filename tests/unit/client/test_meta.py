@@ -100,4 +100,4 @@ def test_capabilities_that_have_no_json_are_refused():
 
 
 def test_the_version_is_the_packages():
-    assert VERSION == __version__
+    assert __version__ == VERSION
