@@ -84,7 +84,7 @@ class _Code(msgspec.Struct):
 
 
 class _Ending(msgspec.Struct):
-    error: _Code | msgspec.UnsetType = msgspec.UNSET
+    error: _Code | None = None
 
 
 _ending = msgspec.json.Decoder(_Ending)
@@ -98,7 +98,7 @@ def received(data: bytes) -> Answer:
         error = _ending.decode(data).error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Answer(data, codes.INTERNAL_ERROR)
-    return Answer(data, None if error is msgspec.UNSET else error.code)
+    return Answer(data, None if error is None else error.code)
 
 
 def result(request_id: RequestId, value: Any) -> Answer:

@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from longreach.errors import LongreachError
 from longreach.front.addressing import owned_uri
+from longreach.front.endings import failure
 from longreach.wire.incoming import Incoming
 from longreach.wire.jsonrpc import Malformed, decode_with, encode_error, validate_meta
 
@@ -182,8 +183,13 @@ class Hub:
             LongreachError
         ):  # it outlives a broken link, and may begin while there is none
             _ = await self._book.learned()  # what was learned once is fetched anew whenever it changes
-        listener = self._join(request, asked)
+        listener = self._listener(request, asked)
         try:
+            try:
+                self._join(listener)
+            except LongreachError as error:
+                yield failure(request.id, error, request.method).data
+                return
             yield listener.acknowledgement()
             while (note := await listener.next()) is not None:
                 yield note
@@ -197,7 +203,8 @@ class Hub:
         for listener in self._listeners:
             listener.end()
 
-    def _join(self, request: Incoming, asked: _Wanted) -> _Listener:
+    def _listener(self, request: Incoming, asked: _Wanted) -> _Listener:
+        """Who asks, with what of it can be honoured."""
         offering = self._book.current()
         uris: dict[str, Owned] = {}
         for uri in dict.fromkeys(asked.resource_subscriptions):
@@ -205,26 +212,28 @@ class Hub:
             if owned is not None:
                 uris[uri] = owned
         honoured = msgspec.structs.replace(asked, resource_subscriptions=list(uris))
-        listener = _Listener(request, honoured, uris)
+        return _Listener(request, honoured, uris)
+
+    def _join(self, listener: _Listener) -> None:
         if self._closed:
             listener.end()
-            return listener
+            return
         if not self._listeners:
-            self._open(offering)
+            self._open()
         self._listeners[listener] = None
-        for uri, owned in uris.items():
+        for uri, owned in listener.uris.items():
             self._watch(owned)[listener] = uri
-        return listener
 
     def _leave(self, listener: _Listener) -> None:
         if self._listeners.pop(listener, self) is self:
             return
         for owned in listener.uris.values():
-            listeners, stop = self._watched[owned]
-            listeners.pop(listener, None)
-            if not listeners:
-                del self._watched[owned]
-                stop()
+            watched = self._watched.get(owned)
+            if watched is not None:  # else it could not be subscribed to
+                watched[0].pop(listener, None)
+                if not watched[0]:
+                    del self._watched[owned]
+                    watched[1]()
         if not self._listeners:
             self._shut()
 
@@ -238,8 +247,8 @@ class Hub:
         self._watched[owned] = (listeners, stop)
         return listeners
 
-    def _open(self, offering: Offering) -> None:
-        self._told = offering
+    def _open(self) -> None:
+        self._told = self._book.current()
         self._stops = [self._source.on_catalog(self._catalog_changed), self._source.on_close(self.close)]
 
     def _shut(self) -> None:

@@ -24,6 +24,8 @@ _STEP = 20
 DEFAULT_LIMIT: Final = 8
 MAX_LIMIT: Final = 50
 MAX_QUERY: Final = 1000
+MAX_BYTES: Final = 256 * 1024
+"""An answer holds no more than this, nor less than one definition."""
 
 _SEARCH = {
     "name": SEARCH_TOOLS,
@@ -144,7 +146,7 @@ class ToolSearch:
             raise BadArguments(f"{SEARCH_TOOLS}: {error}") from None
         async with self._making:
             ranking = await self._index(offering.lists["tools"])
-        found = ranking.search(arguments.query, arguments.limit)
+        found = _fitting(ranking.search(arguments.query, arguments.limit))
         tools = _encode({"tools": [Raw(item.data) for item in found]})
         text = tools.decode() if found else "no tool fits; try other words, or fewer of them"
         return encode_text_result(text, structured=tools)
@@ -162,6 +164,18 @@ class ToolSearch:
         ranking.finish()
         self._of, self._ranking, self._weights = tools, ranking, weights
         return ranking
+
+
+def _fitting(found: Sequence[Item]) -> list[Item]:
+    """The first of what was found, as many as one answer may hold; at least one."""
+    room = MAX_BYTES
+    fitting: list[Item] = []
+    for item in found:
+        room -= len(item.data)
+        if room < 0 and fitting:
+            break
+        fitting.append(item)
+    return fitting
 
 
 def find_called(offering: Offering, data: bytes) -> tuple[Item, bytes]:

@@ -21,6 +21,7 @@ from longreach.wire import codes, jsonrpc
         (jsonrpc.encode_result('a"b', b'{"x":1}'), None),
         (b'{"jsonrpc":"2.0","id":-1,"result":{}}', None),
         (b'{ "id": 1, "result": {"error":{"code":5}} }', None),
+        (b'{"id":1,"error":null,"result":{}}', None),
         (jsonrpc.encode_error(1, -32602, "no"), -32602),
         (jsonrpc.encode_error("x", 7, '"result":'), 7),
         (b'{"error":{"code":-32020,"message":""},"id":1}', -32020),

@@ -11,7 +11,8 @@ import pytest
 from tests.support.fronts import META, StringMesh, bundle, request, resource, tool
 from tests.support.oracle import agree, models
 
-from longreach.front import Filters, Front, hub
+from longreach.errors import BrokerUnavailable
+from longreach.front import UNAVAILABLE, Filters, Front, hub
 from longreach.wire import codes
 
 ALL_KINDS = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
@@ -155,6 +156,26 @@ async def test_what_filters_hide_is_not_listened_to(mesh: StringMesh) -> None:
 
     assert "resourceSubscriptions" not in (await listening.next())["params"]["notifications"]
     await listening.close()
+
+
+async def test_what_cannot_be_subscribed_to_is_an_error_that_leaves_nothing(
+    mesh: StringMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_updated = mesh.on_updated
+
+    def refuse(server: str, uri: str, listener: Any) -> Any:
+        if uri == "x:2":
+            raise BrokerUnavailable("the mesh is closed")
+        return on_updated(server, uri, listener)
+
+    monkeypatch.setattr(mesh, "on_updated", refuse)
+    front = Front(mesh, server="docs")
+    listening = Listening(front, resourceSubscriptions=["x:1", "x:2", "x:3"])
+
+    assert (await listening.next())["error"]["code"] == UNAVAILABLE
+    with pytest.raises(StopAsyncIteration):
+        await listening.next()
+    assert (mesh.subscribed, mesh.watchers, front.listeners) == ([], 0, 0)
 
 
 async def test_thousands_share_one_watch_and_one_subscription_for_each_resource(mesh: StringMesh) -> None:

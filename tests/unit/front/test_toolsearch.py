@@ -71,6 +71,12 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(arguments: dict[s
         await search(**arguments)
 
 
+async def test_an_answer_is_no_larger_than_a_context_bears(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toolsearch, "MAX_BYTES", 10)
+
+    assert len((await search(query="read write page file"))["structuredContent"]["tools"]) == 1
+
+
 async def test_an_index_is_kept_and_what_has_not_changed_is_not_read_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
