@@ -34,6 +34,8 @@ HEAR_S = 20.0
 MEMORY_SLACK = 8 * 1024 * 1024
 """What a process may keep of a peak for use again: allocators give pages back late."""
 
+Counts = dict[str, tuple[int, int]]
+
 
 class Mesh:
     """Two nodes and two gateways on a broker, each of which tells what it holds."""
@@ -68,8 +70,8 @@ class Mesh:
             known: dict[str, Any] = msgspec.json.decode(answer.read())
         return int(known["connections"]), int(known["subscriptions"])
 
-    def counts(self) -> dict[str, tuple[int, int]]:
-        """What must come back exactly: tasks and descriptors, connections and subscriptions."""
+    def counts(self) -> Counts:
+        """What must come back: tasks and descriptors, connections and subscriptions."""
         found = {name: (held.tasks, held.descriptors) for name, held in self.holds().items()}
         return {**found, "broker": self.broker_holds()}
 
@@ -93,19 +95,25 @@ async def doomed(ports: list[int], count: int) -> AsyncIterator[asyncio.subproce
         await process.wait()
 
 
-async def back_to(mesh: Mesh, before: dict[str, tuple[int, int]]) -> float:
-    """Wait until all is as it was; how long that took, in seconds."""
+def left_over(before: Counts, now: Counts) -> dict[str, str]:
+    """What there is more of than before, by process."""
+    return {
+        name: f"{before[name]} -> {now[name]}"
+        for name in before
+        if any(more > less for more, less in zip(now[name], before[name], strict=True))
+    }
+
+
+async def back_to(mesh: Mesh, before: Counts) -> float:
+    """Wait until there is no more of anything than before; how long that took, in seconds."""
     began = time.monotonic()
-    while (now := await asyncio.to_thread(mesh.counts)) != before:
-        late = time.monotonic() - began > SETTLE_S
-        assert not late, "left over: " + ", ".join(
-            f"{name} {before[name]} -> {now[name]}" for name in before if now[name] != before[name]
-        )
+    while remains := left_over(before, await asyncio.to_thread(mesh.counts)):
+        assert time.monotonic() - began < SETTLE_S, f"left over: {remains}"
         await asyncio.sleep(0.1)
     return time.monotonic() - began
 
 
-async def settled(mesh: Mesh) -> dict[str, tuple[int, int]]:
+async def settled(mesh: Mesh) -> Counts:
     """The counts, once two readings in a row are the same."""
     last = await asyncio.to_thread(mesh.counts)
     for _ in range(100):
