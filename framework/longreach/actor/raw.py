@@ -25,7 +25,6 @@ from longreach.wire.manifest import (
     decode_tool,
 )
 from longreach.wire.mcp import TIMEOUT_KEY
-from longreach.wire.names import check_tool_name
 from longreach.wire.uritemplates import resembles
 
 if TYPE_CHECKING:
@@ -149,9 +148,7 @@ def raw_spec(
     except (TypeError, ValueError, RecursionError) as error:
         raise DeclarationError(f"this is no definition of a {kind}: {error}") from None
     name = str(said[_NAME_MEMBERS[kind]])
-    if kind == "tool":
-        check_tool_name(name)
-    elif not name:
+    if not name:  # what else a foreign server calls its own is not for us to refuse
         raise DeclarationError(f"a {kind} needs a {_NAME_MEMBERS[kind]} that is not empty")
     return RawSpec(
         owner,

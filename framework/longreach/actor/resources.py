@@ -121,6 +121,8 @@ def resource_spec(
         **stated.shown(),
     }
     definition: Resource | ResourceTemplate
+    if template is not None and stated.size is not None:
+        raise DeclarationError(f"{stated.uri}: size is of a single resource, and this is a template of many")
     if template is None:
         definition = Resource(uri=stated.uri, size=UNSET if stated.size is None else stated.size, **members)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from longreach.actor.context import Place
 from longreach.actor.lifespan import LifespanChild
 from longreach.actor.raw import RawSpec
 from longreach.actor.supervisor import ChildSpec, Supervisor
+from longreach.observe import event
 from longreach.tasks import TaskSet
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from longreach.actor.states import States
     from longreach.clock import Clock
 
+_log = logging.getLogger("longreach.actor")
 _LIFESPAN = "lifespan"
 _RETIRE_TIMEOUT_S = 3600.0
 """How long the calls of a removed handler may go on; the deadline of each ends it before."""
@@ -150,6 +153,9 @@ class ServerTree:
         return cell
 
     def _suspension_changed(self) -> None:
+        why = self._server.suspended
+        what = "server.resumed" if why is None else "server.suspended"
+        event(_log, what, logging.WARNING, server=self._server.name, why=why)
         for cell in self.cells:
             if all(isinstance(spec, RawSpec) for spec in cell.specs.values()):
                 if self._server.suspended is not None:

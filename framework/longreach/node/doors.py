@@ -40,6 +40,7 @@ _BARE_TIMEOUT_S = 60.0
 
 _Asker = tuple[str, str]
 _MAX_ASKERS = 10_000
+_MAX_TOLD_URI = 8192
 
 
 class _Entrance:
@@ -211,7 +212,13 @@ class ResourcesDoor(SharedDoor):
         reader: HandlerSpec | None = self._offers.offered("reader").get(ANY_NAME)
         if reader is not None:
             return reader
-        return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no resource {shortened(uri)}", {"uri": uri})
+        return _nothing_at("resource", uri)
+
+
+def _nothing_at(what: str, uri: str) -> jsonrpc.RpcError:
+    """The error for what there is not; a URI that would make the answer too large is not said again."""
+    data = {"uri": uri} if len(uri) <= _MAX_TOLD_URI else None
+    return jsonrpc.RpcError(codes.INVALID_PARAMS, f"there is no {what} {shortened(uri)}", data)
 
 
 class CompletionDoor(SharedDoor):
@@ -234,8 +241,7 @@ class CompletionDoor(SharedDoor):
         elif ref.uri not in self._offers.offered("template") and ref.uri not in self._offers.offered(
             "resource"
         ):
-            text = f"there is no resource template {shortened(ref.uri)}"
-            return jsonrpc.RpcError(codes.INVALID_PARAMS, text, {"uri": ref.uri})
+            return _nothing_at("resource template", ref.uri)
         return None
 
     def _answer_nothing(self, route: ReplyRoute, request_id: jsonrpc.RequestId) -> None:

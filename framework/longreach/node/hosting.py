@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node.hosting")
 _ORDINARY = frozenset(
-    {("starting", "ready"), ("ready", "draining"), ("draining", "stopped"), ("ready", "stopped")}
+    {
+        ("starting", "ready"),
+        ("ready", "draining"),
+        ("draining", "stopped"),
+        ("ready", "stopped"),
+        ("ready", "restarting"),
+        ("restarting", "starting"),
+    }
 )
 """What happens to every actor of every node; anything else is worth an operator's look."""
 

@@ -16,6 +16,7 @@ from longreach.node.listings import page_of
 from longreach.observe import event
 from longreach.wire import codes, jsonrpc
 from longreach.wire.mcp import (
+    SERVER_INFO_KEY,
     DiscoverResult,
     ListCapability,
     ResourcesCapability,
@@ -134,7 +135,7 @@ class ServerMethods:
             instructions=self._server.instructions or msgspec.UNSET,
             ttl_ms=round(self._server.list_ttl_s * 1000),
             cache_scope=self._server.cache_scope,
-            meta=self._result_meta,
+            meta=_with_title(self._result_meta, self._server.title),
         )
 
     def _list(self, kind: OfferKind, member: str, params: _ListParams) -> dict[str, Any]:
@@ -151,6 +152,15 @@ class ServerMethods:
             "_meta": self._result_meta,
             "resultType": "complete",
         }
+
+
+def _with_title(result_meta: msgspec.Raw, title: str | None) -> Any:
+    """`result_meta`, with what the server is called for people: said once, not in every result."""
+    if title is None:
+        return result_meta
+    meta = msgspec.json.decode(result_meta)
+    meta[SERVER_INFO_KEY]["title"] = title
+    return meta
 
 
 def capabilities_of(server: Server) -> ServerCapabilities:

@@ -47,6 +47,11 @@ def test_the_definition_is_kept_as_it_is_and_is_the_same_on_each_replica():
     assert spec.definition.input_schema == TOOL["inputSchema"]
 
 
+def test_a_foreign_name_is_what_it_is():
+    spec = add(definition={**TOOL, "name": "read file/ü" * 20})
+    assert spec.address.startswith("tools-call.==")
+
+
 def test_a_timeout_is_told_to_callers():
     spec = add(definition={**TOOL, "_meta": {"mine": 1}}, timeout_s=1.5)
     assert json.loads(spec.listed.data)["_meta"] == {"mine": 1, "longreach/timeoutMs": 1500}
@@ -57,7 +62,7 @@ def test_a_timeout_is_told_to_callers():
     ("kind", "definition"),
     [
         ("tool", {}),
-        ("tool", {"name": "a b", "inputSchema": {}}),
+        ("tool", {"name": "", "inputSchema": {}}),
         ("tool", {"name": "a"}),
         ("tool", {"name": "a", "inputSchema": {"x": object()}}),
         ("prompt", {"name": ""}),

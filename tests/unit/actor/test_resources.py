@@ -191,6 +191,8 @@ def test_what_cannot_be_a_resource_is_refused():
     ):
         with pytest.raises(DeclarationError, match=said):
             server.add_resource(uri, function)
+    with pytest.raises(DeclarationError, match="single resource"):
+        server.add_resource("docs://{page}", one, size=5)
     server.add_resource("docs://{page}", one, complete={"page": lambda value: []})
     with pytest.raises(DeclarationError, match="template called"):
         server.add_resource("docs://{page}", one)

@@ -96,6 +96,16 @@ async def test_what_does_not_fit_is_refused(
         assert (error["code"], error.get("data")) == (code, data)
 
 
+async def test_a_huge_uri_is_answered_too():
+    """M3.3: it is not sent back in full, or the answer could be larger than what the broker carries."""
+    broker = MemoryBroker(max_payload=64 * 1024)
+    here = Asker(broker)
+    async with node(broker, raw_server()):
+        here.send("req.docs._._._.resources-read._", body("resources/read", uri="b:" + "x" * 60_000))
+        assert (await here.answer())["error"]["code"] == -32602
+    await here.link.close()
+
+
 async def test_a_reader_takes_what_nothing_is_declared_for(broker: MemoryBroker, asker: Asker):
     server = Server("docs", version="1.4.0")
     server.set_raw_reader(echo)

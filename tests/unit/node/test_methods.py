@@ -35,12 +35,16 @@ async def test_tools_list_needs_no_discovery(broker: MemoryBroker, gate: Gate, a
 
 
 async def test_discover_says_what_the_server_is(broker: MemoryBroker, gate: Gate, asker: Asker):
-    async with node(broker, docs(gate, instructions="Read first.")):
-        answer = await ask(asker, body("server/discover"), method="server-discover")
+    async with node(broker, docs(gate, instructions="Read first.", title="Documents")):
+        answer = await checked(asker, "server/discover")
         result = answer["result"]
         assert result["supportedVersions"] == ["2026-07-28"]
         assert result["instructions"] == "Read first."
-        assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "docs"
+        assert result["_meta"]["io.modelcontextprotocol/serverInfo"] == {
+            "name": "docs",
+            "version": "1.4.0",
+            "title": "Documents",
+        }
 
 
 @pytest.mark.parametrize("method", ["tools/list", "server/discover"])

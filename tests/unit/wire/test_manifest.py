@@ -6,8 +6,21 @@ import msgspec
 import pytest
 
 from longreach.wire.digest import digest
-from longreach.wire.manifest import Bundle, Manifest, build_bundle, decode_manifest, decode_tool
+from longreach.wire.manifest import (
+    Bundle,
+    Manifest,
+    Offer,
+    build_bundle,
+    decode_manifest,
+    decode_prompt,
+    decode_resource,
+    decode_template,
+    decode_tool,
+    define,
+)
 from longreach.wire.mcp import Tool, ToolAnnotations
+from longreach.wire.prompts import Prompt
+from longreach.wire.resources import Resource, ResourceTemplate
 
 
 def tool(name: str, description: str = "Does it.") -> Tool:
@@ -39,6 +52,26 @@ def test_what_was_built_is_read_back():
     manifest = decode_manifest(made.manifest)
     assert manifest == Manifest("docs", "2.0", list(made.blobs), instructions="Ask.", binding=1)
     assert decode_tool(made.blobs[manifest.tools[0]]) == annotated
+
+
+def test_everything_that_is_offered_is_named_and_read_back():
+    prompt = Prompt("p", description="d")
+    one, many = Resource(uri="a:b", name="r"), ResourceTemplate(uri_template="a:{b}", name="t")
+    offer = Offer(
+        [define(tool("a"))], [define(prompt)], [define(one)], [define(many)], completions=True, ttl_ms=5,
+        cache_scope="private", tags=["x"],
+    )  # fmt: skip
+    made = build_bundle("docs", "1", title=None, instructions=None, offer=offer)
+    manifest = decode_manifest(made.manifest)
+    assert json.loads(made.manifest).keys() == {
+        "server", "version", "tools", "binding", "prompts", "resources", "templates", "completions", "ttlMs",
+        "cacheScope", "tags",
+    }  # fmt: skip
+    assert (manifest.completions, manifest.ttl_ms, manifest.cache_scope) == (True, 5, "private")
+    assert decode_prompt(made.blobs[manifest.prompts[0]]) == prompt
+    assert decode_resource(made.blobs[manifest.resources[0]]) == one
+    assert decode_template(made.blobs[manifest.templates[0]]) == many
+    assert [define(each).name for each in (one, many)] == ["a:b", "a:{b}"]
 
 
 def test_the_order_of_declaration_changes_nothing():
@@ -90,5 +123,6 @@ def test_members_of_a_newer_binding_are_ignored():  # M11.1
 def test_garbage_raises_one_kind_of_error(data: bytes):
     with pytest.raises(msgspec.DecodeError):
         decode_manifest(data)
-    with pytest.raises(msgspec.DecodeError):
-        decode_tool(data)
+    for decode in (decode_tool, decode_prompt, decode_resource, decode_template):
+        with pytest.raises(msgspec.DecodeError):
+            decode(data)
