@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from longreach.actor.server import Actor, Server, prompt, resource, tool
     from longreach.client.connect import connect
     from longreach.client.mesh import Mesh
-    from longreach.client.results import CallResult
-    from longreach.errors import LongreachError, ProtocolError, ResourceNotFound, ToolError
+    from longreach.client.results import CallResult, PromptResult, ReadResult
+    from longreach.errors import InputNeeded, LongreachError, ProtocolError, ResourceNotFound, ToolError
     from longreach.node.node import Node
     from longreach.node.settings import NodeSettings
     from longreach.transport.options import NatsOptions
@@ -35,6 +35,7 @@ _HOMES = {
     "ElicitUrl": "longreach.actor.asks",
     "Elicited": "longreach.actor.asks",
     "Image": "longreach.actor.results",
+    "InputNeeded": "longreach.errors",
     "InputRequired": "longreach.actor.asks",
     "LongreachError": "longreach.errors",
     "Mesh": "longreach.client.mesh",
@@ -44,7 +45,9 @@ _HOMES = {
     "NodeSettings": "longreach.node.settings",
     "Roots": "longreach.actor.asks",
     "Sample": "longreach.actor.asks",
+    "PromptResult": "longreach.client.results",
     "ProtocolError": "longreach.errors",
+    "ReadResult": "longreach.client.results",
     "ResourceNotFound": "longreach.errors",
     "Server": "longreach.actor.server",
     "Suspended": "longreach.actor.rounds",
@@ -65,6 +68,7 @@ __all__ = [
     "ElicitUrl",
     "Elicited",
     "Image",
+    "InputNeeded",
     "InputRequired",
     "LongreachError",
     "Mesh",
@@ -72,7 +76,9 @@ __all__ = [
     "NatsOptions",
     "Node",
     "NodeSettings",
+    "PromptResult",
     "ProtocolError",
+    "ReadResult",
     "ResourceNotFound",
     "Roots",
     "Sample",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from longreach.client.asker import Asker, Shared
+from longreach.errors import ConfigError
 from longreach.wire.tokens import encode_optional
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Askers:
         self._places: dict[Place, frozenset[NodeId]] = {}
         self._others: OrderedDict[str, Asker] = OrderedDict()
         self._interests: dict[Asker, set[Place]] = {}
-        self._is_open = False
+        self._is_stopped = False
         self.home = Asker(shared, self._via, encode_optional(caller), self._home_asks)
 
     def __len__(self) -> int:
@@ -48,11 +49,14 @@ class Askers:
 
     def open(self) -> None:
         """Hear answers."""
-        self._is_open = True
         self.home.open()
 
     def of(self, caller: str | None) -> Asker:
-        """The asker of `caller`; made where there is none."""
+        """The asker of `caller`; made where there is none.
+
+        Raises:
+            ConfigError: no subject can name that caller.
+        """
         if caller is None or caller == self._caller:
             return self.home
         asker = self._others.get(caller)
@@ -73,7 +77,8 @@ class Askers:
                 self._drop(caller)
 
     def stop(self) -> None:
-        """Send no more, and end what waits."""
+        """Send no more, and end what waits; who asks from now on is told at once."""
+        self._is_stopped = True
         for asker in self:
             asker.stop()
 
@@ -112,13 +117,19 @@ class Askers:
             asker.caller.denied(subject)
 
     def _new(self, caller: str) -> Asker:
+        try:
+            token = encode_optional(caller)
+        except ValueError as error:
+            raise ConfigError(f"a caller cannot be called {caller!r}: {error}") from error
+        asker = Asker(self._shared, self._via, token, self._asks)
+        if self._is_stopped:
+            asker.stop()
+            return asker
         if len(self._others) >= MAX_IDLE:
             idle = next((name for name, asker in self._others.items() if not asker.in_use), None)
             if idle is not None:
                 self._drop(idle)
-        asker = Asker(self._shared, self._via, encode_optional(caller), self._asks)
-        if self._is_open:
-            asker.open()
+        asker.open()
         if not self._shared.link.is_up:
             asker.link_changed(False, self._shared.clock.monotonic())
         else:

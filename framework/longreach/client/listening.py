@@ -120,6 +120,7 @@ class Listening:
         feed.open(session, server, tuple(dict.fromkeys(resources)))
         # Whoever drops it may be the garbage collector, in any thread.
         self._drop = weakref.finalize(self, _close_soon, asyncio.get_running_loop(), feed)
+        self._drop.atexit = False
 
     async def start(self) -> None:
         """Return when everything that happens from now on is told.

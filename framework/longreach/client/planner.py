@@ -15,6 +15,7 @@ from longreach.wire import codes
 from longreach.wire.subjects import method_token
 
 if TYPE_CHECKING:
+    from longreach.client.discovery import Discovery
     from longreach.client.options import CallOptions
     from longreach.client.session import Session
     from longreach.policy.catalog import Catalog, Found
@@ -123,13 +124,21 @@ class Planner:
                 denied=denied,
             ).candidates
 
+        if node is not None and not allowed(frozenset()):
+            self._session.require_link()
+            await discovery.refresh()
+            if not allowed(frozenset()):
+                raise NotFound(
+                    f"node {node} is gone, and with it what {target} would have gone on with; begin again",
+                    reason="no_such_node",
+                )
         timeout_ms = _timeout_ms(discovery.catalog, target)
         first = allowed(frozenset())
         return Plan(
             target,
             first[0] if first else None,
             allowed,
-            lambda: _hints(discovery.catalog, target),
+            _Hinted(discovery, target),
             min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
             head,
         )
@@ -159,6 +168,21 @@ def _find(catalog: Catalog, target: Target) -> Found:
     if target.method == PROMPTS_GET:
         return catalog.find(target.server, target.name or "", "prompts")
     return catalog.find_server(target.server)
+
+
+class _Hinted:
+    """The hints of a target, read once for each catalog: under load many attempts ask for them."""
+
+    def __init__(self, discovery: Discovery, target: Target) -> None:
+        self._discovery = discovery
+        self._target = target
+        self._known: tuple[Catalog, Hints] | None = None
+
+    def __call__(self) -> Hints:
+        catalog = self._discovery.catalog
+        if self._known is None or self._known[0] is not catalog:
+            self._known = (catalog, _hints(catalog, self._target))
+        return self._known[1]
 
 
 def _hints(catalog: Catalog, target: Target) -> Hints:

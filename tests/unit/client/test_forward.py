@@ -14,7 +14,14 @@ from tests.support.puppet import Puppet, error, nothing_is_left, result, tools
 
 from longreach import Mesh, connect
 from longreach.client import asker, askers
-from longreach.errors import BrokerUnavailable, CallTimeout, NotFound, OutcomeUnknown, RemoteError
+from longreach.errors import (
+    BrokerUnavailable,
+    CallTimeout,
+    ConfigError,
+    NotFound,
+    OutcomeUnknown,
+    RemoteError,
+)
 from longreach.policy.liveness import Config, Liveness
 from longreach.transport.memory import MemoryBroker
 from longreach.wire.manifest import Definition, Offer
@@ -180,8 +187,9 @@ async def test_one_node_is_asked_where_it_is_named(mesh: Mesh, puppet: Puppet):
     puppet.on["call"] = lambda _: result()
     await mesh.forward("docs", REQUEST, **CALL, to_node="puppet.p1")
     assert puppet.asked["call"][0].subject.split(".")[6] == "n-p1"
-    with pytest.raises(NotFound):
-        await mesh.forward("docs", REQUEST, **CALL, to_node="puppet.p9", timeout_s=0.5)
+    with pytest.raises(NotFound, match="p9 is gone") as ended:
+        await mesh.forward("docs", REQUEST, **CALL, to_node="puppet.p9")
+    assert ended.value.reason == "no_such_node"
 
 
 async def test_what_is_not_there_is_said_so(mesh: Mesh):
@@ -241,6 +249,19 @@ async def test_idle_askers_are_closed_and_those_in_use_are_not(
     mesh._session.askers.close_idle()
     assert len(mesh._session.askers) == 1
     assert len(link._subscriptions) == before
+
+
+async def test_a_mesh_that_is_closed_says_so_at_once_to_new_callers_too(mesh: Mesh):
+    await mesh.close()
+    for caller in (None, "new"):
+        with pytest.raises(BrokerUnavailable, match="closed"):
+            await mesh.forward("docs", REQUEST, **CALL, caller=caller)
+    assert len(mesh._session.askers) == 1
+
+
+async def test_a_caller_without_a_name_is_refused(mesh: Mesh):
+    with pytest.raises(ConfigError):
+        await mesh.forward("docs", REQUEST, **CALL, caller="")
 
 
 async def test_the_mesh_tells_gateways_what_changes(broker: MemoryBroker, mesh: Mesh, puppet: Puppet):
