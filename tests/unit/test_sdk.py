@@ -132,6 +132,22 @@ async def test_filters_and_search_are_those_of_a_front(mesh: Mesh) -> None:
         assert (await client.list_tools()).tools == []
 
 
+async def test_a_tool_called_through_the_search_reports_and_asks_as_it_always_does(
+    mesh: Mesh, gate: Gate
+) -> None:
+    heard: list[float] = []
+
+    async def on_progress(done: float, _: float | None, __: str | None) -> None:
+        heard.append(done)
+
+    gate.release.set()
+    async with Client(sdk.transport(mesh=mesh, search_above=1), elicitation_callback=answer) as client:
+        assert text(await client.call_tool("call_tool", {"name": "docs__greet"})) == "Hello, Ada!"
+        called = {"name": "docs__wait", "arguments": {}}
+        assert text(await client.call_tool("call_tool", called, progress_callback=on_progress)) == "waited"
+        await eventually(lambda: heard == [1.0])
+
+
 async def test_calls_run_at_the_same_time_with_progress_and_can_be_cancelled(mesh: Mesh, gate: Gate) -> None:
     heard: list[tuple[float, float | None, str | None]] = []
 
@@ -325,6 +341,15 @@ async def test_progress_is_dropped_while_nobody_reads(monkeypatch: pytest.Monkey
             seen += 1
 
     assert seen <= 3
+
+
+async def test_a_client_that_reads_no_more_ends_what_runs_for_it() -> None:
+    async with strings() as (mesh, reading, writing):
+        await writing.send(asked("subscriptions/listen", "s", notifications={"toolsListChanged": True}))
+        await receive(reading)
+        await reading.aclose()
+        await writing.send(asked("tools/list"))
+        await eventually(lambda: mesh.watchers == 0)
 
 
 async def test_an_answer_that_is_none_is_an_error() -> None:
