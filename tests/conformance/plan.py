@@ -17,7 +17,7 @@ EXCLUDED_ALWAYS = {
 
 
 SKIPPED = {
-    "sep-2575-client-declares-": "optional; the scenario's server offers nothing, so that nobody can call it: "
+    "sep-2575-client-declares-": "optional; the scenario's server offers nothing, so that nobody can call: "
     "the bridge declares what its callers can do, on the requests that it makes for them",
     "sep-2243-client-includes-standard-headers": "2026-07-28 has no notifications/initialized",
 }
