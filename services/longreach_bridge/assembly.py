@@ -25,7 +25,7 @@ def make_bridge(settings: BridgeSettings) -> Bridge:
         _channels(settings),
         name=settings.name,
         trust_hints=settings.trust_hints,
-        times=Times(start_s=settings.start_timeout_s),
+        times=Times(min(Times().probe_s, settings.start_timeout_s), settings.start_timeout_s),
     )
 
 

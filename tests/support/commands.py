@@ -79,6 +79,13 @@ class Desk:
         self._nodes.append(node)
         return node
 
+    def bridge(self, *words: str, **environment: str) -> RunningNode:
+        """Start `longreach bridge`; `RunningNode.until` waits for what it says."""
+        node = RunningNode([sys.executable, "-m", "longreach.cli", "bridge", *words], self.folder,
+                           {**self.environment, **environment})  # fmt: skip
+        self._nodes.append(node)
+        return node
+
     def close(self) -> None:
         for node in self._nodes:
             node.close()
