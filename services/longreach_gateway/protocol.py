@@ -7,9 +7,12 @@ seen waiting for one all the time.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from longreach_gateway.joining import JoiningTransport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +29,16 @@ class BoundedProtocol(HttpToolsProtocol):
         self.waits_for_head = True
         self.sweeps = 0
         self._head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """A client is there."""
+        self._joining = JoiningTransport(transport)
+        super().connection_made(self._joining)
+
+    def on_response_complete(self) -> None:
+        """A response is whole, though it may be nothing but a head."""
+        self._joining.flush()
+        super().on_response_complete()
 
     def data_received(self, data: bytes) -> None:
         """Count what comes until a head is whole."""

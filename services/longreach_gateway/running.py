@@ -99,7 +99,7 @@ class Overseer:
 
     def begin(self, receive: Receive, send: Send) -> Running:
         """An exchange begins, in the current task."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)  # without the loop it costs a system call, on Python 3.11
         assert task is not None, "exchanges run in tasks"
         running = Running(task, receive, send, self._loop.time(), self.tasks)
         self.running[running] = None

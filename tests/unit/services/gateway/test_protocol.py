@@ -35,6 +35,11 @@ class Wire(asyncio.Transport):
     def resume_reading(self) -> None: ...
 
 
+async def hold(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await asyncio.Event().wait()
+
+
 async def answer(scope: Any, receive: Any, send: Any) -> None:
     while (await receive())["more_body"]:
         pass
@@ -43,8 +48,8 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Connection:
-    def __init__(self) -> None:
-        config = uvicorn.Config(answer, lifespan="off", log_config=None)
+    def __init__(self, app: Any = answer) -> None:
+        config = uvicorn.Config(app, lifespan="off", log_config=None)
         self.protocol = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop())
         self.wire = Wire()
         self.protocol.connection_made(self.wire)
@@ -125,3 +130,19 @@ async def test_a_connection_that_is_reset_leaves_no_timer(connection: Connection
     connection.protocol.connection_lost(ConnectionResetError())
 
     assert timer.cancelled()
+
+
+async def test_answers_to_head_have_no_body_and_do_not_wait(connection: Connection):
+    await connection.feed(b"HEAD / HTTP/1.1\r\nhost: x\r\n\r\n")
+
+    assert connection.wire.written.count(b"200 OK") == 1
+
+
+async def test_the_head_of_a_stream_does_not_wait_for_its_first_event():
+    made = Connection(hold)
+    await made.feed(REQUEST)
+
+    assert b"200 OK" in made.wire.written
+    made.close()
+    for task in made.protocol.tasks:
+        task.cancel()
