@@ -1,4 +1,4 @@
-"""What the bridge uses of the official SDK and of FastMCP without their promise (docs/adr/0008).
+"""What the bridge uses of the official SDK and of FastMCP without their promise (docs/adr/0010).
 
 Everything private is here and in no other module; `tests/unit/services/bridge/test_sdk_pins.py` fails when it
 is gone or has changed.

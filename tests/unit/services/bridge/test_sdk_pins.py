@@ -1,4 +1,4 @@
-"""What the bridge uses of the official SDK and of FastMCP without their promise (docs/adr/0008).
+"""What the bridge uses of the official SDK and of FastMCP without their promise (docs/adr/0010).
 
 A failure here means: read the new release, then adapt services/longreach_bridge/_sdk.py, or foreign/http.py.
 """

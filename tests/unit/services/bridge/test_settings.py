@@ -75,6 +75,17 @@ def test_no_flag_takes_a_secret() -> None:
     assert bridge_settings({"bridge": {"command": ("a",)}}).command == ("a",)
 
 
+def test_the_page_in_docs_lists_each_setting_as_it_is() -> None:
+    page = (Path(__file__).resolve().parents[4] / "docs" / "bridge.md").read_text()
+    own = [each for each in settings_of(TABLE) if each.target.startswith("bridge.")]
+
+    for each in own:
+        flag = f"`{each.flags[0]}`" if each.flags else ""
+        row = f"| `{each.key}` | {flag} | `{each.variable}` | {each.help} | {each.shown_default or ''} |"
+        assert row in page, f"docs/bridge.md lacks: {row}"
+    assert page.count("| `LONGREACH_") == len(own)
+
+
 def test_the_help_says_what_there_is() -> None:
     said = CliRunner().invoke(bridge, ["--help"]).output
 
