@@ -47,18 +47,7 @@ async def own_http(
     with Service(RESULTS / f"{server}.log", "-m", f"{FIXTURES}.{server}", str(port)) as service:
         service.listens(port)
         url = f"http://localhost:{port}/mcp"
-        return {version: await best_of_two(suite, url, version, f"{server}-own", one) for version in versions}
-
-
-async def best_of_two(suite: Suite, url: str, version: str, label: str, one: str | None) -> list[Scenario]:
-    """Some scenarios mind the time: what failed is tried again, so that a slow moment spares nobody."""
-    first = await suite.server(url, version, label, one)
-    again = {
-        scenario.name: (await suite.server(url, version, f"{label}-again", scenario.name))[0]
-        for scenario in first
-        if not scenario.passed
-    }
-    return [again.get(scenario.name, scenario) for scenario in first]
+        return {version: await suite.server(url, version, f"{server}-own", one) for version in versions}
 
 
 async def through_the_mesh(suite: Suite, report: Report, options: argparse.Namespace) -> None:

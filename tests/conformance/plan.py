@@ -16,6 +16,12 @@ EXCLUDED_ALWAYS = {
 """Extensions: the suite itself leaves them out when a version is asked for."""
 
 
+_NO_SUBSCRIBE = "FastMCP has no resources/subscribe"
+OWN_FAILURES: dict[str, dict[str, str]] = {
+    "fast": {"resources-subscribe": _NO_SUBSCRIBE, "resources-unsubscribe": _NO_SUBSCRIBE},
+}
+"""What a framework is known to fail over its own HTTP; what it fails besides has to pass through the mesh."""
+
 SKIPPED = {
     "sep-2575-client-declares-": "optional; the scenario's server offers nothing, so that nobody can call: "
     "the bridge declares what its callers can do, on the requests that it makes for them",

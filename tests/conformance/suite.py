@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import msgspec
-from tests.conformance.toolbox import Toolbox
+from tests.conformance.toolbox import ROOT, Toolbox
 
 RUN_TIMEOUT_S = 240.0
 VERSIONS = ("2025-06-18", "2025-11-25", "2026-07-28")
@@ -98,12 +98,16 @@ class Suite:
     ) -> list[Scenario]:
         out = self._folder / f"{label}-{version}"
         shutil.rmtree(out, ignore_errors=True)
-        _, said = await self._run(
+        code, said = await self._run(
             side, *words, "--spec-version", version, "-o", str(out), environment=environment
         )
         out.mkdir(parents=True, exist_ok=True)
         (out / "suite.log").write_text(said)
-        return [_read(folder) for folder in sorted(out.iterdir()) if folder.is_dir()]
+        found = [_read(folder) for folder in sorted(out.iterdir()) if folder.is_dir()]
+        if code != 0 and found and not any(scenario.failed for scenario in found):
+            why = f"the checks are well, but it ended with {code}, as when a client does: {out / 'suite.log'}"
+            found[-1].checks.append(Check("exit-code", "FAILURE", error_message=why))
+        return found
 
     async def _run(
         self, *words: str, environment: Mapping[str, str] = MappingProxyType({})
@@ -111,7 +115,8 @@ class Suite:
         process = await asyncio.create_subprocess_exec(
             str(self._toolbox.node), str(self._toolbox.suite), *words,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT, env={**os.environ, "NO_COLOR": "1", **environment},
+            stderr=asyncio.subprocess.STDOUT, cwd=ROOT,
+            env={**os.environ, "NO_COLOR": "1", **environment},
         )  # fmt: skip
         try:
             async with asyncio.timeout(RUN_TIMEOUT_S):
