@@ -25,6 +25,7 @@ def make_bridge(settings: BridgeSettings) -> Bridge:
         _channels(settings),
         name=settings.name,
         trust_hints=settings.trust_hints,
+        is_patient=settings.url is not None,
         times=Times(min(Times().probe_s, settings.start_timeout_s), settings.start_timeout_s),
     )
 

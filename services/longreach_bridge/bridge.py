@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from longreach.actor.server import Server
@@ -47,6 +47,7 @@ class Bridge:
         make_channel: makes the channel for each new connection.
         name: in the mesh; None: what the foreign server calls itself.
         trust_hints: its tools' hints count when a call may have to run again.
+        is_patient: at the start, wait for as long as it takes.
         times: how long it may take to answer at the start.
         look_again_s: how often its lists are looked at without being told.
         clock: the time.
@@ -60,6 +61,7 @@ class Bridge:
         *,
         name: str | None = None,
         trust_hints: bool = False,
+        is_patient: bool = False,
         times: Times = Times(),  # noqa: B008 - a value
         look_again_s: float = _LOOK_AGAIN_S,
         clock: Clock = SYSTEM_CLOCK,
@@ -69,6 +71,7 @@ class Bridge:
         self._make_channel = make_channel
         self._name = name
         self._trust_hints = trust_hints
+        self._is_patient = is_patient
         self._times = times
         self._look_again_s = look_again_s
         self._clock = clock
@@ -88,7 +91,7 @@ class Bridge:
     async def connect(self) -> Server:
         """Connect for the first time; the server of the mesh that stands for the foreign one.
 
-        Some failures in a row, or one that would only repeat, end the attempt.
+        A failure that would only repeat ends the attempt, and so do some in a row, unless it is patient.
 
         Raises:
             Lost: it cannot be reached, or does not stay.
@@ -99,7 +102,7 @@ class Bridge:
                 session = await self._open()
             except Lost as lost:
                 verdict = self._failed(lost)
-                if lost.hopeless or verdict.state == "quarantined":
+                if lost.hopeless or (verdict.state == "quarantined" and not self._is_patient):
                     raise
                 await self._sleep(verdict.delay_s)
         self._session = session
@@ -131,8 +134,10 @@ class Bridge:
             server.set_raw_completion(self.handle)
         if "resources" in session.known.capabilities:
             server.set_raw_reader(self.handle)
-        with suppress(Lost):  # then it is gone, and keeping it begins with that
+        try:
             await self._stock.fill(session)
+        except Lost as lost:  # either it is gone, and keeping it begins with that, or it is asked again
+            event(_log, "foreign.listing_failed", logging.WARNING, server=self.label, reason=str(lost))
         self._tasks.start(self._keep(session), name=f"keep {self.label}")
         self._tasks.start(self._stock.keep(lambda: self._session), name=f"listings of {self.label}")
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,11 @@ from longreach_bridge.settings import TABLE, BridgeSettings
 if TYPE_CHECKING:
     from longreach.actor.server import Server
     from longreach.node.node import Node
+    from longreach.node.settings import NodeSettings
     from longreach_bridge.bridge import Bridge
+
+_TALKATIVE = ("httpx2", "httpcore2", "mcp.client")
+"""They write URLs, messages and headers, which are not for a log; what they mean is in events of ours."""
 
 Found = Mapping[str, Mapping[str, Any]]
 
@@ -51,14 +56,19 @@ def bridge(command: tuple[str, ...], **flags: Any) -> int:
     found = resolve(TABLE, {**flags, "command": command}, config=flags["config"])
     cli = found.get("cli", {})
     log_to_stderr(cli.get("log_format", "text"), "debug" if debugging() else cli.get("log_level", "info"))
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return run_loop(_run(found, bridge_settings(found)))
 
 
 async def _run(found: Found, settings: BridgeSettings) -> int:
     from longreach.errors import ConfigError
+    from longreach_bridge.alone import check_alone
     from longreach_bridge.assembly import make_bridge
     from longreach_bridge.foreign.channel import Lost
 
+    if settings.name is not None:  # before anything is started for nothing
+        await check_alone(_node_settings(found, settings), settings.name)
     async with make_bridge(settings) as bridge:
         try:
             server = await _connect(bridge)
@@ -90,18 +100,27 @@ async def _connect(bridge: Bridge) -> Server | None:
         await tasks.close()
 
 
-async def _serve(server: Server, found: Found, settings: BridgeSettings) -> int:
+def _node_settings(found: Found, settings: BridgeSettings) -> NodeSettings:
+    """The settings of the bridge's node, which says of itself whether it may be one of several."""
     import msgspec
 
-    from longreach.cli.run import node_settings, serve_node
-    from longreach.node.node import Node
-    from longreach.tasks import TaskSet
-    from longreach_bridge.alone import LABEL, REPLICA, SINGLE, check_alone
+    from longreach.cli.run import node_settings
+    from longreach_bridge.alone import LABEL, REPLICA, SINGLE
 
     chosen = node_settings(found)
-    labels = {LABEL: REPLICA if settings.stateless else SINGLE, **chosen.labels}
-    chosen = msgspec.structs.replace(chosen, labels=labels)
-    await check_alone(chosen, server.name)
+    labels = {**chosen.labels, LABEL: REPLICA if settings.stateless else SINGLE}
+    return msgspec.structs.replace(chosen, labels=labels)
+
+
+async def _serve(server: Server, found: Found, settings: BridgeSettings) -> int:
+    from longreach.cli.run import serve_node
+    from longreach.node.node import Node
+    from longreach.tasks import TaskSet
+    from longreach_bridge.alone import check_alone
+
+    chosen = _node_settings(found, settings)
+    if settings.name is None:
+        await check_alone(chosen, server.name)
     node = Node(server, settings=chosen)
     tasks = TaskSet("bridge")
     if not settings.stateless:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -96,6 +97,10 @@ class BridgeSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("--env, --env-file and --folder are for a process; --url starts none")
         if self.url is not None and not self.url.startswith(("http://", "https://")):
             raise ConfigError("--url takes a URL that begins with https:// or http://")
+        if self.url is not None and urlsplit(self.url).username is not None:
+            raise ConfigError(
+                "a URL with credentials is shown to everybody; use --header-file or --header-env"
+            )
         if self.bearer_token and self.bearer_token_file:
             raise ConfigError("a bearer token comes from the environment or from a file, not from both")
 

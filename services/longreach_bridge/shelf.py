@@ -55,7 +55,7 @@ class Shelf:
     def put(self, kind: Kind, definitions: list[Definition]) -> bool:
         """Offer `definitions`, and nothing else of this kind; whether that changed anything.
 
-        A definition that the mesh cannot carry (a name that no tool may have) is left out; the log says so.
+        A definition that is none is left out; the log says so.
         """
         wanted = {(kind, str(definition.get(_KEYS[kind], ""))): definition for definition in definitions}
         before = {key: known for key, known in self._there.items() if key[0] == kind}

@@ -32,7 +32,7 @@ _PARSE_ERROR = -32700
 _OVER = Lost("it has forgotten the session")
 _FATES = {
     NOT_SENT: Lost("it cannot be reached"),
-    REJECTED: Lost("it does not accept the credentials"),
+    REJECTED: Lost("it does not accept the credentials", hopeless=True),
     CUT: Lost("the connection broke before its answer came", sent=True),
 }
 _ENDING = (NOT_SENT, REJECTED)

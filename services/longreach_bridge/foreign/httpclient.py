@@ -26,7 +26,7 @@ REJECTED: Final = -31903
 """The server does not accept the credentials."""
 
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-_REJECTING = frozenset({401, 403})
+_UNAUTHORIZED, _FORBIDDEN = 401, 403
 _CUTTING = frozenset({502, 503, 504})
 _CONNECT_TIMEOUT_S = 10.0
 _WRITE_TIMEOUT_S = 60.0
@@ -84,7 +84,7 @@ class PatientClient(httpx2.AsyncClient):
             code = NOT_SENT if isinstance(error, _NOTHING_SENT) else CUT
             return _answer(request, code, f"no answer: {type(error).__name__}")
         status = response.status_code
-        if status in _REJECTING and not _speaks_json(response):
+        if status == _UNAUTHORIZED or (status == _FORBIDDEN and not _speaks_json(response)):
             await response.aclose()
             return _answer(request, REJECTED, f"it does not accept the credentials: HTTP {status}")
         if status in _CUTTING and not _speaks_json(response):

@@ -40,6 +40,11 @@ class Message(msgspec.Struct):
     error: RpcError | UnsetType = UNSET
 
 
+class _Head(msgspec.Struct):
+    id: RequestId
+    method: Raw | UnsetType = UNSET
+
+
 class Ask(NamedTuple):
     """What the foreign server asks its client."""
 
@@ -63,6 +68,7 @@ class Listener(Protocol):
 Note = Callable[[str, Params], None]
 
 _decoder = msgspec.json.Decoder(Message)
+_head_decoder = msgspec.json.Decoder(_Head)
 _encoder = msgspec.json.Encoder()
 
 
@@ -287,12 +293,17 @@ class Peer:
             except Lost as lost:
                 self._lose(lost)
                 return lost
+            except Exception as error:  # noqa: BLE001 - whatever breaks a channel is its end
+                broken = Lost(f"its channel broke: {type(error).__name__}: {error}", sent=True)
+                self._lose(broken)
+                return broken
             try:
-                message = _decoder.decode(arrived.data)
+                self._take(_decoder.decode(arrived.data), arrived)
             except (ValueError, RecursionError) as error:  # a line that a library has printed, say
                 event(_log, "foreign.unreadable", logging.WARNING, server=self.name, reason=str(error))
-                continue
-            self._take(message, arrived)
+                self._end_unread(arrived.data)
+            except Exception:  # noqa: BLE001 - one message must not end the reading of all others
+                _log.exception("foreign.message_failed", extra={"event_fields": {"server": self.name}})
 
     def _take(self, message: Message, arrived: Arrived) -> None:
         if message.method is UNSET:
@@ -312,10 +323,20 @@ class Peer:
         except msgspec.ValidationError:
             return None
 
+    def _end_unread(self, data: bytes) -> None:
+        """End the call whose answer cannot be read, if it can be seen which that is."""
+        try:
+            head = _head_decoder.decode(data)
+        except (ValueError, RecursionError):
+            return
+        call = self._calls.pop(_own_id(head.id), None) if head.method is UNSET else None
+        if call is not None:
+            call.end(ProtocolError(codes.INTERNAL_ERROR, "the server sent an answer that cannot be read"))
+
     def _end(self, message: Message, lost: Lost | None) -> None:
         if message.id is UNSET or message.id is None:
             return
-        call = self._calls.pop(message.id, None)
+        call = self._calls.pop(_own_id(message.id), None)
         if call is None:  # it was cancelled meanwhile
             return
         if lost is not None:
@@ -332,3 +353,10 @@ class Peer:
         for call in self._calls.values():
             call.end(Lost(str(lost), sent=call.sent, hopeless=lost.hopeless))
         self._calls.clear()
+
+
+def _own_id(answered: RequestId) -> RequestId:
+    """One of our ids, which are numbers; some servers answer with the number as text."""
+    return (
+        int(answered) if isinstance(answered, str) and answered.isascii() and answered.isdigit() else answered
+    )

@@ -114,8 +114,11 @@ class GuardedProcess:
         self._status_pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(status, "rb", buffering=0)
         )
-        async with asyncio.timeout(_START_TIMEOUT_S):
-            self.pid = int(await self._status.readline() or b"0")
+        try:
+            async with asyncio.timeout(_START_TIMEOUT_S):
+                self.pid = int(await self._status.readline() or b"0")
+        except TimeoutError:
+            raise Lost(f"{self._command[0]} was not started within {_START_TIMEOUT_S:g} s") from None
 
     @property
     def stdin(self) -> asyncio.StreamWriter:
@@ -165,6 +168,7 @@ class GuardedProcess:
             grace_s: what it may take after its input was closed, and once more after SIGTERM.
         """
         if self._guard is None:
+            self._release()
             return
         tasks = TaskSet("process output")
         reading = [tasks.spawn(_throw_away(stream)) for stream in (self.stdout, self.stderr)]

@@ -109,7 +109,7 @@ def test_the_token_is_read_from_a_file_and_never_shown(desk: Desk, sites: list[S
     token.write_text("wrong\n")
 
     refused = desk.bridge("--url", site.url, "--bearer-token-file", str(token), LONGREACH_ENV="")
-    assert refused.ended(60) == 1
+    assert refused.ended(60) == 2
     assert "does not accept the credentials" in refused.said
     token.write_text("hunter2-hunter2\n")
     node = bridged(desk, site, "--bearer-token-file", str(token), LONGREACH_DEBUG="1")

@@ -145,14 +145,14 @@ async def test_what_a_modern_server_is_sent_is_what_the_caller_sent(new: Foreign
     assert "progressToken" not in params["_meta"]
 
 
-async def test_a_name_that_no_tool_may_have_is_left_out(old: Foreign, mesh_of: Meshed) -> None:
+async def test_what_is_no_definition_is_left_out_and_any_name_is_kept(old: Foreign, mesh_of: Meshed) -> None:
     schema = {"type": "object"}
-    old.methods["tools/list"] = lambda _: {
-        "tools": [{"name": "a/b", "inputSchema": schema}, {"name": "ok", "inputSchema": schema}]
-    }
+    names = ("a/b", "ok", "")
+    tools = [{"name": name, "inputSchema": schema} for name in names]
+    old.methods["tools/list"] = lambda _: {"tools": [*tools, {"name": "no schema"}, {"inputSchema": schema}]}
     _, mesh = await bridged(mesh_of, old)
 
-    assert [tool.name for tool in await mesh.tools()] == ["ok"]
+    assert [tool.name for tool in await mesh.tools()] == ["a/b", "ok"]
 
 
 async def test_a_changed_list_is_announced_again(old: Foreign, mesh_of: Meshed) -> None:

@@ -75,10 +75,10 @@ def test_the_shelf_holds_what_is_listed_and_nothing_else() -> None:
     changes: list[str] = []
     server.on_change(lambda changed: changes.append(changed.name))
 
-    assert shelf.put("tool", [tool("a"), tool("b"), tool("no/name")])
+    assert shelf.put("tool", [tool("a"), tool("b"), {"name": "no schema"}])
     assert sorted(server.tools) == ["a", "b"]
     count = len(changes)
-    assert not shelf.put("tool", [tool("a"), tool("b"), tool("no/name")])
+    assert not shelf.put("tool", [tool("a"), tool("b"), {"name": "no schema"}])
     assert len(changes) == count, "the same again changes nothing"
     assert shelf.put("tool", [tool("b", title="B")])
     assert sorted(server.tools) == ["b"]
