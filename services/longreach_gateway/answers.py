@@ -27,6 +27,7 @@ STATUS_OF = {
 """For errors of ours and of nodes alike; an error with another code is an answer, and goes with 200."""
 
 _JSON_TYPE: Header = (b"content-type", b"application/json")
+_NO_CONTENT = 204
 _CLOSE: Header = (b"connection", b"close")
 
 
@@ -80,7 +81,9 @@ async def send_json(send: Send, status: int, body: bytes) -> None:
 
 async def send_whole(send: Send, answer: Whole) -> None:
     """Send an answer as it says."""
-    headers = [*answer.headers, (b"content-length", b"%d" % len(answer.body))]
+    headers = list(answer.headers)
+    if answer.status != _NO_CONTENT:
+        headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
 

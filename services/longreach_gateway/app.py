@@ -13,8 +13,8 @@ from longreach.observe import event
 from longreach.wire import codes
 from longreach.wire.incoming import decode_incoming
 from longreach.wire.jsonrpc import Malformed
-from longreach_gateway import mirrors
-from longreach_gateway.answers import Refusal, Scope, send_refusal
+from longreach_gateway import cors, mirrors
+from longreach_gateway.answers import Refusal, Scope, send_refusal, send_whole
 from longreach_gateway.auth.principal import Denied
 from longreach_gateway.body import Disconnected, read_body
 from longreach_gateway.doors import is_door, server_of
@@ -106,7 +106,7 @@ class Gateway:
             await self._exchange(scope, running)
         except Refusal as refusal:
             self._overseer.end(running)
-            await send_refusal(send, refusal)
+            await send_refusal(running.send, refusal)
         except Disconnected:
             pass
         except asyncio.CancelledError:
@@ -119,7 +119,7 @@ class Gateway:
             _log.debug("request.failed", exc_info=error)
             if running.stream is None:
                 text = "the gateway failed; its log says how"
-                await send_refusal(send, Refusal(500, codes.INTERNAL_ERROR, text, close=True))
+                await send_refusal(running.send, Refusal(500, codes.INTERNAL_ERROR, text, close=True))
         finally:
             self._overseer.end(running)
 
@@ -127,7 +127,10 @@ class Gateway:
         self._limits.admit(len(self._overseer.running) - 1)
         pairs: list[tuple[bytes, bytes]] = scope["headers"]
         headers = dict(pairs)
-        self._admit(headers)
+        self._admit(running, headers)
+        if cors.is_preflight(scope["method"], headers):
+            await send_whole(running.send, cors.preflight(headers))
+            return
         path = scope["path"]
         caller = None if self._auth is None else await self._caller(headers, path)
         front = self._doors.known(path, scope["query_string"])
@@ -143,14 +146,16 @@ class Gateway:
             front = self._doors.find(path, scope["query_string"])
         await self._modern(running, front, headers, pairs, body, caller)
 
-    def _admit(self, headers: dict[bytes, bytes]) -> None:
+    def _admit(self, running: Running, headers: dict[bytes, bytes]) -> None:
         if not self._guard.host_allowed(headers.get(b"host")):
             text = "the gateway is not known by this name; `--allowed-host` adds one"
             raise Refusal(421, codes.INVALID_REQUEST, text)
         origin = headers.get(b"origin")
-        if origin is not None and not self._guard.origin_allowed(origin):
-            text = "pages of this origin may not ask; `--allowed-origin` adds one"
-            raise Refusal(403, codes.INVALID_REQUEST, text)
+        if origin is not None:
+            if not self._guard.origin_allowed(origin):
+                text = "pages of this origin may not ask; `--allowed-origin` adds one"
+                raise Refusal(403, codes.INVALID_REQUEST, text)
+            running.send = cors.readable_by(origin, running.send)
 
     async def _caller(self, headers: dict[bytes, bytes], path: str) -> str:
         assert self._auth is not None, "asked for only where there is one"

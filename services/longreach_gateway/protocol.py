@@ -74,6 +74,11 @@ def sweep(connections: Iterable[BoundedProtocol], after: int) -> int:
     """
     closed = 0
     for connection in tuple(connections):
+        if connection.transport.is_closing():  # its last bytes wait for a client that does not read
+            connection.sweeps += 1
+            if connection.sweeps > after:
+                connection.transport.abort()
+            continue
         cycle: Any = connection.cycle  # None before the first request, whatever its annotation says
         rests = connection.timeout_keep_alive_task is not None
         if rests or (cycle is not None and not cycle.response_complete):

@@ -116,8 +116,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("--audience and --required-scope are about JWTs: name --jwks-url and --issuer")
         if self.public_url is not None and not self.public_url.startswith(("http://", "https://")):
             raise ConfigError(f"--public-url {self.public_url!r} is no URL: it begins with https://")
-        if keys and self.public_url is None and not self.audiences and not is_loopback(self.host):
-            raise ConfigError("JWTs must be for this gateway: name --public-url or --audience")
+        if keys and self.public_url is None and not is_loopback(self.host):
+            raise ConfigError("JWTs must be for this gateway, and clients must find it: name --public-url")
 
     @property
     def has_jwts(self) -> bool:

@@ -13,6 +13,7 @@ from tests.support.mutations import Attack, attack
 ANSWER_S = 15.0
 STALLED_S = 0.15
 """A request that is not whole may wait for the rest of itself; then it is the attacker who hangs up."""
+_SESSION = re.compile(rb"\r\nmcp-session-id: ([^\r]+)")
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 
 
@@ -23,10 +24,12 @@ class Report:
     Attributes:
         statuses: how often each status was the answer; 0: the connection ended without one.
         broken: seeds of attacks whose answer was none that HTTP or the gateway may give, and why.
+        sessions: how often each status was the answer to closing a session that an attack had opened.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
+    sessions: Counter[int] = field(default_factory=Counter)
 
 
 class Attacker:
@@ -37,6 +40,7 @@ class Attacker:
         self._report = report
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._session = b""
 
     async def send(self, one: Attack) -> None:
         try:
@@ -70,6 +74,8 @@ class Attacker:
             return 0
         async with asyncio.timeout(ANSWER_S if one.is_whole else STALLED_S):
             status, keep = await self._read(self._reader, one.method)
+            if self._session:
+                keep = keep and one.is_whole and await self._end_session()
         if not (keep and one.is_whole):
             await self.close()
         return status
@@ -77,10 +83,13 @@ class Attacker:
     async def _read(self, reader: asyncio.StreamReader, method: str) -> tuple[int, bool]:
         """The status, and whether the connection can be used again."""
         while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).lower()
-            status = int(_STATUS.match(head.upper())[1])  # type: ignore[index] # or it is a failure of the test
+            head = await reader.readuntil(b"\r\n\r\n")
+            status = int(_STATUS.match(head)[1])  # type: ignore[index] # or it is a failure of the test
             if status != 100:
                 break
+        found = _SESSION.search(head)
+        if found is not None:
+            self._session = found[1]
         if method != "HEAD" and status not in (204, 304):
             length = re.search(rb"content-length: (\d+)", head)
             if length is not None:
@@ -91,6 +100,16 @@ class Attacker:
                 await reader.read()
                 return status, False
         return status, b"connection: close" not in head
+
+    async def _end_session(self) -> bool:
+        """A session that an attack has opened is closed again, or it would stay until it is idle for long."""
+        assert self._reader is not None
+        assert self._writer is not None
+        session, self._session = self._session, b""
+        self._writer.write(b"DELETE /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nmcp-session-id: %s\r\n\r\n" % session)
+        status, keep = await self._read(self._reader, "DELETE")
+        self._report.sessions[status] += 1
+        return keep
 
     async def _read_chunks(self, reader: asyncio.StreamReader) -> None:
         while size := int(await reader.readuntil(b"\r\n"), 16):

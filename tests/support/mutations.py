@@ -47,6 +47,8 @@ _PATHS = (
     "/mcp/" + "d" * 3000, "*", "http://127.0.0.1/mcp", "/mcp#x",
 )  # fmt: skip
 _METHODS = ("GET", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "post", "QUERY", "XYZ")
+_ERAS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
+_LEGACY = 0.1
 
 
 @dataclass
@@ -78,6 +80,9 @@ class _Maker:
         self.head = b" HTTP/1.1\r\n"
         request = self._base()
         self.headers: list[tuple[str, str]] = list(headers_for(request).items())
+        if self.random.random() < _LEGACY:
+            request = self._legacy_base()
+            self.headers = [*self.headers[:2], ("mcp-protocol-version", self.random.choice(_ERAS))]
         self.body = encode(request)
         self.chunks: list[bytes] | None = None
         self.length: int | str | None = None
@@ -101,6 +106,25 @@ class _Maker:
                 message("notifications/cancelled", {"requestId": 1}),
             )
         )
+
+    def _legacy_base(self) -> dict[str, Any]:
+        """A request of a client of 2025, which has a session, or wants one."""
+        client = {"name": "tests", "version": "1"}
+        hello = {"protocolVersion": self.random.choice(_ERAS), "capabilities": {}, "clientInfo": client}
+        method, params = self.random.choice(
+            (
+                ("initialize", hello),
+                ("tools/list", {}),
+                ("ping", {}),
+                ("tools/call", {"name": "docs__echo", "arguments": {"text": "x"}}),
+                ("logging/setLevel", {"level": "debug"}),
+                ("resources/subscribe", {"uri": "file:///x"}),
+            )
+        )
+        request = {"jsonrpc": "2.0", "id": self.random.choice((1, "a")), "method": method, "params": params}
+        if self.random.random() < 0.2:
+            del request["id"]
+        return request
 
     def _text(self) -> str:
         return "".join(

@@ -312,3 +312,25 @@ async def test_names_that_are_allowed_elsewhere(make_world: Any):
 
     assert (await world.ask(encode(LIST), headers_for(LIST, host="mcp.example.com"))).status == 200
     assert (await world.ask(encode(LIST), headers_for(LIST, host="10.0.0.1"))).status == 421
+
+
+async def test_a_browser_is_told_what_a_page_of_an_allowed_origin_may_send_and_read(make_world: Any):
+    world = make_world(guard=Guard("0.0.0.0", origins=["https://app.example.com"]))
+    asked = {
+        "origin": "https://app.example.com",
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type,mcp-method",
+    }
+
+    told = await world.ask(None, asked, method="OPTIONS")
+    strange = await world.ask(None, {**asked, "origin": "https://evil.example.com"}, method="OPTIONS")
+    answer = await world.ask(encode(LIST), headers_for(LIST, origin="https://app.example.com"))
+    plain = await world.ask(encode(LIST), headers_for(LIST))
+
+    assert (told.status, strange.status, answer.status) == (204, 403, 200)
+    assert told.headers["access-control-allow-headers"] == "content-type,mcp-method"
+    assert told.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert answer.headers["access-control-allow-origin"] == "https://app.example.com"
+    assert answer.headers["vary"] == "origin"
+    assert "access-control-allow-origin" not in strange.headers
+    assert "access-control-allow-origin" not in plain.headers

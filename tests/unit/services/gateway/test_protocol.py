@@ -16,7 +16,10 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closed = False
+        self.closed = self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": ("127.0.0.1", 1), "sockname": ("127.0.0.1", 2)}.get(name, default)
@@ -146,3 +149,11 @@ async def test_the_head_of_a_stream_does_not_wait_for_its_first_event():
     made.close()
     for task in made.protocol.tasks:
         task.cancel()
+
+
+async def test_a_connection_whose_client_does_not_take_the_last_bytes_is_cut(connection: Connection):
+    await connection.feed(REQUEST)
+    connection.protocol.transport.close()
+
+    assert [sweep([connection.protocol], 2) for _ in range(3)] == [0, 0, 0]
+    assert connection.wire.aborted

@@ -50,7 +50,7 @@ def test_every_setting_is_one_of_a_struct_and_has_a_name_of_its_own():
         ({"audiences": ("x",)}, "about JWTs"),
         ({"scopes": ("x",)}, "about JWTs"),
         ({"public_url": "mcp.example.com"}, "no URL"),
-        ({**JWT, "host": "0.0.0.0"}, "--public-url or --audience"),
+        ({**JWT, "host": "0.0.0.0", "audiences": ("x",)}, "--public-url"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], wrong: str):
@@ -61,7 +61,7 @@ def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], 
 def test_jwts_that_are_for_this_gateway_are_taken():
     assert GatewaySettings(**JWT).has_jwts
     assert GatewaySettings(**JWT, host="0.0.0.0", public_url="https://mcp.example.com").has_jwts
-    assert GatewaySettings(**JWT, host="0.0.0.0", audiences=("mesh",)).has_jwts
+    assert GatewaySettings(**JWT, audiences=("mesh",)).has_jwts
     assert not GatewaySettings().has_jwts
 
 
