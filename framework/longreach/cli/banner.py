@@ -16,6 +16,8 @@ from longreach.cli.examples import easiest, example_call
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from longreach.actor.server import Server
+    from longreach.actor.spec import OfferKind
     from longreach.node.node import Node
 
 _SHOWN_TOOLS = 8
@@ -29,7 +31,7 @@ class Serving(msgspec.Struct, frozen=True):
         region: where it is.
         url: the broker, without credentials.
         embedded: whether it is the embedded one.
-        servers: name and version, and the names of the tools.
+        servers: name and version, the names of the tools, and what else there is.
         example: a line for a shell.
     """
 
@@ -37,7 +39,7 @@ class Serving(msgspec.Struct, frozen=True):
     region: str
     url: str
     embedded: bool
-    servers: list[tuple[str, list[str]]]
+    servers: list[tuple[str, list[str], str]]
     example: str | None
 
 
@@ -59,7 +61,10 @@ def describe_node(node: Node, flags: Sequence[str]) -> Serving:
         region=node.region,
         url=node.url or "none just now",
         embedded=node.embedded,
-        servers=[(f"{server.name} {server.version}", sorted(server.tools)) for server in node.servers],
+        servers=[
+            (f"{server.name} {server.version}", sorted(server.tools), _besides(server))
+            for server in node.servers
+        ],
         example=example_call(shown[0], shown[1].input_schema, flags) if shown else None,
     )
 
@@ -70,12 +75,20 @@ def banner(serving: Serving, workers: int = 1) -> str:
     lines = [f"{click.style('longreach', bold=True)} {serving.node} {serve} in region {serving.region}"]
     kind = " (embedded: this user's other commands find it)" if serving.embedded else ""
     lines.append(_row("broker", serving.url + kind))
-    for server, tools in serving.servers:
+    for server, tools, besides in serving.servers:
         more = f", and {len(tools) - _SHOWN_TOOLS} more" if len(tools) > _SHOWN_TOOLS else ""
-        lines.append(_row("server", f"{server}: {', '.join(tools[:_SHOWN_TOOLS]) or 'no tools yet'}{more}"))
+        offers = [", ".join(tools[:_SHOWN_TOOLS]) + more, besides]
+        lines.append(_row("server", f"{server}: {'; '.join(filter(None, offers)) or 'no tools yet'}"))
     if serving.example:
         lines.append(_row("try", click.style(serving.example, fg="green")))
     return "\n".join(lines)
+
+
+def _besides(server: Server) -> str:
+    """What a server offers beside tools: ``2 prompts, 1 resource``; nothing where there is nothing."""
+    kinds: tuple[OfferKind, ...] = ("prompt", "resource", "template")
+    counts = {kind: len(server.offered(kind)) for kind in kinds}
+    return ", ".join(f"{count} {kind}{'s' * (count != 1)}" for kind, count in counts.items() if count)
 
 
 def _row(label: str, text: str) -> str:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from longreach.actor.server import Server
-from longreach.cli.banner import Serving, banner
+from longreach.cli.banner import Serving, banner, describe_node
 from longreach.cli.neighbours import differing
 from longreach.cli.reach import reach_flags
 from longreach.cli.settings import resolve
@@ -11,7 +11,9 @@ from longreach.node.node import Node
 from longreach.policy.catalog import Catalog
 from longreach.wire.frames import Announcement
 
-SERVING = Serving("n.1", "eu", "nats://h:4222", False, [("docs 1.0.0", ["a", "b"])], "longreach call docs.a")
+SERVING = Serving(
+    "n.1", "eu", "nats://h:4222", False, [("docs 1.0.0", ["a", "b"], "")], "longreach call docs.a"
+)
 
 
 def test_the_banner_says_where_and_how():
@@ -26,10 +28,28 @@ def test_workers_are_counted():
 
 
 def test_many_tools_are_not_all_listed():
-    serving = Serving("n.1", "eu", "u", True, [("s 1", [f"t{i}" for i in range(20)]), ("e 1", [])], None)
+    serving = Serving(
+        "n.1", "eu", "u", True, [("s 1", [f"t{i}" for i in range(20)], ""), ("e 1", [], "")], None
+    )
 
     assert "t7, and 12 more" in banner(serving)
     assert "e 1: no tools yet" in banner(serving)
+
+
+def test_what_is_no_tool_is_counted():
+    greetings = Server("greetings")
+
+    @greetings.prompt
+    def hello() -> str:
+        return "hello"
+
+    @greetings.resource("greetings://all")
+    def everything() -> str:
+        return "hello"
+
+    serving = describe_node(Node(greetings), [])
+
+    assert "greetings 0.1.0: 1 prompt, 1 resource" in banner(serving)
 
 
 @pytest.mark.parametrize(
