@@ -106,6 +106,7 @@ class Sessions:
 
     def start(self) -> None:
         """End idle sessions from now on."""
+        _quieten_sdk()
         self._tasks.start(self._sweep(), name="sweep")
 
     def find(self, session_id: str, caller: str | None, server: str | None) -> Session | None:
@@ -205,3 +206,11 @@ class Sessions:
         oldest.replay.close()
         self._tasks.start(self._end(oldest), name="end")
         return True
+
+
+def _quieten_sdk() -> None:
+    """Of the SDK's routine nothing is logged: it names sessions, and whoever has a session's id has it."""
+    for name in ("mcp", "sse_starlette"):
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.WARNING)
