@@ -69,12 +69,13 @@ def make_call(
     clock: Clock = SYSTEM_CLOCK,
     meta: Any = UNSET,
     data: bytes = b"",
+    caller: str = "_",
 ) -> Call:
     now = clock.monotonic()
     raw = msgspec.Raw(msgspec.json.encode(arguments or {}))
     spec = spec or plain_spec()
     params = CallParams(name=spec.name, arguments=raw, meta=meta)
-    return Call(key, 1, spec, params, data, now + timeout_s, "_", "_", now, recorder)
+    return Call(key, 1, spec, params, data, now + timeout_s, "_", caller, now, recorder)
 
 
 def plain_spec(name: str = "t") -> HandlerSpec:

@@ -106,6 +106,7 @@ class Call(msgspec.Struct, eq=False):
         context: what its handler sees of it.
         task: what runs it; several calls may share one until it must wait for one of them.
         rounds: this round of it, if its handler asks for something or does steps; else None.
+        left_mailbox: when it did, in monotonic seconds; 0: it began when it arrived.
     """
 
     key: str
@@ -126,6 +127,7 @@ class Call(msgspec.Struct, eq=False):
     context: Context | None = None
     task: asyncio.Task[None] | None = None
     rounds: Rounds | None = None
+    left_mailbox: float = 0.0
 
     @property
     def name(self) -> str:

@@ -1,8 +1,8 @@
 """`ActorCell`: one actor with its mailbox, its running calls and its state.
 
 A function is an actor with one handler; a class of actors one with several. `offer` never waits: a call
-begins at once, waits in the mailbox, or is refused. Every call that was taken ends exactly once, through
-its sink.
+begins at once, waits in the mailbox, which is fair among callers, or is refused. Every call that was taken
+ends exactly once, through its sink.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,8 @@ from longreach.actor.processes import ProcessDied
 from longreach.actor.runner import Runner
 from longreach.observe import event
 from longreach.policy.lifecycle import ACTOR, step
+from longreach.policy.mailbox import Mailbox
+from longreach.policy.pace import Pace
 from longreach.policy.quarantine import Quarantine, Verdict
 from longreach.tasks import TaskSet
 
@@ -87,8 +88,9 @@ class ActorCell:
             stateful=cls is not None,
             thread_ended=self._thread_ended,
         )
-        self._mailbox: deque[Call] = deque()
-        self._mailbox_size = mailbox
+        self._mailbox: Mailbox[Call] = Mailbox(mailbox)
+        self._waiting = self._mailbox.owners  # as truth it costs nothing
+        self._pace = Pace(concurrency)
         self._running: dict[str, Call] = {}
         self._slots = 0
         self._lost = 0
@@ -103,7 +105,7 @@ class ActorCell:
     @property
     def waiting(self) -> int:
         """How many calls wait in the mailbox."""
-        return len(self._mailbox)
+        return len(self._waiting)
 
     @property
     def running(self) -> int:
@@ -183,11 +185,15 @@ class ActorCell:
             return _REFUSALS[self.state]
         if self._slots < self.concurrency:
             self._begin_call(call)
-        elif len(self._mailbox) < self._mailbox_size:
-            self._mailbox.append(call)
-        else:
-            return "busy"
-        return None
+            return None
+        return self._keep(call)
+
+    def retry_after_ms(self) -> int:
+        """When it makes sense to ask an actor again that is busy."""
+        now = self._clock.monotonic()
+        oldest = next(iter(self._running.values()), None)
+        running_s = 0.0 if oldest is None else now - (oldest.left_mailbox or oldest.arrived)
+        return round(self._pace.retry_after_s(len(self._waiting), running_s) * 1000)
 
     def cancel(self, key: str, why: str) -> bool:
         """End a call: stop it if it runs, forget it if it waits. False if it is not here."""
@@ -197,14 +203,28 @@ class ActorCell:
                 return False
             self._abort(call, Cancelled(why))
             return True
-        for at, call in enumerate(self._mailbox):
-            if call.key == key:
-                del self._mailbox[at]
-                call.sink.ended(call, NotStarted("expired" if why == "deadline" else "not_here"))
-                return True
-        return False
+        call = self._mailbox.remove(key)
+        if call is None:
+            return False
+        call.sink.ended(call, NotStarted("expired" if why == "deadline" else "not_here"))
+        return True
 
     # Calls
+
+    def _keep(self, call: Call) -> NotStartedReason | None:
+        """Let a call wait, if it can end in time; where the mailbox is full, the longest queue gives way."""
+        mailbox, owner, now = self._mailbox, f"{call.via}.{call.caller}", self._clock.monotonic()
+        if mailbox.is_full:
+            for late in mailbox.drop_expired(now):
+                late.sink.ended(late, NotStarted("expired"))
+        if not self._pace.fits(mailbox.ahead(owner), call.deadline - now):
+            return "busy"
+        refused = mailbox.put(owner, call)
+        if refused is call:
+            return "busy"
+        if refused is not None:
+            refused.sink.ended(refused, NotStarted("busy", self.retry_after_ms()))
+        return None
 
     def _begin_call(self, call: Call) -> None:
         self._slots += 1
@@ -263,19 +283,22 @@ class ActorCell:
             if self._running.get(call.key) is call:
                 del self._running[call.key]
             self._slots -= 1
-            if self._mailbox:
-                self._next()
+            if self._waiting:
+                self._next(call)
         if self._idle is not None and self._is_idle():
             self._idle.set_result(None)
             self._idle = None
 
-    def _next(self) -> None:
-        """Begin what waits, as far as there is room; what came too late is refused."""
-        while self._mailbox and self._slots < self.concurrency and self.state in ("ready", "draining"):
-            call = self._mailbox.popleft()
-            if call.deadline <= self._clock.monotonic():
+    def _next(self, done: Call) -> None:
+        """`done` has ended: begin what waits, as far as there is room; what came too late is refused."""
+        now = self._clock.monotonic()
+        self._pace.ended(now - (done.left_mailbox or done.arrived))
+        while self._waiting and self._slots < self.concurrency and self.state in ("ready", "draining"):
+            call = self._mailbox.take()
+            if call.deadline <= now:
                 call.sink.ended(call, NotStarted("expired"))
             else:
+                call.left_mailbox = now
                 self._begin_call(call)
 
     def _abort(self, call: Call, ending: Ending) -> None:
@@ -292,8 +315,8 @@ class ActorCell:
                 self._abort(call, ending)
 
     def _refuse_waiting(self, reason: NotStartedReason) -> None:
-        while self._mailbox:
-            call = self._mailbox.popleft()
+        while self._waiting:
+            call = self._mailbox.take()
             call.sink.ended(call, NotStarted(reason))
 
     # Crashes
@@ -365,7 +388,7 @@ class ActorCell:
                 _log.exception("actor.listener_failed", extra={"event_fields": {"actor": self.name}})
 
     def _is_idle(self) -> bool:
-        return self._slots == self._lost and not self._mailbox
+        return self._slots == self._lost and not self._waiting
 
     async def _idle_within(self, timeout_s: float) -> bool:
         if self._is_idle():

@@ -97,7 +97,8 @@ class Intake:
         self._on_call(call.arrived)
         reason = call.cell.offer(call)
         if reason is not None:
-            self.ended(call, NotStarted(reason, None))
+            after_ms = call.cell.retry_after_ms() if reason == "busy" else None
+            call.sink.ended(call, NotStarted(reason, after_ms))
 
     def limit(self, call: RoutedCall) -> None:
         """See to it that a call ends at its deadline."""

@@ -20,6 +20,11 @@ UNLISTED_S = 1.0
 """And where it doesn't."""
 _AGAIN = Backoff(first_s=0.01, factor=2.0, max_s=0.5, jitter=0.5)
 _LINK_REASONS = frozenset({"link"})
+_MAX_DOUBLINGS = 6
+"""Each refusal of a call doubles the wait that the next one asks for: who refuses knows those that it has
+taken, not how many come back."""
+_SPREAD = 0.5
+"""By so much of it chance lengthens a wait that was asked for: who were told the same come one by one."""
 
 
 class Failure(NamedTuple):
@@ -106,7 +111,8 @@ class RetryState:
         if failure.delivered == "unknown":
             self.maybe_ran = failure
         if failure.retry_after_s is not None:
-            self.not_before[failure.region] = now + failure.retry_after_s
+            times = 2 ** min(self.tried[failure.region] - 1, _MAX_DOUBLINGS)
+            self.not_before[failure.region] = now + failure.retry_after_s * times
         if failure.reason == "denied" and failure.region is not None:
             self.denied_regions |= {failure.region}
         if failure.reason != "no_responders":
@@ -187,4 +193,5 @@ def _delay(failure: Failure, state: RetryState, best: Candidate | None, now: flo
     fresh = best is not None and refused == 0
     if (fresh or failure.delivered == "unknown") and failure.reason not in _LINK_REASONS:
         return 0.0
-    return max(_AGAIN.delay(refused, random), state.not_before.get(region, now) - now)
+    asked_s = state.not_before.get(region, now) - now
+    return max(_AGAIN.delay(refused, random), asked_s * (1 + _SPREAD * random()) if asked_s > 0 else 0.0)

@@ -568,3 +568,66 @@ async def test_a_sink_that_raises_does_not_cost_a_slot(caplog):
         assert await seen.text("b") == "ok"
         await eventually(lambda: cell.running == 0)
     assert "ending.failed" in caplog.text
+
+
+# Overload
+
+
+async def test_callers_take_turns_and_the_flood_gives_way():
+    server, seen = Server("s"), Recorder()
+    began: list[str] = []
+    gates: asyncio.Queue[None] = asyncio.Queue()
+
+    @server.tool(concurrency=1, mailbox=4)
+    async def work(key: str) -> str:
+        began.append(key)
+        await gates.get()
+        return key
+
+    def offer(key: str, caller: str):
+        return offer_call(cell, seen, key, "work", {"key": key}, caller=caller)
+
+    async with running(cell_for(server, "work")) as cell:
+        assert [offer(f"f{number}", "flood") for number in range(6)] == [None] * 5 + ["busy"]
+        assert offer("p0", "polite") is None
+        evicted = await seen.ending("f4")
+        assert isinstance(evicted, NotStarted)
+        assert evicted.reason == "busy"
+        assert evicted.retry_after_ms
+        for _ in range(5):
+            gates.put_nowait(None)
+        for key in ("f0", "f1", "p0", "f2", "f3"):
+            assert await seen.text(key) == key
+    assert began == ["f0", "f1", "p0", "f2", "f3"]
+
+
+async def test_what_cannot_end_in_time_is_refused_and_what_can_waits():
+    server, seen, clock = Server("s"), Recorder(), FakeClock()
+    gate = Gate(server, concurrency=1, mailbox=10)
+    async with running(cell_for(server, "wait", clock=clock)) as cell:
+        for key in "ab":
+            assert offer_call(cell, seen, key, "wait", clock=clock) is None
+        await eventually(lambda: gate.inside == 1)
+        clock.advance(2.0)
+        gate.open.set()
+        await seen.ending("a")
+        gate.open.clear()
+        await eventually(lambda: gate.inside == 1)  # b runs, for 2 s as far as anybody knows
+        assert offer_call(cell, seen, "c", "wait", clock=clock, timeout_s=3.5) == "busy"
+        assert offer_call(cell, seen, "d", "wait", clock=clock, timeout_s=4.5) is None
+        assert cell.retry_after_ms() == 2000
+        gate.open.set()
+
+
+async def test_in_a_full_mailbox_what_has_expired_makes_room():
+    server, seen, clock = Server("s"), Recorder(), FakeClock()
+    gate = Gate(server, concurrency=1, mailbox=1)
+    async with running(cell_for(server, "wait", clock=clock)) as cell:
+        for key, timeout_s in (("a", 60.0), ("b", 1.0)):
+            assert offer_call(cell, seen, key, "wait", clock=clock, timeout_s=timeout_s) is None
+        assert offer_call(cell, seen, "c", "wait", clock=clock) == "busy"
+        clock.advance(1.0)
+        assert offer_call(cell, seen, "d", "wait", clock=clock) is None
+        assert seen.endings["b"] == NotStarted("expired")
+        gate.open.set()
+        assert await seen.text("d") == "through"

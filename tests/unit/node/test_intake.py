@@ -264,6 +264,7 @@ async def test_a_full_actor_refuses_with_busy(broker: MemoryBroker, gate: Gate, 
             asker.request("narrow", call=f"{number}-0-f")
         refused = [await asker.answer(f"{number}-0-f") for number in (2, 3)]
         assert [(answer["error"]["code"], reason(answer)) for answer in refused] == [(-31900, "busy")] * 2
+        assert all(0 < answer["error"]["data"]["retryAfterMs"] < 1000 for answer in refused)
         gate.release.set()
         assert text(await asker.answer("1-0-f")) == "done"
         assert gate.ran == 2

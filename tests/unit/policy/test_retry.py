@@ -72,6 +72,27 @@ def test_a_region_is_not_asked_before_it_said():
     assert after(BUSY._replace(retry_after_s=2.0), candidates=(EU,)).delay_s == 2.0
 
 
+def test_a_wait_that_was_asked_for_is_doubled_at_each_refusal_and_spread_upwards():
+    state, busy = RetryState(), BUSY._replace(retry_after_s=1.0)
+    waits = [after(busy, state=state, candidates=(EU,)).delay_s for _ in range(3)]
+    assert waits == pytest.approx([1.0, 2.0, 4.0])
+    assert after(busy, candidates=(EU,), random=lambda: 0.999).delay_s == pytest.approx(1.5, abs=0.01)
+
+
+def test_a_refused_call_tries_less_and_less_until_its_deadline():
+    state, now, tries = RetryState(), 0.0, 0
+    while isinstance(
+        verdict := after(
+            BUSY._replace(retry_after_s=0.5), state=state, candidates=(EU,), now=now, deadline=60.0
+        ),
+        Again,
+    ):
+        tries += 1
+        now += verdict.delay_s
+    assert verdict.failure.reason == "busy"
+    assert tries == 6
+
+
 def test_what_one_region_said_does_not_bind_another():
     state = RetryState()
     after(BUSY._replace(retry_after_s=3.0), state=state)

@@ -1,0 +1,54 @@
+"""`Pace`: how long the calls of an actor take, and so how long what waits will wait."""
+
+from __future__ import annotations
+
+_WEIGHT = 1 / 16
+"""Of the newest call in the average; the first ones count alike."""
+_OUTLIER = 8.0
+"""One call counts as so many times the average at the most: a single slow one must not refuse all others."""
+_GUESS_S = 0.05
+"""Instead of what nobody has measured yet."""
+MAX_RETRY_AFTER_S = 60.0
+
+
+class Pace:
+    """The moving average of how long calls take, measured while others wait.
+
+    Args:
+        concurrency: how many run at once.
+    """
+
+    def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
+        self._count = 0
+        self._service_s = 0.0
+
+    @property
+    def service_s(self) -> float | None:
+        """How long one call takes; None: none was measured."""
+        return self._service_s if self._count else None
+
+    def ended(self, took_s: float) -> None:
+        """A call has ended that took so long."""
+        self._count += 1
+        if self._count > 1 / _WEIGHT:
+            took_s = min(took_s, self._service_s * _OUTLIER)
+        self._service_s += (took_s - self._service_s) * max(_WEIGHT, 1 / self._count)
+
+    def fits(self, ahead: int, left_s: float) -> bool:
+        """Whether a call with so much time left can end in time behind `ahead` others, as far as is known."""
+        if not self._count:
+            return True
+        return self._service_s * (1 + (ahead + 1) / self._concurrency) <= left_s
+
+    def retry_after_s(self, waiting: int, oldest_s: float) -> float:
+        """When to ask again: when half of what waits has begun, and no sooner than one call takes.
+
+        Half, because who comes back to an empty mailbox has left an actor idle.
+
+        Args:
+            waiting: how many wait.
+            oldest_s: for how long the oldest of those that run has done so: all that is known at first.
+        """
+        service_s = self._service_s if self._count else max(oldest_s, _GUESS_S)
+        return min(service_s * max(1.0, waiting / self._concurrency / 2), MAX_RETRY_AFTER_S)
