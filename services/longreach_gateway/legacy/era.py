@@ -70,6 +70,7 @@ class LegacyEra:
         self._cut = asyncio.Event()
         self._closing = asyncio.Lock()
         self._closed = False
+        self._ended = False
 
     def open(self) -> None:
         """Hear other gateways, and look after sessions, from now on. Called once, within the event loop."""
@@ -93,6 +94,7 @@ class LegacyEra:
             await self.sessions.close()
             await self.host.close()
             self._channel.close()
+            self._ended = True
 
     def cut(self) -> None:
         """Wait for nothing any more: `close` ends at once."""
@@ -121,6 +123,8 @@ class LegacyEra:
         Raises:
             Refusal: it is not answered, and nothing was sent.
         """
+        if self._ended:
+            raise Refusal(503, codes.INTERNAL_ERROR, "the gateway has stopped; ask another one", close=True)
         if not self._opened:
             self.open()
         exchange = Exchange(scope, receive, send, body, server, caller)

@@ -61,27 +61,27 @@ class _Hosted:
     def heard(self, data: bytes | None) -> None:
         """A frame of the asker came."""
         if data is None:
-            self.closed.set()
+            self.close()
             return
         try:
             frame, payload = frames.decode(data, Frame)
         except ValueError:
             return
         if frame.kind == "close":
-            self.closed.set()
+            self.close()
         elif frame.kind == "credit":
             self._credited = max(self._credited, frame.total)
         elif frame.kind == "part":
             self._parts += 1
             if frame.seq != self._parts:
-                self.closed.set()  # one was lost with the link
+                self.close()  # one was lost with the link
             self._take(payload)
         self._credit.set()
 
     def _take(self, payload: bytes) -> None:
         self._body += payload
         if len(self._body) > self.opened.size:
-            self.closed.set()
+            self.close()
         elif len(self._body) == self.opened.size:
             self.body_came.set()
 
@@ -122,9 +122,10 @@ class _Hosted:
             self.say("body", part)
 
     def close(self) -> None:
-        """Whoever asked is gone."""
+        """Whoever asked is gone, or nothing good can come of it."""
         self.closed.set()
         self._credit.set()
+        self.body_came.set()
 
 
 class Host:
@@ -218,7 +219,7 @@ class Host:
         except TimeoutError:
             event(_log, "body.missing", logging.WARNING, gateway=str(hosted.asker))
             return False
-        return True
+        return not hosted.closed.is_set()
 
     def _beaten(self, data: bytes | None) -> None:
         if data is None:

@@ -205,6 +205,7 @@ async def test_a_gateway_that_closes_ends_its_streams(gateways: Any) -> None:
     await era.close()
     await stream.done()
     assert face.open_listens == 0
+    assert (await client.request("ping").done()).status == 503
 
 
 async def test_a_gateway_that_drains_lets_calls_end_but_opens_no_session(gateways: Any) -> None:
