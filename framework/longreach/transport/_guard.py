@@ -1,4 +1,4 @@
-"""Runs nats-server so that it never outlives the process that started it, however that one ends.
+"""Runs a server so that it never outlives the process that started it, however that one ends.
 
 Between the two stands a guard, a few lines of `sh` in a session of its own. Its standard input is a pipe
 whose only writing end is in the owner: when the owner ends, kill -9 included, the kernel closes it, the
@@ -13,13 +13,16 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 _SCRIPT = """
+log=$1 signal=$2
+shift 2
 exec 3<&0 </dev/null
 launch=
-if [ "$4" = 1 ] && setpriv --pdeathsig KILL true 2>/dev/null; then launch="setpriv --pdeathsig KILL"; fi
-$launch "$1" -c "$2" 3<&- >"$3" 2>&1 &
+if [ "$signal" = 1 ] && setpriv --pdeathsig KILL true 2>/dev/null; then launch="setpriv --pdeathsig KILL"; fi
+$launch "$@" 3<&- >>"$log" 2>&1 &
 server=$!
 trap 'kill -KILL "$server" 2>/dev/null' EXIT
 trap 'exit 1' HUP INT TERM
@@ -28,8 +31,10 @@ exec >/dev/null
 (read -r _ <&3; kill -KILL "$server") 2>/dev/null &
 reader=$!
 wait "$server" 2>/dev/null
+code=$?
 trap - EXIT
 kill "$reader" 2>/dev/null
+exit "$code"
 """
 
 _STOP_TIMEOUT_S = 5.0
@@ -47,28 +52,38 @@ def _close_in_child() -> None:
 os.register_at_fork(after_in_child=_close_in_child)
 
 
-class GuardedServer:
-    """A nats-server that ends with this process.
+class GuardedProcess:
+    """A process that ends with this one.
 
     Args:
-        binary: the nats-server to run.
-        config: its configuration file.
-        log: file for what it prints; overwritten.
-        pdeathsig: on Linux, let the server also end if its guard is killed.
+        command: its words.
+        log: file to which what it prints is appended.
+        pdeathsig: on Linux, let it also end if its guard is killed.
+        folder: where it runs.
+        environment: instead of this process's own.
     """
 
-    def __init__(self, binary: Path, config: Path, log: Path, *, pdeathsig: bool) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *,
+        pdeathsig: bool,
+        folder: Path = Path("/"),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         read_end, self._write_end = os.pipe()
         _write_ends.add(self._write_end)
-        arguments = [str(binary), str(config), str(log), "1" if pdeathsig else "0"]
+        arguments = [str(log), "1" if pdeathsig else "0", *command]
         try:
             self._guard = subprocess.Popen(  # noqa: S603 - a fixed script; the arguments are ours
-                ["/bin/sh", "-c", _SCRIPT, "longreach-broker-guard", *arguments],
+                ["/bin/sh", "-c", _SCRIPT, "longreach-guard", *arguments],
                 stdin=read_end,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
-                cwd="/",
+                cwd=folder,
+                env=environment,
             )
         except OSError:
             self._close_pipe()
@@ -82,8 +97,13 @@ class GuardedServer:
 
     @property
     def running(self) -> bool:
-        """Whether the server still runs, as far as its guard knows."""
+        """Whether it still runs, as far as its guard knows."""
         return self._guard.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """How it ended, as a shell says it (128 and the signal's number); None: it runs."""
+        return self._guard.poll()
 
     def last_words(self) -> str:
         """The last line of its log."""
@@ -94,7 +114,7 @@ class GuardedServer:
         return lines[-1] if lines else ""
 
     def stop(self) -> None:
-        """Kill the server and wait until it and its guard are gone."""
+        """Kill it and wait until it and its guard are gone."""
         self._close_pipe()
         try:
             self._guard.wait(_STOP_TIMEOUT_S)
@@ -107,3 +127,18 @@ class GuardedServer:
         if end in _write_ends:
             _write_ends.discard(end)
             os.close(end)
+
+
+class GuardedServer(GuardedProcess):
+    """A nats-server that ends with this process.
+
+    Args:
+        binary: the nats-server to run.
+        config: its configuration file.
+        log: file for what it prints; overwritten.
+        pdeathsig: as for `GuardedProcess`.
+    """
+
+    def __init__(self, binary: Path, config: Path, log: Path, *, pdeathsig: bool) -> None:
+        log.write_bytes(b"")
+        super().__init__((str(binary), "-c", str(config)), log, pdeathsig=pdeathsig)
