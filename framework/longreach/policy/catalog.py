@@ -65,6 +65,7 @@ class Catalog(Offers, frozen=True):
             digest=announcement.digest,
             labels=tuple(sorted(announcement.labels.items())),
             skew_ms=skew_ms,
+            canary=announcement.canary if isinstance(announcement.canary, int) else None,
         )
         same = before is not None and before._replace(skew_ms=skew_ms) == after
         if same and before is not None and abs(before.skew_ms - skew_ms) < _SKEW_JITTER_MS:

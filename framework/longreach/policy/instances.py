@@ -14,7 +14,11 @@ Key = tuple[str, str, str]
 
 
 class Instance(NamedTuple):
-    """A server on a node."""
+    """A server on a node.
+
+    `canary` is the share of calls, in percent, that a canary takes; None: it is none, and takes part in the
+    groups of all.
+    """
 
     server: str
     identity: str
@@ -24,6 +28,7 @@ class Instance(NamedTuple):
     digest: str
     labels: tuple[tuple[str, str], ...]
     skew_ms: int
+    canary: int | None = None
 
     @property
     def key(self) -> Key:

@@ -239,7 +239,9 @@ def _is_trusted(definition: Definition) -> bool:
 def _version(text: str) -> tuple[tuple[int, int, str], ...]:
     """A key that orders versions as people do: numbers as numbers."""
     parts = text.replace("-", ".").replace("+", ".").split(".")
-    return tuple((1, int(p), "") if p.isdecimal() and p.isascii() else (0, 0, p) for p in parts)
+    return tuple(
+        (1, int(p), "") if p.isdecimal() and p.isascii() and len(p) < 19 else (0, 0, p) for p in parts
+    )
 
 
 def _close(name: str, known: Collection[str]) -> str:

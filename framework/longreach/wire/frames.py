@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Raw
+from msgspec import UNSET, Meta, Raw, UnsetType
 
 from longreach.wire.digest import digest
 from longreach.wire.tokens import MAX_TOKEN_BYTES
@@ -90,8 +90,24 @@ class BlobsReply(msgspec.Struct, frozen=True):
     missing: list[str] = []
 
 
+Weight = Annotated[int, Meta(ge=0, le=99)]
+"""A canary's share of calls, in percent; what takes 100 is none."""
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """What became of the calls of one server on one node, since it started.
+
+    Attributes:
+        calls: how many ended.
+        errors: how many of them failed, by the tool's own word too; those that did not begin are none.
+    """
+
+    calls: Count
+    errors: Count
+
+
 class Announcement(msgspec.Struct, frozen=True, rename="camel"):
-    """One server on one node."""
+    """One server on one node; `canary` is there while it takes a share of its own (docs/binding.md 15)."""
 
     server: Name
     version: str
@@ -104,6 +120,8 @@ class Announcement(msgspec.Struct, frozen=True, rename="camel"):
     clock_ms: Count
     labels: dict[str, str] = {}
     binding: int = BINDING
+    canary: Weight | UnsetType = UNSET
+    stats: Stats | UnsetType = UNSET
 
 
 class WhoReply(msgspec.Struct, frozen=True):
@@ -124,6 +142,23 @@ class InfoReply(msgspec.Struct, frozen=True, rename="camel"):
     uptime_s: float
 
 
+class CanaryRequest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Take this share of calls; without a weight, take part in the groups of all."""
+
+    server: Name
+    version: str
+    weight: Weight | None = None
+
+
+class CanaryReply(msgspec.Struct, frozen=True):
+    """What is so now; `known` says whether the node has the server in that version."""
+
+    server: str
+    version: str
+    weight: int | None
+    known: bool
+
+
 class DrainReply(msgspec.Struct, frozen=True):
     """The drain has begun."""
 
@@ -133,7 +168,7 @@ class DrainReply(msgspec.Struct, frozen=True):
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 _KINDS = (
     Accepted, AliveRequest, AliveReply, WhoseRequest, WhoseReply, CancelRequest, BlobsRequest, BlobsReply,
-    Announcement, WhoReply, InfoReply, DrainReply,
+    Announcement, WhoReply, InfoReply, DrainReply, CanaryRequest, CanaryReply,
 )  # fmt: skip
 _decoders: dict[type, msgspec.json.Decoder[msgspec.Struct]] = {
     kind: msgspec.json.Decoder(kind) for kind in _KINDS

@@ -85,6 +85,11 @@ def instance_target(instance: str) -> str:
     return encode_token(f"n-{instance}")
 
 
+def canary_target(version: str) -> str:
+    """The target token of a canary's slot: the token of ``c-<version>``. Source: docs/binding.md 15."""
+    return encode_token(f"c-{version}")
+
+
 def check_subject(subject: str) -> str:
     """`subject`, if the broker's protocol line can carry it.
 

@@ -85,7 +85,7 @@ def test_one_node_is_addressed_by_its_instance():
 
 
 def test_nobody_offers_another_server():
-    assert routes(THREE, "mail") == ((), ())
+    assert routes(THREE, "mail") == ((), (), ())
 
 
 def test_why_says_why():
