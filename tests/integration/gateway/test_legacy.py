@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import mcp.types as types
 import pytest
-from mcp import ClientSession
+from mcp import ClientSession, MCPError
 from mcp.shared.exceptions import MCPDeprecationWarning
 from tests.conformance.balancer import Balancer
 from tests.support.broker import Broker
@@ -96,6 +96,22 @@ async def visit(session: ClientSession, heard: Heard) -> None:
     with pytest.warns(MCPDeprecationWarning):
         await session.unsubscribe_resource(NOTE)
     await session.send_ping()
+
+
+async def test_the_whole_mesh_is_one_server(gateways: tuple[GatewayProcess, GatewayProcess]) -> None:
+    await until_there(f"{gateways[0].mcp}/guestbook")
+    async with over_http(gateways[0].mcp) as (session, heard):
+        assert "guestbook__count" in [tool.name for tool in (await session.list_tools()).tools]
+        assert text_of(await session.call_tool("guestbook__greet", {})) == "Hello, Ada!"
+        uri = f"longreach://guestbook/{NOTE}"
+        assert (await session.read_resource(uri)).contents[0].text == "Buy milk."  # type: ignore[union-attr]
+        with pytest.warns(MCPDeprecationWarning):
+            await session.subscribe_resource(uri)
+        await session.call_tool("guestbook__change", {})
+        await eventually(lambda: set(heard.changes) == {uri, "tools"})
+        with pytest.raises(MCPError) as missing:
+            await session.read_resource("longreach://guestbook/note://nothing")
+        assert missing.value.code == -32002
 
 
 async def cancel(session: ClientSession) -> None:

@@ -20,7 +20,8 @@ def test_an_id_names_its_gateway_and_is_no_others() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "-", "a.b.c", "a.b.c-", "-x", "a.b-x", "a.b.c.d-x", "a..c-x", "_.b.c-x", "a._.c-x", "*.b.c-x", "a.>.c-x",
+        "", "-", "a.b.c", "a.b.c-", "-x", "a.b-x", "a.b.c.d-x", "a..c-x", "_.b.c-x", "a._.c-x", "*.b.c-x",
+        "a.>.c-x",
         "A.b.c-x", "a b.b.c-x", "a.b.c\r\nPUB x-y", "é.b.c-x", "a.b." + "c" * 97 + "-x", "a.b.c-" + "x" * 500,
     ],
 )  # fmt: skip
