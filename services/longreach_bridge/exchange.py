@@ -84,9 +84,10 @@ class Exchange(Outside):
         elif self._context is not None:
             self._send(method, params or {})
 
-    def move(self, context: Context) -> None:
+    def move(self, context: Context, progress_token: str | int | None) -> None:
         """The handler goes on, in another request of its caller."""
         self._context = context
+        self._progress_token = progress_token
 
     async def progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         """Tell the caller how far the work has come, if it asked for that."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from mcp.shared.exceptions import MCPError, NoBackChannelError
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from longreach.errors import ProtocolError
 from longreach.tasks import TaskSet
@@ -24,7 +25,9 @@ from longreach_bridge.foreign.peer import Ask, ForeignCall
 from longreach_bridge.foreign.turns import QUESTIONS, Turns
 
 if TYPE_CHECKING:
+    from longreach.actor.context import Context
     from longreach.actor.raw import RawRequest
+    from longreach.wire.jsonrpc import RequestId
     from longreach_bridge.foreign.parking import Claim
     from longreach_bridge.foreign.peer import Params
 
@@ -92,11 +95,13 @@ class Inside:
             return await self._go_on(parked, params, request, claim)
         call = ForeignCall(next(self._ids), request.method)
         call.may_ask = True
-        meta = msgspec.json.decode(params["_meta"], type=dict[str, Any])
-        token, context = meta.get("progressToken"), request.context
-        exchange = AskingExchange(self, call, told, context, context.request_id, token)
+        context = request.context
+        exchange = AskingExchange(self, call, told, context, context.request_id, _progress_token(context))
         self._exchanges[call] = exchange
-        self._handlers[call] = self._tasks.spawn(self._run(call, run(exchange)), name=request.method)
+        handler = self._handlers[call] = self._tasks.spawn(
+            self._run(call, run, exchange), name=request.method
+        )
+        handler.add_done_callback(partial(self._ended, call))
         return bytes(await self._turns.outcome(call, context, claim))
 
     async def _go_on(self, parked: Parked, params: Params, request: RawRequest, claim: Claim) -> bytes:
@@ -104,21 +109,23 @@ class Inside:
         assert call is not None
         assert ask is not None
         if not call.done:
-            self._exchanges[call].move(request.context)
+            self._exchanges[call].move(request.context, _progress_token(request.context))
         if not self._turns.answer(ask, params):  # it was asked, and did not say: ask again
             return self._turns.park(call, ask, request.context, claim)
         return bytes(await self._turns.outcome(call, request.context, claim))
 
-    async def _run(self, call: ForeignCall, handling: Coroutine[Any, Any, bytes]) -> None:
+    async def _run(
+        self, call: ForeignCall, run: Callable[[Exchange], Coroutine[Any, Any, bytes]], exchange: Exchange
+    ) -> None:
         try:
-            call.end(Raw(await handling))
-        except asyncio.CancelledError:
-            call.end(ProtocolError(codes.INTERNAL_ERROR, "the call was ended", {"reason": "cut_off"}))
-            raise
+            call.end(Raw(await run(exchange)))
         except Exception as error:  # noqa: BLE001 - it is raised to whoever waits for the call
             call.end(error)
-        finally:
-            del self._handlers[call], self._exchanges[call]
+
+    def _ended(self, call: ForeignCall, _: object) -> None:
+        """The handler has ended, or was cancelled, before its first step perhaps."""
+        del self._handlers[call], self._exchanges[call]
+        call.end(ProtocolError(codes.INTERNAL_ERROR, "the call was ended", {"reason": "cut_off"}))
 
     # What handlers ask, and are told
 
@@ -156,3 +163,9 @@ class Inside:
         if handler is not None:
             self._exchanges[call].cancel_requested.set()
             handler.cancel(reason)
+
+
+def _progress_token(context: Context) -> RequestId | None:
+    """With what the caller wants to hear of progress; None: it does not."""
+    meta = context.meta
+    return None if meta is None or meta.progress_token is UNSET else meta.progress_token

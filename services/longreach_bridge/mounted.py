@@ -53,7 +53,8 @@ _ENVELOPE = {
     _INFO: {"name": "longreach", "version": "1"},
 }
 _COMPLETE = "completion/complete"
-_MAY_ASK = frozenset({"tools/call", "prompts/get", "resources/read"})
+_READ = "resources/read"
+_MAY_ASK = frozenset({"tools/call", "prompts/get", _READ})
 _ABILITIES = ("elicitation", "sampling", "roots")
 _MAX_PAGES = 1_000
 _LOOK_AGAIN_S = 12.0
@@ -87,6 +88,8 @@ class Mounted:
             self._server, self._shelf = server, Shelf(server, self.handle)
             if self._low.get_request_handler(_COMPLETE) is not None:
                 server.set_raw_completion(self.handle)
+            if self._low.get_request_handler(_READ) is not None:
+                server.set_raw_reader(self.handle)
             await self._look()
             bus = bus_of(self._low)
             unsubscribe = bus.subscribe(self._published) if bus is not None else None
@@ -132,11 +135,9 @@ class Mounted:
             raise
         except MCPError as error:
             raise ProtocolError(error.error.code, error.error.message, error.error.data) from None
-        except (
-            ValidationError
-        ):  # of the params: the SDK's own words for it, which hold nothing of the model's
+        except ValidationError:  # of the params; the SDK's own words for it
             raise ProtocolError(codes.INVALID_PARAMS, "Invalid request parameters") from None
-        except LongreachError:
+        except ProtocolError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer, without its internals
             reference = secrets.token_hex(4)

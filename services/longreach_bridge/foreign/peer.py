@@ -319,7 +319,8 @@ class Peer:
 
     def _whose_progress(self, params: Params) -> ForeignCall | None:
         try:
-            return self._calls.get(msgspec.json.decode(params.get("progressToken", b"null"), type=int))
+            token = msgspec.json.decode(params.get("progressToken", b"null"), type=int | str)
+            return self._calls.get(_own_id(token))
         except msgspec.ValidationError:
             return None
 
