@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.processes import TIMEOUT_S, peer
 
@@ -103,10 +104,9 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
         self.failed = 0
         self.done = asyncio.get_running_loop().create_future()
-        self._transport: asyncio.Transport | None = None
+        self._transport: Any = None  # uvloop's is no asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._send()
 
@@ -132,7 +132,6 @@ class Connection(asyncio.Protocol):
             self.done.set_result(None)
 
     def _send(self) -> None:
-        assert self._transport is not None
         self._sent_at = time.perf_counter()
         self._transport.write(self._request)
 

@@ -109,7 +109,7 @@ async def fastmcp(options: argparse.Namespace) -> None:
 
     server = FastMCP("bench")
 
-    @server.tool(annotations={"readOnlyHint": True})
+    @server.tool(annotations={"readOnlyHint": True}, output_schema=None)  # as the other side has it
     async def echo(text: str) -> str:
         return text
 
