@@ -20,11 +20,12 @@ from longreach.errors import NotStarted
 from longreach.observe import event
 from longreach.policy.quarantine import Quarantine, Verdict
 from longreach.tasks import TaskSet
+from longreach_bridge.foreign.calls import Ask, ForeignCall, Params
 from longreach_bridge.foreign.channel import Channel, Lost
 from longreach_bridge.foreign.handshake import Known, Times, shake_hands
 from longreach_bridge.foreign.legacy import LegacySession
 from longreach_bridge.foreign.modern import ModernSession
-from longreach_bridge.foreign.peer import Ask, ForeignCall, Params, Peer
+from longreach_bridge.foreign.peer import Peer
 from longreach_bridge.foreign.session import Ears, Session
 from longreach_bridge.kinds import Kind
 from longreach_bridge.mirrors import mirrored_headers

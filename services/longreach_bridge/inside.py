@@ -19,17 +19,17 @@ from longreach.errors import ProtocolError
 from longreach.tasks import TaskSet
 from longreach.wire import codes
 from longreach_bridge.exchange import Exchange
+from longreach_bridge.foreign.calls import Ask, ForeignCall
 from longreach_bridge.foreign.mapping import encoded
 from longreach_bridge.foreign.parking import Parked, claim_of
-from longreach_bridge.foreign.peer import Ask, ForeignCall
 from longreach_bridge.foreign.turns import QUESTIONS, Turns
 
 if TYPE_CHECKING:
     from longreach.actor.context import Context
     from longreach.actor.raw import RawRequest
     from longreach.wire.jsonrpc import RequestId
+    from longreach_bridge.foreign.calls import Params
     from longreach_bridge.foreign.parking import Claim
-    from longreach_bridge.foreign.peer import Params
 
 
 class AskingExchange(Exchange):

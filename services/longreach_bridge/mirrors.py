@@ -17,7 +17,7 @@ from mcp.shared.inbound import (
     x_mcp_header_map,
 )
 
-from longreach_bridge.foreign.peer import Params
+from longreach_bridge.foreign.calls import Params
 
 SchemaOf = Callable[[str], Any]
 """The input schema of a tool; None where it is not known."""

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from longreach_bridge.foreign.peer import Ask, ForeignCall
+from longreach_bridge.foreign.calls import Ask, ForeignCall
 
 _MAX_WAITING = 64
 _WAIT_S = 30.0

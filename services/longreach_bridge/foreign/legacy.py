@@ -14,10 +14,11 @@ from longreach.observe import event
 from longreach.wire import codes
 from longreach.wire.mcp import LOG_LEVELS
 from longreach_bridge.foreign import mapping
+from longreach_bridge.foreign.calls import Ask, ForeignCall, Params
 from longreach_bridge.foreign.handshake import Known
 from longreach_bridge.foreign.lanes import Lanes
 from longreach_bridge.foreign.parking import Parked, claim_of
-from longreach_bridge.foreign.peer import Ask, ForeignCall, Params, Peer
+from longreach_bridge.foreign.peer import Peer
 from longreach_bridge.foreign.session import Ears, Relay, Session
 from longreach_bridge.foreign.turns import QUESTIONS, Turns
 

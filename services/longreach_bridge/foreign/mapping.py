@@ -11,7 +11,7 @@ from longreach.errors import ProtocolError
 from longreach.wire import codes
 from longreach.wire.capabilities import missing_capability
 from longreach.wire.jsonrpc import RequestMeta
-from longreach_bridge.foreign.peer import Ask, Params
+from longreach_bridge.foreign.calls import Ask, Params
 
 _NOT_FOR_OTHERS: Final = ("io.modelcontextprotocol/", "longreach/")
 ROUND: Final = ("inputResponses", "requestState")

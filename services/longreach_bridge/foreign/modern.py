@@ -17,15 +17,16 @@ from msgspec import Raw
 from longreach.errors import ProtocolError
 from longreach.tasks import TaskSet
 from longreach.wire import codes
+from longreach_bridge.foreign.calls import Ask, ForeignCall
 from longreach_bridge.foreign.channel import Lost
 from longreach_bridge.foreign.handshake import ENVELOPE, Known
 from longreach_bridge.foreign.mapping import encoded, split_meta
-from longreach_bridge.foreign.peer import Ask, ForeignCall, Peer
+from longreach_bridge.foreign.peer import Peer
 from longreach_bridge.foreign.session import Ears, Relay, Session
 
 if TYPE_CHECKING:
     from longreach.actor.raw import RawRequest
-    from longreach_bridge.foreign.peer import Params
+    from longreach_bridge.foreign.calls import Params
 
 _LISTEN = "subscriptions/listen"
 _LISTEN_AGAIN_S = 2.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from longreach_bridge.foreign.peer import Ask, ForeignCall, Params
+from longreach_bridge.foreign.calls import Ask, ForeignCall, Params
 
 if TYPE_CHECKING:
     from longreach.actor.raw import RawRequest

@@ -1,56 +1,34 @@
-"""JSON-RPC with a foreign server over a channel: requests and their answers, in both directions.
-
-A request is a `ForeignCall`, which outlives whoever waits for it: a call of the mesh may end by asking its
-caller something, and another one, with the answer, goes on waiting.
-"""
+"""JSON-RPC with a foreign server over a channel: requests and their answers, in both directions."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from longreach.errors import ProtocolError
 from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.wire import codes
-from longreach.wire.jsonrpc import RequestId, RpcError
+from longreach.wire.jsonrpc import RequestId
+from longreach_bridge.foreign.calls import (
+    Ask,
+    ForeignCall,
+    Message,
+    Note,
+    Params,
+    decode_head,
+    decode_message,
+    own_id,
+)
 from longreach_bridge.foreign.channel import Arrived, Channel, Lost, Outgoing
 
 _log = logging.getLogger("longreach.bridge")
-_MAX_ASKS = 16
 _CANCEL_TIMEOUT_S = 5.0
-
-Params = dict[str, Raw]
-"""`params` of a message: its members as JSON bytes, so that what passes through is changed nowhere."""
-
-
-class Message(msgspec.Struct):
-    """Any JSON-RPC message."""
-
-    id: RequestId | UnsetType | None = UNSET
-    method: str | UnsetType = UNSET
-    params: Params = {}
-    result: Raw | UnsetType = UNSET
-    error: RpcError | UnsetType = UNSET
-
-
-class _Head(msgspec.Struct):
-    id: RequestId
-    method: Raw | UnsetType = UNSET
-
-
-class Ask(NamedTuple):
-    """What the foreign server asks its client."""
-
-    id: RequestId
-    method: str
-    params: Params
 
 
 class Listener(Protocol):
@@ -65,73 +43,7 @@ class Listener(Protocol):
         ...
 
 
-Note = Callable[[str, Params], None]
-
-_decoder = msgspec.json.Decoder(Message)
-_head_decoder = msgspec.json.Decoder(_Head)
 _encoder = msgspec.json.Encoder()
-
-
-class ForeignCall:
-    """One request at the foreign server.
-
-    Attributes:
-        id: its JSON-RPC id there.
-        method: the MCP method.
-        sent: it may have reached the foreign server.
-        on_note: hears of progress and log messages while somebody waits.
-        may_ask: there is a caller who can be asked.
-    """
-
-    def __init__(self, request_id: int, method: str) -> None:
-        self.id = request_id
-        self.method = method
-        self.sent = False
-        self.on_note: Note | None = None
-        self.may_ask = False
-        self._asks: deque[Ask] = deque()
-        self._outcome: Raw | Exception | None = None
-        self._changed = asyncio.Event()
-
-    @property
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._outcome is not None
-
-    async def next(self) -> Raw | Ask:
-        """What the foreign server asks, or the result; what was asked first comes first.
-
-        Raises:
-            ProtocolError: it ended in a JSON-RPC error.
-            Lost: the foreign server is gone.
-        """
-        while not self._asks and self._outcome is None:
-            self._changed.clear()
-            await self._changed.wait()
-        if self._outcome is None:
-            return self._asks.popleft()
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        return self._outcome
-
-    def ask(self, ask: Ask) -> bool:
-        """Ask whoever waits for it; False: nobody can be asked, or too much is asked at once."""
-        if not self.may_ask or len(self._asks) >= _MAX_ASKS or self.done:
-            return False
-        self._asks.append(ask)
-        self._changed.set()
-        return True
-
-    def note(self, method: str, params: Params) -> None:
-        """Tell whoever waits for it."""
-        if self.on_note is not None and not self.done:
-            self.on_note(method, params)
-
-    def end(self, outcome: Raw | Exception) -> None:
-        """Its result, or what it ended in; the first one counts."""
-        if self._outcome is None:
-            self._outcome = outcome
-            self._changed.set()
 
 
 class Peer:
@@ -298,7 +210,7 @@ class Peer:
                 self._lose(broken)
                 return broken
             try:
-                self._take(_decoder.decode(arrived.data), arrived)
+                self._take(decode_message(arrived.data), arrived)
             except (ValueError, RecursionError) as error:  # a line that a library has printed, say
                 event(_log, "foreign.unreadable", logging.WARNING, server=self.name, reason=str(error))
                 self._end_unread(arrived.data)
@@ -320,24 +232,24 @@ class Peer:
     def _whose_progress(self, params: Params) -> ForeignCall | None:
         try:
             token = msgspec.json.decode(params.get("progressToken", b"null"), type=int | str)
-            return self._calls.get(_own_id(token))
+            return self._calls.get(own_id(token))
         except msgspec.ValidationError:
             return None
 
     def _end_unread(self, data: bytes) -> None:
         """End the call whose answer cannot be read, if it can be seen which that is."""
         try:
-            head = _head_decoder.decode(data)
+            head = decode_head(data)
         except (ValueError, RecursionError):
             return
-        call = self._calls.pop(_own_id(head.id), None) if head.method is UNSET else None
+        call = self._calls.pop(own_id(head.id), None) if head.method is UNSET else None
         if call is not None:
             call.end(ProtocolError(codes.INTERNAL_ERROR, "the server sent an answer that cannot be read"))
 
     def _end(self, message: Message, lost: Lost | None) -> None:
         if message.id is UNSET or message.id is None:
             return
-        call = self._calls.pop(_own_id(message.id), None)
+        call = self._calls.pop(own_id(message.id), None)
         if call is None:  # it was cancelled meanwhile
             return
         if lost is not None:
@@ -354,10 +266,3 @@ class Peer:
         for call in self._calls.values():
             call.end(Lost(str(lost), sent=call.sent, hopeless=lost.hopeless))
         self._calls.clear()
-
-
-def _own_id(answered: RequestId) -> RequestId:
-    """One of our ids, which are numbers; some servers answer with the number as text."""
-    return (
-        int(answered) if isinstance(answered, str) and answered.isascii() and answered.isdigit() else answered
-    )

@@ -13,10 +13,11 @@ from longreach.errors import NotStarted, ProtocolError
 from longreach.observe import event
 from longreach.wire import codes
 from longreach.wire.mcp import LOG_LEVELS
+from longreach_bridge.foreign.calls import Ask, ForeignCall, Params
 from longreach_bridge.foreign.channel import Lost
 from longreach_bridge.foreign.handshake import Known
 from longreach_bridge.foreign.mapping import mesh_error
-from longreach_bridge.foreign.peer import Ask, ForeignCall, Params, Peer
+from longreach_bridge.foreign.peer import Peer
 from longreach_bridge.kinds import LISTINGS, Kind, Listing
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from longreach.errors import ProtocolError
 from longreach.observe import event
 from longreach.wire import codes
 from longreach_bridge.foreign import mapping
+from longreach_bridge.foreign.calls import Ask, ForeignCall, Params
 from longreach_bridge.foreign.parking import PREFIX, Parked, Parking
-from longreach_bridge.foreign.peer import Ask, ForeignCall, Params
 
 if TYPE_CHECKING:
     from longreach.actor.context import Context

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+from longreach_bridge.foreign.calls import Ask, ForeignCall
 from longreach_bridge.foreign.lanes import Lanes
-from longreach_bridge.foreign.peer import Ask, ForeignCall
 
 ASK = Ask("q", "elicitation/create", {})
 

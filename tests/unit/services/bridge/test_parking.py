@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
+from longreach_bridge.foreign.calls import ForeignCall
 from longreach_bridge.foreign.parking import Claim, Parked, Parking
-from longreach_bridge.foreign.peer import ForeignCall
 
 CLAIM = Claim(False, "alice", "tools/call", b"x")
 

@@ -7,9 +7,10 @@ import pytest
 from tests.support.bridges import ScriptedServer
 
 from longreach.errors import ProtocolError
+from longreach_bridge.foreign.calls import Ask, ForeignCall
 from longreach_bridge.foreign.channel import Arrived, Lost, Outgoing
 from longreach_bridge.foreign.handshake import Times, shake_hands
-from longreach_bridge.foreign.peer import Ask, ForeignCall, Peer
+from longreach_bridge.foreign.peer import Peer
 
 
 class Ears:
