@@ -88,13 +88,20 @@ class NotFound(LongreachError, LookupError):
 
 
 class NotStarted(LongreachError, RuntimeError):
-    """Whoever was asked refused before the tool began; `reason` and `retry_after_s` say why and when."""
+    """Whoever was asked refused before the tool began; `reason` and `retry_after_s` say why and when.
+
+    `limit` names the kind of limit that the caller is beyond (``"rate"``, ``"concurrency"``,
+    ``"fleet_rate"``); None: it is not the caller's own doing.
+    """
 
     retryable = True
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, **fields: Any) -> None:
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, limit: str | None = None, **fields: Any
+    ) -> None:
         super().__init__(message, **fields)
         self.retry_after_s = retry_after_s
+        self.limit = limit
 
 
 class TooLarge(LongreachError, ValueError):

@@ -7,7 +7,6 @@ message; only what fails comes to `policy.retry`.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -99,7 +98,7 @@ class Caller:
         self._loop = asyncio.get_running_loop()
         self._count = 0
         self._closed = False
-        self._over = asyncio.Event()
+        self._pausing: set[asyncio.Future[None]] = set()
         self.stats = stats
         self._on_place = on_place
 
@@ -164,7 +163,8 @@ class Caller:
     def close(self) -> None:
         """No more attempts; calls that wait end now, and whoever has them is told by their tasks."""
         self._closed = True
-        self._over.set()
+        for waiter in self._pausing:
+            _wake(waiter)
         for attempt in tuple(self._attempts.values()):
             attempt.end(Failure(delivered="unknown", reason=endings.CLOSED, region=attempt.region))
 
@@ -235,9 +235,14 @@ class Caller:
 
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next attempt; not when there will be none, because everything is closed."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._over.wait()
+        waiter = self._loop.create_future()
+        self._pausing.add(waiter)  # thousands may wait for a server that is busy: a set, where each is found
+        timer = self._loop.call_later(delay_s, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            timer.cancel()
+            self._pausing.discard(waiter)
 
     def limit(self, now: float) -> None:
         """Give each attempt that takes its time a timer for its deadline; fast ones need none."""
@@ -347,3 +352,8 @@ class Caller:
         now = self._clock.monotonic()
         self._vigil.liveness.accepted(attempt.token, attempt.node, now)
         self._vigil.wake(now)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

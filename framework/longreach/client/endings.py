@@ -48,7 +48,10 @@ def from_error(error: RpcError, region: str) -> Failure | RemoteError:
     """What a JSON-RPC error means: not started, cut off, or a terminal reply."""
     refused = jsonrpc.not_started(error)
     if refused is not None:
-        return Failure(delivered="no", reason=refused[0], region=region, retry_after_s=refused[1])
+        limit = jsonrpc.limit_of(error)
+        return Failure(
+            delivered="no", reason=refused[0], region=region, retry_after_s=refused[1], limit=limit
+        )
     said = error.data.get("reason") if isinstance(error.data, dict) else None
     if said in (CUT_OFF, DEADLINE):
         return Failure(delivered="unknown", reason=said, region=region)
@@ -118,8 +121,9 @@ def _refused(
             return ResidencyRefused(text, **fields)
         text = f"no node offers {target} just now: start one, or see `longreach ls` for what is up"
         return NotFound(text, retryable=True, **fields)
-    text = f"{target} was refused before it began: {failure.reason}; nothing ran, so it can be called again"
-    return NotStarted(text, retry_after_s=failure.retry_after_s, **fields)
+    why = failure.reason if failure.limit is None else f"you are beyond your limit ({failure.limit})"
+    text = f"{target} was refused before it began: {why}; nothing ran, so it can be called again"
+    return NotStarted(text, retry_after_s=failure.retry_after_s, limit=failure.limit, **fields)
 
 
 def _regions(regions: frozenset[str]) -> str:

@@ -134,6 +134,9 @@ def failure(request_id: RequestId, error: LongreachError, what: str) -> Answer:
     after_s = getattr(error, "retry_after_s", None)
     if after_s is not None:
         data["retryAfterMs"] = int(after_s * 1000)
+    limit = getattr(error, "limit", None)
+    if limit is not None:
+        data["limit"] = limit
     return refusal(request_id, code, _text(code, error, what), data)
 
 

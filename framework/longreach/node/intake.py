@@ -80,17 +80,17 @@ class Intake:
         """Answer a request that never became a call."""
         self.replies.refuse(route, data)
 
-    def take(self, call: RoutedCall, keep_running: bool) -> None:
-        """Write a call into the book and offer it to its actor."""
+    def take(self, call: RoutedCall, keep_running: bool) -> bool:
+        """Write a call into the book and offer it to its actor; False: it is none that may begin."""
         route = call.route
         verdict = self.book.arrived(
             route.key, route.scope, call.arrived, frames=route.frames, keep_running=keep_running
         )
         if verdict == "duplicate":
-            return
+            return False
         if verdict == "tombstoned":
             self.refuse(route, jsonrpc.encode_not_started(call.id, "not_here", None))
-            return
+            return False
         self.calls[route.key] = call
         if not route.frames or call.deadline - call.arrived < _SHORT_S:
             self.limit(call)  # the watch over slow calls limits all others
@@ -99,6 +99,7 @@ class Intake:
         if reason is not None:
             after_ms = call.cell.retry_after_ms() if reason == "busy" else None
             call.sink.ended(call, NotStarted(reason, after_ms))
+        return True
 
     def limit(self, call: RoutedCall) -> None:
         """See to it that a call ends at its deadline."""

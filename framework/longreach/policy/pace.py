@@ -8,6 +8,8 @@ _OUTLIER = 8.0
 """One call counts as so many times the average at the most: a single slow one must not refuse all others."""
 _GUESS_S = 0.05
 """Instead of what nobody has measured yet."""
+_MARGIN = 1.1
+"""What is promised to end in time must do so if the next calls take a little longer."""
 MAX_RETRY_AFTER_S = 60.0
 
 
@@ -39,7 +41,7 @@ class Pace:
         """Whether a call with so much time left can end in time behind `ahead` others, as far as is known."""
         if not self._count:
             return True
-        return self._service_s * (1 + (ahead + 1) / self._concurrency) <= left_s
+        return self._service_s * (1 + (ahead + 1) / self._concurrency) * _MARGIN <= left_s
 
     def retry_after_s(self, waiting: int, oldest_s: float) -> float:
         """When to ask again: when half of what waits has begun, and no sooner than one call takes.

@@ -34,6 +34,7 @@ class Failure(NamedTuple):
     reason: str
     region: str | None = None
     retry_after_s: float | None = None
+    limit: str | None = None
 
 
 class Again(NamedTuple):

@@ -18,6 +18,7 @@ RequestId = int | str
 _VENDOR = "io.modelcontextprotocol/"
 _IN_PARAMS = re.compile(r" - at (?:key in )?`\$\.params[^`]*`$|^Object missing required field `params`$")
 _MAX_RETRY_AFTER_MS = 86_400_000
+_MAX_LIMIT_CHARS = 64
 _T = TypeVar("_T")
 
 
@@ -263,13 +264,33 @@ def _json(value: Any) -> Any:
 
 
 def encode_not_started(
-    request_id: RequestId | None, reason: codes.NotStartedReason, retry_after_ms: int | None = None
+    request_id: RequestId | None,
+    reason: codes.NotStartedReason,
+    retry_after_ms: int | None = None,
+    limit: str | None = None,
 ) -> bytes:
-    """The reply that says: the handler did not begin, and never will for this request."""
+    """The reply that says: the handler did not begin, and never will for this request.
+
+    Args:
+        request_id: of the request.
+        reason: one of the closed list.
+        retry_after_ms: when to ask again; None: nobody knows.
+        limit: the kind of limit that the caller is beyond; None: it is not the caller's own doing.
+    """
     data: dict[str, Any] = {"reason": reason}
     if retry_after_ms is not None:
         data["retryAfterMs"] = retry_after_ms
-    return encode_error(request_id, codes.NOT_STARTED, f"not started: {reason}", data)
+    text = f"not started: {reason}"
+    if limit is not None:
+        data["limit"] = limit
+        text += f", the caller is limited ({limit})"
+    return encode_error(request_id, codes.NOT_STARTED, text, data)
+
+
+def limit_of(error: RpcError) -> str | None:
+    """The kind of limit that a not-started reply names, if it names one."""
+    limit = error.data.get("limit") if isinstance(error.data, dict) else None
+    return limit[:_MAX_LIMIT_CHARS] if isinstance(limit, str) else None
 
 
 def not_started(error: RpcError) -> tuple[codes.NotStartedReason, float | None] | None:
