@@ -53,6 +53,7 @@ def gateway(**flags: Any) -> int:
             connect(
                 connection=connection,
                 via=settings.gateway_id,
+                servers=settings.servers or None,
                 wait_s=GIVE_UP_AFTER_S,
                 **found.get("client", {}),
             ),

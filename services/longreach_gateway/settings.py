@@ -74,7 +74,7 @@ _OWN = (
             "What is written.", "debug|info|warning|error", _LOG, default="info"),
 )  # fmt: skip
 
-add_table(TABLE, _OWN, without=("caller",))
+add_table(TABLE, _OWN, without=("caller", "only_servers"))
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):

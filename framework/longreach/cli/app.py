@@ -39,6 +39,9 @@ COMMANDS = {
     "drain": Lazy("longreach.cli.drain:drain", "Let a node finish its calls, and end."),
     "keys": Lazy("longreach.cli.keys:keys", "Make keys that seal the states of requests of several rounds."),
     "subject": Lazy("longreach.cli.subject:subject", "Print a tool's subjects and the permissions for them."),
+    "topology": Lazy(
+        "longreach.cli.topology.command:topology", "Make brokers' configuration, permissions and keys."
+    ),
     "demo": Lazy("longreach.cli.demo.run:demo", "Watch calls survive a killed and a drained node."),
     "completion": Lazy("longreach.cli.about:completion", "Print the completion script of a shell."),
     "version": Lazy("longreach.cli.about:version", "Print the versions of longreach and what it stands on."),

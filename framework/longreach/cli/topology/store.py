@@ -1,0 +1,154 @@
+"""The folder of a topology: reading what is kept, writing what is made, comparing both. The only I/O here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from longreach.cli.topology import checking, reading
+from longreach.cli.topology.brokers import ACCOUNTS
+from longreach.cli.topology.generate import File, generate
+from longreach.cli.topology.model import Description
+from longreach.cli.topology.vault import Vault
+from longreach.errors import ConfigError
+
+KEYS = "keys"
+_PRIVATE_MODE, _PUBLIC_MODE, _FOLDER_MODE = 0o600, 0o644, 0o700
+_MADE = ("brokers", "nodes", "callers", "gateways", "operators", "system")
+"""The folders whose contents are made; what is below them and not made any more is removed."""
+
+
+class Change(NamedTuple):
+    """What a new generation does to one file: ``new``, ``changed`` or ``gone``."""
+
+    kind: str
+    path: str
+
+
+class Plan(NamedTuple):
+    """A generation that is not written yet.
+
+    Attributes:
+        description: what it is made of.
+        files: all that there will be.
+        kept: the secrets, old and new.
+        changes: compared with the folder as it is.
+    """
+
+    description: Description
+    files: Mapping[str, File]
+    kept: Mapping[str, str]
+    changes: tuple[Change, ...]
+
+    @property
+    def to_reload(self) -> tuple[str, ...]:
+        """Brokers that a SIGHUP brings up to date."""
+        restarted = set(self.to_restart)
+        touched = {change.path.split("/")[1] for change in self.changes if _is_accounts(change.path)}
+        return tuple(sorted(touched - restarted))
+
+    @property
+    def to_restart(self) -> tuple[str, ...]:
+        """Brokers that are new, or must be restarted, one after the other."""
+        return tuple(
+            sorted(
+                {
+                    change.path.split("/")[1]
+                    for change in self.changes
+                    if change.path.startswith("brokers/")
+                    and change.kind != "gone"
+                    and not _is_accounts(change.path)
+                }
+            )
+        )
+
+
+def load(path: Path) -> Description:
+    """The checked description in a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    made, where = reading.read(text, str(path))
+    return checking.check(made, where)
+
+
+def plan(made: Description, folder: Path, *, root: str | None = None) -> Plan:
+    """What `write` would write, and how it differs from what is there.
+
+    Args:
+        made: the description.
+        folder: of the topology; need not exist.
+        root: where the brokers' files will be when they run; None: in `folder`.
+
+    Raises:
+        ConfigError: the folder cannot be read.
+    """
+    try:
+        kept = _texts(folder / KEYS)
+        old = {path: text for name in _MADE for path, text in _texts(folder / name, f"{name}/").items()}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{folder} cannot be read: {error}") from None
+    vault = Vault(kept, secrets.token_bytes)
+    files = generate(made, vault, root=root or str(folder.resolve()), now=datetime.now(UTC))
+    changes = [
+        Change("new" if path not in old else "changed", path)
+        for path, file in files.items()
+        if old.get(path) != file.text
+    ]
+    changes += [Change("gone", path) for path in old if path not in files]
+    return Plan(made, files, vault.texts, tuple(sorted(changes, key=lambda change: change.path)))
+
+
+def write(made: Plan, folder: Path) -> None:
+    """Write a generation; each file is there whole, the old or the new one.
+
+    Raises:
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        for name, text in made.kept.items():
+            _put(folder / KEYS / name, File(text))
+        for path, file in made.files.items():
+            _put(folder / path, file)
+        for change in made.changes:
+            if change.kind == "gone":
+                (folder / change.path).unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be written: {error}") from None
+
+
+def _put(path: Path, file: File) -> None:
+    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    mode = _PRIVATE_MODE if file.private else _PUBLIC_MODE
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(file.text)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _texts(folder: Path, prefix: str = "") -> dict[str, str]:
+    """All files below `folder`, by their path; none if it is not there."""
+    return {
+        f"{prefix}{path.relative_to(folder).as_posix()}": path.read_text(encoding="utf-8")
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(".")
+    }
+
+
+def _is_accounts(path: str) -> bool:
+    return path.startswith("brokers/") and path.endswith(f"/{ACCOUNTS}")
