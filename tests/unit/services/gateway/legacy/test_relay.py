@@ -34,6 +34,7 @@ async def session_at(owner: Any, other: Any, **options: Any) -> LegacyHttp:
 
 
 async def test_a_session_goes_on_at_another_gateway(gateways: Any) -> None:
+    """binding.md M14.2."""
     face = FaceDouble(tools_call=echo)
     owner = await gateways.start("g1", face, region="eu")
     other = await gateways.start("g2", FaceDouble(), region="us")
@@ -98,6 +99,7 @@ async def test_large_bodies_go_in_parts_both_ways(gateways: Any) -> None:
 async def test_a_client_that_does_not_read_holds_up_its_own_stream_only(
     gateways: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """binding.md M14.4."""
     owner = await gateways.start("g1", FaceDouble(tools_call=echo))
     other = await gateways.start("g2")
     client = await session_at(owner, other)
@@ -114,6 +116,7 @@ async def test_a_client_that_does_not_read_holds_up_its_own_stream_only(
 
 
 async def test_an_owner_that_is_gone_is_a_session_that_is_not_found(gateways: Any) -> None:
+    """binding.md M14.5."""
     owner = await gateways.start("g1")
     other = await gateways.start("g2")
     client = await session_at(owner, other)
@@ -125,6 +128,8 @@ async def test_an_owner_that_is_gone_is_a_session_that_is_not_found(gateways: An
 
 
 async def test_an_owner_that_dies_under_a_call_ends_it_with_an_error(gateways: Any) -> None:
+    """binding.md M14.5."""
+
     async def hang(asked: Asked) -> Any:
         await asyncio.Event().wait()
 
@@ -141,6 +146,7 @@ async def test_an_owner_that_dies_under_a_call_ends_it_with_an_error(gateways: A
 
 
 async def test_an_asker_that_dies_leaves_nothing_at_the_owner(gateways: Any) -> None:
+    """binding.md M14.5."""
     clock = FakeClock()
     owner = await gateways.start("g1", clock=clock)
     other = await gateways.start("g2")
@@ -209,6 +215,7 @@ async def test_exchanges_that_the_owner_does_not_have_end(gateways: Any) -> None
 
 
 async def test_a_lost_frame_ends_the_exchange(gateways: Any) -> None:
+    """binding.md M14.3."""
     owner = await gateways.start("g1")
     other = await gateways.start("g2")
     client = await session_at(owner, other)
@@ -285,3 +292,14 @@ async def test_least_privilege_is_enough(gateways: Any) -> None:
     other = await gateways.start("g2", publish=[prefix + ">"], subscribe=[prefix + "g2.>"])
     client = await session_at(owner, other)
     assert await client.result("ping") == {}
+
+
+async def test_a_session_is_its_principals_through_another_gateway_too(gateways: Any) -> None:
+    """binding.md M14.6."""
+    owner = await gateways.start("g1")
+    other = await gateways.start("g2")
+    client = await session_at(owner, other, caller="alice")
+    assert await client.result("ping") == {}
+    for about in ({"caller": "mallory"}, {"caller": None}, {"caller": "alice", "server": "docs"}):
+        client.about = about
+        assert (await client.request("ping").done()).status == 404
