@@ -229,9 +229,14 @@ class Caller:
             retries.append(answer.reason)
             self.stats.retried += 1
             now = self._clock.monotonic()
+            candidate = self._around_stuck(plan, state, verdict.candidate)
             answer = await self._attempt(
-                plan, verdict.candidate, payload, options, encode, read, on_note, now, deadline
+                plan, candidate, payload, options, encode, read, on_note, now, deadline
             )
+
+    def _around_stuck(self, plan: Plan, state: RetryState, candidate: Candidate) -> Candidate:
+        """Where a re-run goes: there is no second one, so that it must not meet a node that is stuck."""
+        return candidate if state.maybe_ran is None else plan.detour(candidate, self._vigil.liveness.stuck)
 
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next attempt; not when there will be none, because everything is closed."""

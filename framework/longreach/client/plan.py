@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -11,6 +11,7 @@ from longreach.wire.tokens import NONE, encode_token
 
 if TYPE_CHECKING:
     from longreach.policy.hints import Hints
+    from longreach.policy.questions import NodeId
     from longreach.policy.route import Candidate
 
 R = TypeVar("R")
@@ -55,7 +56,8 @@ class Target(NamedTuple):
 class Plan(NamedTuple):
     """What is known about a target before it is asked; made anew when the catalog changes.
 
-    `head` is JSON: the request after its id, as far as it is always the same.
+    `head` is JSON: the request after its id, as far as it is always the same. `detour` leads a re-run that
+    was to go to a candidate around nodes that are stuck.
     """
 
     target: Target
@@ -64,6 +66,7 @@ class Plan(NamedTuple):
     hints: Callable[[], Hints]
     timeout_s: float | None
     head: bytes
+    detour: Callable[[Candidate, Collection[NodeId]], Candidate]
 
 
 class Outcome(NamedTuple, Generic[R]):

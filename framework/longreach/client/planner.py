@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.plan import PROMPTS_GET, RESOURCES_READ, TOOLS_CALL, Plan, Target
 from longreach.errors import CallTimeout, NotFound
+from longreach.policy.detour import detour
 from longreach.policy.route import routes
 from longreach.wire import codes
 from longreach.wire.subjects import method_token
@@ -141,6 +143,9 @@ class Planner:
             _Hinted(discovery, target),
             min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
             head,
+            lambda candidate, stuck: detour(
+                discovery.catalog, target.server, candidate, stuck, random.random
+            ),
         )
 
 

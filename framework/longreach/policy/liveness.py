@@ -13,7 +13,7 @@ calls that nobody accepted `search`'s.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from longreach.errors import Delivered
 from longreach.policy.pulse import Pulses
@@ -105,6 +105,11 @@ class Liveness:
     def suspects(self, server: str, region: str) -> frozenset[NodeId]:
         """The nodes that offer a server in a region, and those that left the catalog but may live."""
         return self._search.suspects_of((server, region))
+
+    @property
+    def stuck(self) -> Collection[NodeId]:
+        """The nodes on which calls were given up because they stopped answering, and that still do not."""
+        return self._pulses.known_stuck
 
     def alive_reply(self, node: NodeId, gone: Iterable[str], now: float, *, probe: int) -> None:
         """A node answered `AskAlive`; it no longer has the calls in `gone`."""
@@ -232,6 +237,7 @@ class Liveness:
 
     def _give_up(self, now: float) -> None:
         for node, calls in self._pulses.stuck(now):
+            self._pulses.give_up(node, now)
             for call in calls:
                 self._lose(call, "unknown", "node_stuck", node)
         for call, verdict in self._search.judge(now):

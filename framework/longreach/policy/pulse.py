@@ -19,6 +19,9 @@ _MISSED_ROUNDS = 2
 Time alone would not do: the one question that a dying node took with it, and a busy client that asks the
 next a little late, would look like a stuck node, and a death would take 5 s to be noticed.
 """
+_STUCK_FOR_S = 30.0
+"""For so long after its calls were given up a node counts as stuck, unless it is heard of. A broker with the
+pings that we ask for has given it up long before."""
 _EPSILON_S = 1e-6
 
 
@@ -80,6 +83,7 @@ class Pulses:
         self._pulses: dict[NodeId, Pulse] = {}
         self._probes: dict[int, _Probe] = {}
         self._ids = count(1)
+        self._stuck: dict[NodeId, float] = {}
         self.rtt_s = 0.0
 
     def new_id(self) -> int:
@@ -88,6 +92,7 @@ class Pulses:
 
     def hear(self, node: NodeId, now: float) -> None:
         """A sign of life, if that node is watched."""
+        self._stuck.pop(node, None)
         pulse = self._pulses.get(node)
         if pulse is not None:
             pulse.hear(now)
@@ -161,6 +166,15 @@ class Pulses:
                 pulse.left = False
         return found
 
+    def give_up(self, node: NodeId, now: float) -> None:
+        """Calls were given up because a node is stuck: until it is heard of, it counts as that."""
+        self._stuck[node] = now
+
+    @property
+    def known_stuck(self) -> Collection[NodeId]:
+        """The nodes on which calls were given up lately, and that were not heard of since."""
+        return self._stuck.keys()
+
     def ask(self, now: float, wanted: Collection[NodeId]) -> Iterator[AskAlive]:
         """The questions that are due: to nodes with calls of ours, and to those `wanted`."""
         config = self._config
@@ -207,6 +221,8 @@ class Pulses:
         """Drop what nobody needs: nodes that are not waited for, questions that will not be answered."""
         for node in [n for n, p in self._pulses.items() if not p.is_waited_for and n not in wanted]:
             del self._pulses[node]
+        for node in [node for node, at in self._stuck.items() if at <= now - _STUCK_FOR_S]:
+            del self._stuck[node]
         while self._probes:
             probe = next(iter(self._probes))
             if self._probes[probe].asked_at > now - _PROBES_FOR_S:

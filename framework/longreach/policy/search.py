@@ -243,8 +243,11 @@ class Search:
             return Verdict("unknown", "gone", None) if now - watch.done_at >= config.ask_every_s else None
         suspects = [node for node in members.suspects if node not in refused_by]
         if suspects:
-            is_stuck = all(self._is_overdue(watch, node, now) for node in suspects)
-            return Verdict("unknown", "node_stuck", min(suspects)) if is_stuck else None
+            if not all(self._is_overdue(watch, node, now) for node in suspects):
+                return None
+            for node in suspects:
+                self._pulses.give_up(node, now)
+            return Verdict("unknown", "node_stuck", min(suspects))
         for node, at in members.dead.items():
             if at >= watch.sent_at and node not in refused_by:
                 return Verdict("unknown", "node_died", node)

@@ -521,3 +521,33 @@ def test_a_round_that_our_link_took_with_it_does_not_count():
     liveness.link_back(5.0)
     lost_at = [at for at, action in until(liveness, 20.0, 5.0) if isinstance(action, Lost)]
     assert lost_at == [pytest.approx(6.0, abs=0.11)]  # asked at 5.0 and 5.5
+
+
+# Nodes that are known to be stuck
+
+
+def test_a_node_counts_as_stuck_from_the_loss_of_its_calls_until_it_is_heard_of():
+    liveness = new(A, B)
+    accepted(liveness, "x")
+    until(liveness, 5.2)
+    assert not liveness.stuck
+    assert losses([action for _, action in until(liveness, 5.3, 5.2)]) == [("x", "unknown", "node_stuck")]
+    assert set(liveness.stuck) == {A}
+    liveness.heard(A, 6.0)
+    assert not liveness.stuck
+
+
+def test_all_that_are_silent_count_as_stuck_when_a_search_is_given_up():
+    liveness = new(A, B)
+    send(liveness, "x")
+    until(liveness, 6.0)
+    assert set(liveness.stuck) == BOTH
+
+
+def test_a_node_that_nobody_hears_of_does_not_count_as_stuck_for_ever():
+    liveness = new(A, B)
+    accepted(liveness, "x")
+    until(liveness, 6.0)
+    assert set(liveness.stuck) == {A}
+    liveness.tick(40.0)
+    assert not liveness.stuck
