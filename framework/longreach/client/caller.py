@@ -7,6 +7,7 @@ message; only what fails comes to `policy.retry`.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,7 +21,7 @@ from longreach.client.plan import Outcome
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
-from longreach.policy.retry import Failure, RetryState, Stop, decide
+from longreach.policy.retry import Failure, RetryState, Returns, Stop, decide
 from longreach.wire import frames
 from longreach.wire.subjects import ROOT, check_subject, method_token
 from longreach.wire.tokens import encode_token
@@ -95,6 +96,7 @@ class Caller:
         self._skew_ms = skew_ms
         self._attempts: dict[str, Attempt] = {}
         self._ways: dict[tuple[Target, Candidate], Way] = {}
+        self._returns: dict[tuple[Target, str], Returns] = {}
         self._loop = asyncio.get_running_loop()
         self._count = 0
         self._closed = False
@@ -188,8 +190,11 @@ class Caller:
     ) -> Outcome[R]:
         state = RetryState()
         retries: list[str] = []
+        returns = functools.partial(self._returns_to, plan.target)
         while True:
             if not isinstance(answer, Failure):
+                if state.returned is not None:
+                    state.returned.taken()
                 return Outcome(answer, len(retries) + 1, tuple(retries))
             if self._closed:
                 ending = state.maybe_ran or answer
@@ -209,6 +214,7 @@ class Caller:
                 now=now,
                 deadline=deadline,
                 random=random.random,
+                returns=returns,
             )
             if isinstance(verdict, Stop):
                 raise endings.to_error(
@@ -229,14 +235,17 @@ class Caller:
             retries.append(answer.reason)
             self.stats.retried += 1
             now = self._clock.monotonic()
-            candidate = self._around_stuck(plan, state, verdict.candidate)
             answer = await self._attempt(
-                plan, candidate, payload, options, encode, read, on_note, now, deadline
+                plan, verdict.candidate, payload, options, encode, read, on_note, now, deadline
             )
 
-    def _around_stuck(self, plan: Plan, state: RetryState, candidate: Candidate) -> Candidate:
-        """Where a re-run goes: there is no second one, so that it must not meet a node that is stuck."""
-        return candidate if state.maybe_ran is None else plan.detour(candidate, self._vigil.liveness.stuck)
+    def _returns_to(self, target: Target, region: str) -> Returns:
+        returns = self._returns.get((target, region))
+        if returns is None:
+            if len(self._returns) >= _MAX_WAYS:
+                self._returns.clear()
+            returns = self._returns[target, region] = Returns()
+        return returns
 
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next attempt; not when there will be none, because everything is closed."""

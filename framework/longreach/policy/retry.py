@@ -6,7 +6,7 @@ once, and only where that is known to be harmless.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from longreach.errors import Delivered
@@ -91,10 +91,55 @@ class RetryBudget:
         return True
 
 
+class Returns:
+    """How often calls may come back to what has refused them as busy: one place, all calls of one caller.
+
+    Who comes back and is taken earns two more; so does time, a little. Where more than half of those that
+    come back are refused again, only a trickle goes on: what is busy has work enough without them, and saying
+    no costs it time as well.
+
+    Args:
+        burst: so many at once.
+        per_s: how many each second earns.
+        per_taken: and each one that was taken.
+    """
+
+    def __init__(self, burst: float = 256.0, per_s: float = 16.0, per_taken: float = 2.0) -> None:
+        self._burst = burst
+        self._per_s = per_s
+        self._per_taken = per_taken
+        self._tokens = burst
+        self._at: float | None = None
+
+    def take(self, now: float) -> bool:
+        """One comes back at `now` (monotonic s), if it may."""
+        if self._at is not None:
+            earned = max(0.0, now - self._at) * self._per_s
+            self._tokens = min(self._burst, self._tokens + earned)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def taken(self) -> None:
+        """One that came back was not refused again."""
+        self._tokens = min(self._burst, self._tokens + self._per_taken)
+
+
 class RetryState:
     """What has become of one call so far."""
 
-    __slots__ = ("_absent_since", "attempts", "denied_regions", "maybe_ran", "not_before", "reruns", "tried")
+    __slots__ = (
+        "_absent_since",
+        "attempts",
+        "denied_regions",
+        "maybe_ran",
+        "not_before",
+        "reruns",
+        "returned",
+        "tried",
+    )
 
     def __init__(self) -> None:
         self.attempts = 0
@@ -103,6 +148,7 @@ class RetryState:
         self.denied_regions: frozenset[str] = frozenset()
         self.tried: dict[str | None, int] = {}
         self.not_before: dict[str | None, float] = {}
+        self.returned: Returns | None = None
         self._absent_since: float | None = None
 
     def failed(self, failure: Failure, now: float) -> None:
@@ -137,6 +183,7 @@ def decide(
     now: float,
     deadline: float,
     random: Random,
+    returns: Callable[[str], Returns] | None = None,
 ) -> Again | Stop:
     """What to do after `failure`, which `state` has been told of.
 
@@ -150,6 +197,7 @@ def decide(
         now: monotonic seconds.
         deadline: of the whole call, monotonic seconds.
         random: chance.
+        returns: how often calls like it may come back to a region that has refused them; None: always.
     """
     if failure.delivered == "yes":
         return Stop(failure)
@@ -168,7 +216,24 @@ def decide(
         return ending
     best = min(allowed, key=lambda c: state.tried.get(c.region, 0), default=None)
     delay_s = _delay(failure, state, best, now, random)
-    return ending if now + delay_s >= deadline else Again(best, delay_s)
+    if now + delay_s >= deadline:
+        return ending
+    return Again(best if _may_return(failure, state, best, returns, now) else None, delay_s)
+
+
+def _may_return(
+    failure: Failure,
+    state: RetryState,
+    best: Candidate | None,
+    returns: Callable[[str], Returns] | None,
+    now: float,
+) -> bool:
+    """Whether a call that was refused as busy may come back, or must wait as if refused once more."""
+    state.returned = None
+    if returns is None or best is None or failure.reason != "busy" or best.region not in state.tried:
+        return True
+    state.returned = returns(best.region)
+    return state.returned.take(now)
 
 
 def _may_rerun(

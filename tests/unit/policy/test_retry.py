@@ -12,6 +12,7 @@ from longreach.policy.retry import (
     Failure,
     RetryBudget,
     RetryState,
+    Returns,
     Stop,
     decide,
 )
@@ -226,3 +227,35 @@ def test_the_budget_covers_a_node_lost_every_few_seconds():
     for round_ in range(20):
         assert all(budget.take(100.0 + 4.0 * round_) for _ in range(64))
     assert not all(budget.take(100.0 + 80.0) for _ in range(300))
+
+
+# Coming back to what is busy
+
+
+def come_back(returns: Returns, seconds: float, per_s: float, taken_share: float) -> float:
+    """So many come back each second, and this share of them is taken; how many did come back a second."""
+    came, taken, now = 0, 0, 0.0
+    while now < seconds:
+        if returns.take(now):
+            came += 1
+            if taken < came * taken_share:
+                taken += 1
+                returns.taken()
+        now += 1 / per_s
+    return came / seconds
+
+
+def test_where_most_are_taken_all_may_come_back():
+    assert come_back(Returns(), 60, 1000, taken_share=0.7) == pytest.approx(1000, rel=0.01)
+
+
+def test_where_most_are_refused_again_only_a_trickle_comes_back():
+    assert come_back(Returns(burst=10), 60, 1000, taken_share=0.1) == pytest.approx(20, rel=0.1)
+    assert come_back(Returns(burst=10), 60, 1000, taken_share=0.0) == pytest.approx(16, rel=0.1)
+
+
+def test_when_there_is_room_again_the_trickle_grows_by_itself():
+    returns = Returns()
+    come_back(returns, 20, 1000, taken_share=0.0)
+    assert not returns.take(20.0)
+    assert come_back(returns, 30, 1000, taken_share=1.0) > 900
