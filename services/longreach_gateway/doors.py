@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 MESH = "/mcp"
 _MOST = 256
-"""Doors that are kept; of more, those that nobody listens at are closed, the longest unused first."""
+"""Doors that are kept; of more, the oldest are closed that have a query and that nobody listens at."""
 _MAX_FIELDS = 20
 _FILTERS = frozenset({"server", "tag", "region"})
 
@@ -35,7 +34,7 @@ class Doors:
     def __init__(self, make: Callable[[str | None, Filters], Front], filters: Filters) -> None:
         self._make = make
         self._filters = filters
-        self._open: OrderedDict[tuple[str, bytes], Front] = OrderedDict()
+        self._open: dict[tuple[str, bytes], Front] = {}
 
     def known(self, path: str, query: bytes) -> Front | None:
         """A front that was made before: the fast way."""
@@ -81,7 +80,7 @@ class Doors:
         return front
 
     def _make_room(self) -> None:
-        idle = (key for key, front in self._open.items() if not front.listeners)
+        idle = (key for key, front in self._open.items() if key[1] and not front.listeners)
         for key in list(idle)[: len(self._open) + 1 - _MOST]:
             self._open.pop(key).close()
 
@@ -97,8 +96,8 @@ def server_of(path: str) -> str | None:
     Raises:
         Refusal: the path goes deeper than that.
     """
-    name = path.removeprefix(MESH).strip("/")
-    if "/" in name:
+    name = path.removeprefix(MESH).removeprefix("/").removesuffix("/")
+    if "/" in name:  # one way to write each, or they could not be counted
         raise Refusal(404, codes.INVALID_PARAMS, f"MCP is spoken at {MESH} and at {MESH}/<server>, not here")
     return name or None
 

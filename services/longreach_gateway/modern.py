@@ -80,7 +80,15 @@ class Modern:
         except jsonrpc.Malformed as error:
             await send_whole(running.send, _without_id(body, headers, error))
             return
-        self._check(request, front, headers, pairs)
+        if not (len(pairs) == len(headers) and _is_plain(request, headers)):
+            _check_closely(request, headers, pairs)
+        if request.method == _CALL and request.name is not None:
+            wanted = self._mirrors_of(front, request.name)
+            if wanted is None:
+                await front.learn()
+                wanted = self._mirrors_of(front, request.name)
+            if wanted:
+                _check_arguments(wanted, request, headers)
         self._limits.enter(caller, request.id)
         try:
             if request.method == _LISTEN:
@@ -109,22 +117,11 @@ class Modern:
         self._overseer.end(running)
         await stream.finish(None)
 
-    def _check(
-        self, request: Incoming, front: Front, headers: Headers, pairs: list[tuple[bytes, bytes]]
-    ) -> None:
-        """What the transport demands of a request, beyond what its method does."""
-        if not (len(pairs) == len(headers) and _is_plain(request, headers)):
-            _check_closely(request, headers, pairs)
-        if request.method == _CALL and request.name is not None:
-            wanted = self._mirrors_of(front, request.name)
-            if wanted:
-                _check_arguments(wanted, request, headers)
-
-    def _mirrors_of(self, front: Front, name: str) -> tuple[params.Mirror, ...]:
-        """The headers that a tool's schema asks for; worked out once for each schema."""
+    def _mirrors_of(self, front: Front, name: str) -> tuple[params.Mirror, ...] | None:
+        """The headers that a tool's schema asks for, worked out once for each; None for an unknown tool."""
         schema = front.tool_schema(name)
         if schema is None:
-            return ()
+            return None
         known = self._mirrors.get(id(schema))
         if known is not None and known[0] is schema:
             return known[1]

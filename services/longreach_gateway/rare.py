@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from longreach_gateway.auth.metadata import WELL_KNOWN
+from longreach_gateway.doors import is_door
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -34,8 +35,14 @@ def build_rare(is_ready: Callable[[], bool], resources: Resources | None) -> Sta
 
     async def metadata(request: Request) -> Response:
         assert resources is not None, "the route is there only with it"
-        document = resources.metadata(resources.path_of(request.url.path))
-        return Response(document, media_type="application/json", headers={"access-control-allow-origin": "*"})
+        path = resources.path_of(request.scope["path"])
+        if path and not is_door(path):
+            return PlainTextResponse("there is nothing here\n", 404)
+        return Response(
+            resources.metadata(path),
+            media_type="application/json",
+            headers={"access-control-allow-origin": "*"},
+        )
 
     routes = [Route("/healthz", healthz), Route("/readyz", readyz)]
     if resources is not None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -66,6 +67,7 @@ async def serve(
         ConfigError: the address cannot be listened on.
         BrokerUnavailable: no broker.
     """
+    _raise_file_limit()
     with _listen(settings.host, settings.port) as sock:
         url = _url_of(settings.host, sock)
         async with connecting as mesh:
@@ -99,6 +101,13 @@ def _config(assembly: Assembly, settings: GatewaySettings) -> uvicorn.Config:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(settings.drain_timeout_s) + 5,
     )
+
+
+def _raise_file_limit() -> None:
+    """Each connection is a file, and the usual soft limit of 1,024 is less than what a gateway is for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems allow less than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:

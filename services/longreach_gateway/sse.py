@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.gateway.sse")
 MAX_WAITING = 256
-"""Notifications that wait for a client that reads slowly; beyond that the oldest is dropped."""
+MAX_WAITING_BYTES = 2**20
+"""Notifications that wait for a client that reads slowly; beyond either the oldest are dropped."""
 STALLED_AFTER_S = 30.0
 """A client that takes nothing for so long is given up."""
 _HEADERS = [
@@ -49,6 +50,7 @@ class EventStream:
         self._tasks = tasks
         self._on_stall = on_stall
         self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
         self._lock = asyncio.Lock()
         self._flushing = False
         self._started = False
@@ -59,10 +61,11 @@ class EventStream:
         """Send a message soon; does not wait."""
         if self._ended:
             return
-        if len(self._waiting) >= MAX_WAITING:
-            self._waiting.popleft()
-            self._dropped += 1
         self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        while len(self._waiting) > 1 and self._is_over():
+            self._waiting_bytes -= len(self._waiting.popleft())
+            self._dropped += 1
         if not self._flushing:
             self._flushing = True
             self._tasks.start(self._flush(), name="events")
@@ -81,6 +84,9 @@ class EventStream:
         if self._dropped:
             event(_log, "notifications.dropped", logging.WARNING, count=self._dropped)
         await self._bounded(b"" if data is None else encode_event(data), last=True)
+
+    def _is_over(self) -> bool:
+        return len(self._waiting) > MAX_WAITING or self._waiting_bytes > MAX_WAITING_BYTES
 
     async def _flush(self) -> None:
         try:
@@ -103,8 +109,9 @@ class EventStream:
             self._started = True
             await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         while self._waiting:
-            data = encode_event(self._waiting.popleft())
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            data = self._waiting.popleft()
+            self._waiting_bytes -= len(data)
+            await self._send({"type": "http.response.body", "body": encode_event(data), "more_body": True})
         if last:
             self._ended = True
         if chunk or last:

@@ -36,6 +36,7 @@ class FrontDouble:
         self.listeners = 0
         self.asked: list[tuple[Incoming, str | None, float | None]] = []
         self.schemas: dict[str, dict[str, Any]] = {}
+        self.learned: dict[str, dict[str, Any]] = {}
         self.handler: Handler = lambda request, _: Answer(
             json.dumps({"jsonrpc": "2.0", "id": request.id, "result": {}}).encode(), None
         )
@@ -72,6 +73,9 @@ class FrontDouble:
         finally:
             self.listeners -= 1
             self.cancelled.set()
+
+    async def learn(self) -> None:
+        self.schemas.update(self.learned)
 
     def tool_schema(self, name: str) -> dict[str, Any] | None:
         return self.schemas.get(name)

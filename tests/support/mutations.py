@@ -49,6 +49,9 @@ _PATHS = (
 _METHODS = ("GET", "DELETE", "PUT", "HEAD", "OPTIONS", "PATCH", "TRACE", "CONNECT", "post", "QUERY", "XYZ")
 _ERAS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 _LEGACY = 0.1
+_WITH_TOKEN = 0.7
+TOKEN = "fuzz-0123456789abcdef"
+"""Of most attacks; a gateway may know it, or not ask for any."""
 
 
 @dataclass
@@ -83,6 +86,8 @@ class _Maker:
         if self.random.random() < _LEGACY:
             request = self._legacy_base()
             self.headers = [*self.headers[:2], ("mcp-protocol-version", self.random.choice(_ERAS))]
+        if self.random.random() < _WITH_TOKEN:
+            self.headers.append(("authorization", f"Bearer {TOKEN}"))
         self.body = encode(request)
         self.chunks: list[bytes] | None = None
         self.length: int | str | None = None

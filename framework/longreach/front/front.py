@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
@@ -162,6 +163,11 @@ class Front:
         """
         del caller  # the front hears events for all of its callers
         return self._hub.listen(request)
+
+    async def learn(self) -> None:
+        """Fetch what is announced and not known yet, as far as it can be had quickly."""
+        with contextlib.suppress(LongreachError):
+            _ = await self._book.learned()
 
     def tool_schema(self, name: str) -> dict[str, Any] | None:
         """The input schema of a tool by its offered name, for checks of headers; None if it is not known."""

@@ -196,5 +196,5 @@ def _read_key(jwk: Mapping[str, Any]) -> Key | None:
         return None
     try:
         return Key(jwt.PyJWK(dict(jwk), algorithm=algorithms[0]).key, algorithms)
-    except (jwt.PyJWTError, ValueError, TypeError, KeyError):
+    except Exception:  # noqa: BLE001 - what cannot be read, for whatever reason, is a key that is not used
         return None

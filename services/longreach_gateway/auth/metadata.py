@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -34,17 +34,17 @@ class Resources:
         """What a token may be for that is shown at `path`."""
         if self._audiences:
             return self._audiences
-        here = f"{self._public_url}{path.rstrip('/')}"
+        here = f"{self._public_url}{quote(path.rstrip('/'))}"
         return frozenset({self._public_url, f"{self._public_url}/", f"{self._public_url}/mcp", here})
 
     def metadata_url(self, path: str) -> str:
-        """Where the metadata of what is at `path` are."""
-        return f"{self._origin}{WELL_KNOWN}{self._prefix}{path.rstrip('/')}"
+        """Where the metadata of what is at `path` are; fit for a header, whatever the path holds."""
+        return f"{self._origin}{WELL_KNOWN}{self._prefix}{quote(path.rstrip('/'))}"
 
     def metadata(self, path: str) -> bytes:
         """The metadata of what is at `path`; empty: of the gateway as a whole."""
         document: dict[str, object] = {
-            "resource": f"{self._public_url}{path}",
+            "resource": f"{self._public_url}{quote(path)}",
             "bearer_methods_supported": ["header"],
             "resource_name": "longreach gateway",
         }

@@ -21,6 +21,8 @@ from tests.support.attackers import storm
 from tests.support.broker import Broker
 from tests.support.commands import Desk
 from tests.support.gateways import GatewayProcess
+from tests.support.jwts import ISSUER, Signer, jwks
+from tests.support.mutations import TOKEN
 
 COUNT = int(os.environ.get("LONGREACH_FUZZ", "3000"))
 FIRST_SEED = int(os.environ.get("LONGREACH_FUZZ_SEED", "0"))
@@ -66,8 +68,9 @@ class State:
 class Watched:
     """A gateway whose inside can be seen."""
 
-    def __init__(self, gateway: GatewayProcess) -> None:
+    def __init__(self, gateway: GatewayProcess, *, asks_for_tokens: bool) -> None:
         self.gateway = gateway
+        self.asks_for_tokens = asks_for_tokens
         self._asked = 0
 
     async def state(self) -> State:
@@ -89,16 +92,21 @@ class Watched:
         return state
 
 
-@pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
+@pytest.fixture(params=["open", "tokens"])
+def watched(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Watched]:
     desk = Desk(tmp_path)
     with Broker() as broker:
         desk.write("app.py", APP)
         desk.node("app.py:docs", "--nats", broker.url).until("serves")
         flags = ("--max-body", "100KiB", "--body-timeout", "2", "--session-idle", "3")
+        if request.param == "tokens":
+            desk.write("tokens", f"mallory:{TOKEN}\n")
+            desk.write("jwks", jwks(Signer("k1")).decode())
+            flags += ("--bearer-tokens", str(tmp_path / "tokens"), "--jwks-file", str(tmp_path / "jwks"))
+            flags += ("--issuer", ISSUER, "--required-scope", "mcp")
         with GatewayProcess(broker.url, *flags, module="tests.support.watched_gateway") as gateway:
             try:
-                yield Watched(gateway)
+                yield Watched(gateway, asks_for_tokens=request.param == "tokens")
             finally:
                 desk.close()
 
@@ -120,6 +128,7 @@ async def test_no_request_is_a_defect_and_none_leaves_anything_behind(watched: W
     print(f"{fresh}, {before} then {after}")
     assert first.broken + second.broken == []
     assert {200, 202, 400, 403, 404, 405, 406, 413, 415, 421} <= answered.keys()
+    assert (401 in answered) == watched.asks_for_tokens
     assert after.tasks <= before.tasks <= fresh.tasks + SERVING
     assert max(before.fds, after.fds) <= fresh.fds
     assert after.objects <= before.objects + max(3000, before.objects // 50)
@@ -128,7 +137,6 @@ async def test_no_request_is_a_defect_and_none_leaves_anything_behind(watched: W
     assert "request.failed" not in watched.gateway.running.said
     assert "Traceback" not in watched.gateway.running.said
     async with httpx2.AsyncClient(timeout=10) as http:
-        reply = await ask(
-            http, watched.gateway.mcp, "tools/call", {"name": "docs__echo", "arguments": {"text": "x"}}
-        )
+        params = {"name": "docs__echo", "arguments": {"text": "x"}}
+        reply = await ask(http, watched.gateway.mcp, "tools/call", params, authorization=f"Bearer {TOKEN}")
     assert reply.status_code == 200

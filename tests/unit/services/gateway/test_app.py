@@ -175,8 +175,10 @@ async def test_a_notification_is_taken_note_of(world: World):
     assert (refused.status, refused.code) == (400, -32022)
 
 
-async def test_arguments_with_a_header_of_their_own_are_compared_with_it(world: World):
-    world.front.schemas["echo"] = {"properties": {"text": {"type": "string", "x-mcp-header": "Text"}}}
+@pytest.mark.parametrize("known", [True, False])
+async def test_arguments_with_a_header_of_their_own_are_compared_with_it(world: World, known: bool):
+    schemas = world.front.schemas if known else world.front.learned
+    schemas["echo"] = {"properties": {"text": {"type": "string", "x-mcp-header": "Text"}}}
     encoded = f"=?base64?{base64.b64encode(b'hi').decode()}?="
 
     replies = [

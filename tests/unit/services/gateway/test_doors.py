@@ -42,6 +42,8 @@ def test_a_path_names_the_mesh_or_a_server(path: str, server: str | None):
     [
         ("/mcp/nobody", b"", 404),
         ("/mcp/docs/more", b"", 404),
+        ("/mcp//docs", b"", 404),
+        ("/mcp/docs//", b"", 404),
         ("/mcp", b"sort=up", 400),
         ("/mcp", b"server=", 400),
         ("/mcp", b"server=,", 400),

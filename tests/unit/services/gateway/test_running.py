@@ -185,6 +185,24 @@ async def test_notifications_that_nobody_reads_are_bounded(world: World):
     assert (found[-2], found[-1]["id"]) == ({"n": 1999}, 7)
 
 
+async def test_large_notifications_that_nobody_reads_are_bounded_by_their_size(world: World):
+    done = asyncio.Event()
+    world.front.handler = until(
+        done, *(b'{"n":%d,"x":"%s"}' % (number, b"x" * 400_000) for number in range(9))
+    )
+    client = world.start(None, headers_for(CALL))
+    client.may_send.clear()
+    client.feed(encode(CALL), more=False)
+    await world.front.started.wait()
+    done.set()
+    client.may_send.set()
+
+    found = events((await client.end()).body.decode())
+
+    assert len(found) <= 4
+    assert found[-2]["n"] == 8
+
+
 async def test_one_request_too_many_is_refused_with_the_time_to_ask_again(make_world: Any):
     done, world = asyncio.Event(), make_world(most=2)
     world.front.handler = until(done)

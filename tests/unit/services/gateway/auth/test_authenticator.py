@@ -205,6 +205,23 @@ async def test_the_challenge_of_a_gateway_below_a_path_leads_to_its_metadata(mak
     assert f'resource_metadata="{METADATA}/tools/mcp/docs"' in challenge
 
 
+@pytest.mark.parametrize("path", ["/mcp/\r\nx: y", '/mcp/"', "/mcp/\x00", "/mcp/ä"])
+async def test_a_path_of_any_kind_is_fit_for_the_challenge(make_world: Any, tmp_path: Path, path: str):
+    challenge = (await Door(make_world, tmp_path).ask(None, path)).headers["www-authenticate"]
+
+    assert challenge.isascii()
+    assert challenge.isprintable()
+    assert challenge.count('"') == 2
+
+
+async def test_metadata_are_about_places_where_mcp_is_spoken(make_world: Any, tmp_path: Path):
+    door = Door(make_world, tmp_path)
+
+    reply = await door.world.ask(None, {}, path="/.well-known/oauth-protected-resource/other", method="GET")
+
+    assert reply.status == 404
+
+
 async def test_each_principal_has_its_own_share(make_world: Any, tmp_path: Path):
     door = Door(make_world, tmp_path)
     done = asyncio.Event()
