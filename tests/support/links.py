@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+import msgspec
 from tests.support.broker import Broker
 
 from longreach.transport.link import Headers, Link
@@ -48,9 +49,18 @@ class MemoryMesh:
 
 
 class NatsMesh:
-    def __init__(self) -> None:
+    """A real broker.
+
+    Args:
+        config: more of its configuration.
+        options: how it is reached, where that is not by its own URL.
+    """
+
+    def __init__(self, config: str = "", options: NatsOptions | None = None) -> None:
         self.permissions: list[str] = []
-        self.broker = Broker(f"max_payload: {MAX_PAYLOAD}")
+        self.config = f"max_payload: {MAX_PAYLOAD}\n{config}"
+        self.broker = Broker(self.config)
+        self.options = options or NatsOptions(urls=(self.broker.url,))
         self.links: list[NatsLink] = []
 
     async def link(self, *, publish: list[str] | None = None, subscribe: list[str] | None = None) -> Link:
@@ -62,15 +72,12 @@ class NatsMesh:
             rules.append(f"subscribe: {{ allow: {_listed(subscribe)} }}")
         allowed = f", permissions: {{ {', '.join(rules)} }}" if rules else ""
         self.permissions.append(f'{{ user: {user}, password: "p"{allowed} }}')
-        self.broker.configure(
-            f"max_payload: {MAX_PAYLOAD}\nauthorization {{ users: [ {', '.join(self.permissions)} ] }}"
-        )
+        self.broker.configure(f"{self.config}\nauthorization {{ users: [ {', '.join(self.permissions)} ] }}")
         if not self.links:
             self.broker.restart()  # the first user ends the anonymous ones, which a reload would cut off
         else:
             self.broker.reload()
-        options = NatsOptions(urls=(self.broker.url,), user=user, password="p")
-        link = await until_accepted(options)
+        link = await until_accepted(msgspec.structs.replace(self.options, user=user, password="p"))
         self.links.append(link)
         return link
 

@@ -13,9 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import socket
-import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,6 +24,7 @@ from nats.aio.transport import TcpTransport
 from longreach.observe import event
 from longreach.transport._listeners import log_failure
 from longreach.transport._parser import Parser, parse_headers
+from longreach.transport._reset import reset_on_close
 from longreach.transport.link import Sink
 
 _log = logging.getLogger("longreach.transport")
@@ -35,9 +33,6 @@ _CRLF = b"\r\n"
 _PING = b"PING\r\n"
 _PONG = b"PONG\r\n"
 _READ_BYTES = 64 * 1024
-_RESET_ON_CLOSE = struct.pack(
-    "ii", 1, 0
-)  # SO_LINGER on, zero seconds: close sends RST, the kernel drops the rest
 _RTT_WEIGHT = 0.2
 _COMPLAINT_TIMEOUT_S = 0.05
 
@@ -52,6 +47,7 @@ class NatsClient(Client):
         sinks: where the messages of each subscription id go; shared with, and filled by, the link.
         on_lost: called once, with the reason, when the connection ends by itself.
         on_error: called with the lower-case text of what the broker complains about and stays.
+        on_info: called whenever the broker says something new about itself, `told_urls` or `is_lame`.
     """
 
     def __init__(
@@ -59,11 +55,13 @@ class NatsClient(Client):
         sinks: dict[int, Sink],
         on_lost: Callable[[NatsClient, str], None],
         on_error: Callable[[str], None],
+        on_info: Callable[[NatsClient], None],
     ) -> None:
         super().__init__()
-        self._sinks = sinks
+        self.sinks = sinks
         self._on_lost = on_lost
         self._on_error = on_error
+        self._on_info = on_info
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._complaint = ""
@@ -71,16 +69,26 @@ class NatsClient(Client):
         self._socket_bytes = 0  # in the transport's buffer; may be out of date, then it is too high
         self.unflushed_bytes = 0  # those and what `_out` holds
         self._flush_due = False
+        self._held = False
         self._lines: deque[bytes] = deque()
         self._pings: deque[tuple[float, OnPong | None]] = deque()
         self.heard_at = self._loop.time()
         self.rtt_s = 0.0
+        self.end_reason = ""
+        self.url = ""
         self.shown_url = ""
+        self.told_urls: tuple[str, ...] = ()
+        self.is_lame = False
 
     @property
     def ended(self) -> bool:
         """Whether it is over; then it stays so."""
         return self._ended
+
+    @property
+    def broker_id(self) -> str:
+        """What the broker calls itself, anew for each of its lives."""
+        return str(self._server_info.get("server_id", ""))
 
     # Writing
 
@@ -117,16 +125,27 @@ class NatsClient(Client):
     def _buffered(self) -> int:
         return self._writer().transport.get_write_buffer_size()
 
+    def hold(self) -> None:
+        """Keep what is written in the outgoing buffer until `release`."""
+        self._held = self._flush_due = True
+
+    def release(self) -> None:
+        """Write what `hold` kept, and go on as usual."""
+        if self._held:
+            self._held = False
+            self._write_out()
+
     def _write_out(self) -> None:
+        if self._held:
+            return
         self._flush_due = False
         if self._ended or not self._out:
             return
         data = b"".join(self._out)
         self._out.clear()
         try:
-            writer = self._writer()
-            writer.write(data)
-            self._socket_bytes = self.unflushed_bytes = writer.transport.get_write_buffer_size()
+            self._tcp().write(data)
+            self._socket_bytes = self.unflushed_bytes = self._buffered()
         except (OSError, RuntimeError) as error:
             self.lose(str(error) or type(error).__name__)
 
@@ -161,7 +180,7 @@ class NatsClient(Client):
             self.lose(f"protocol: {error!s}")
 
     def _message(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes | None) -> None:
-        sink = self._sinks.get(sid)
+        sink = self.sinks.get(sid)
         if sink is None or self._ended:
             return
         try:
@@ -192,6 +211,14 @@ class NatsClient(Client):
         self._complaint = text.strip("'")
         self._on_error(self._complaint)
 
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        """The broker tells of those beside it, or that it is about to leave; what follows is the link's."""
+        if "connect_urls" in info or initial_connection:
+            self.told_urls = tuple(info.get("connect_urls") or ())
+        self.is_lame = bool(info.get("ldm"))
+        if not initial_connection:
+            self._on_info(self)
+
     async def _process_op_err(self, error: Exception) -> None:
         self.lose(str(error) or type(error).__name__)
 
@@ -200,7 +227,13 @@ class NatsClient(Client):
     async def _select_next_server(self) -> None:
         """One URL, one attempt: which URL comes next, and when, is the link's decision."""
         server = self._server_pool[0]
-        await self._connect_to_server(server)
+        if server.uri.scheme in ("ws", "wss"):
+            from longreach.transport._websocket import WebSocketTransport  # here: an extra
+
+            self._transport = WebSocketTransport(server.uri.geturl())
+            await self._transport.open(self.options.get("tls"), self.options.get("tls_hostname"))
+        else:
+            await self._connect_to_server(server)
         self._current_server = server
 
     async def _ping_interval(self) -> None:
@@ -214,14 +247,13 @@ class NatsClient(Client):
 
         It closes right behind its ``-ERR``; our next write may fail before that line is read.
         """
-        reader = self._transport._io_reader if isinstance(self._transport, TcpTransport) else None
-        if reader is None:
+        if not self._transport:
             return ""
         try:
-            line = await asyncio.wait_for(reader.readline(), _COMPLAINT_TIMEOUT_S)
+            line = await asyncio.wait_for(self._tcp().readline(), _COMPLAINT_TIMEOUT_S)
         except (OSError, TimeoutError, ValueError, RuntimeError):
             return ""
-        return line.decode(errors="replace").strip()
+        return bytes(line).decode(errors="replace").strip()
 
     # Ending
 
@@ -246,7 +278,7 @@ class NatsClient(Client):
         self._end("closed")
         try:
             async with asyncio.timeout(timeout_s):
-                self._writer().close()
+                self._tcp().close()
                 await self._writer().wait_closed()
         except (OSError, TimeoutError) as error:
             event(_log, "link.close_cut_short", logging.DEBUG, reason=str(error) or "timeout")
@@ -256,6 +288,7 @@ class NatsClient(Client):
 
     def _end(self, reason: str) -> None:
         self._ended = True
+        self.end_reason = reason
         self._status = Client.CLOSED
         self._out.clear()
         self.unflushed_bytes = 0
@@ -267,12 +300,13 @@ class NatsClient(Client):
             if on_pong is not None:
                 on_pong(ConnectionError(reason))
 
-    def _tcp(self) -> TcpTransport:
-        assert isinstance(self._transport, TcpTransport), "options allow nats:// and tls:// only"
+    def _tcp(self) -> Any:
+        """The transport, whose methods nats-py leaves without types."""
+        assert isinstance(self._transport, TcpTransport), "ours for WebSocket is one too"
         return self._transport
 
     def _writer(self) -> asyncio.StreamWriter:
-        writer = self._tcp()._io_writer
+        writer: asyncio.StreamWriter | None = self._tcp()._io_writer
         assert writer is not None, "connected"
         return writer
 
@@ -283,17 +317,3 @@ class NatsClient(Client):
             return []
         bare, outer = transport._bare_io_writer, transport._io_writer
         return [writer for writer in dict.fromkeys((bare, outer)) if writer is not None]
-
-
-def reset_on_close(sock: Any) -> None:
-    """Let the close of `sock` send RST, so that neither kernel delivers what is still on its way.
-
-    A socket of uvloop's has no `setsockopt` of its own, hence the duplicate, which shares the option.
-    """
-    if sock is None or sock.fileno() < 0:
-        return
-    try:
-        with socket.socket(fileno=os.dup(sock.fileno())) as duplicate:
-            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    except OSError as error:  # the socket is gone already
-        event(_log, "link.reset_failed", logging.DEBUG, reason=str(error))

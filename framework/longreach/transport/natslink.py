@@ -1,7 +1,9 @@
 """`NatsLink`: a link to NATS that supervises its connection.
 
 One loop: connect (URLs in order, home first), write all subscriptions, be up, lose the connection, begin
-again. A connection that ended is never used again; each new one reads credentials anew.
+again. A connection that ended is never used again; each new one reads credentials anew. While it is up it may
+move to another connection, make before break: when the broker asks its clients to go, when credentials were
+renewed, when a broker that is preferred is back.
 """
 
 from __future__ import annotations
@@ -15,9 +17,12 @@ from longreach.errors import BrokerUnavailable, CredentialsRejected, LongreachEr
 from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.transport._client import NatsClient
-from longreach.transport._connector import Connector
+from longreach.transport._connector import Connector, Made
+from longreach.transport._handover import Handover, fence, write_sub
+from longreach.transport._keeper import Keeper
 from longreach.transport._listeners import Listeners
 from longreach.transport._outgoing import check_subject, encode_headers, too_large
+from longreach.transport._urls import Told
 from longreach.transport._violations import read_violation
 from longreach.transport._watchdog import Watchdog
 from longreach.transport.link import (
@@ -48,6 +53,10 @@ class NatsLink:
         self._supervisor: asyncio.Task[None] | None = None
         self._client: NatsClient | None = None
         self._lost: asyncio.Future[None] | None = None
+        self._handover: Handover | None = None
+        self._keeper: Keeper | None = None
+        self._told = Told()
+        self._dogs: dict[NatsClient, asyncio.Task[None]] = {}
         self._news = asyncio.Event()  # up, closed, or refused while opening: who waits looks again
         self._closed = False
         self._reason = "not connected yet"
@@ -72,7 +81,8 @@ class NatsLink:
         """Connect, and stay connected until `close`.
 
         Args:
-            options: where to, and how; a function is asked anew for each connection.
+            options: where to, and how; a function is asked anew for each connection, and every
+                `NatsOptions.renew_every_s` whether credentials are others now: it must be quick.
             wait: the broker may come up later: say so in the log, every 10 s.
             timeout_s: how long to try; None: for ever.
 
@@ -82,7 +92,7 @@ class NatsLink:
             ConfigError: a setting, or a file that it names, is wrong.
         """
         link = cls(options)
-        connector = Connector(link._options, link._new_client, patient=wait)
+        connector = Connector(link._options, link._new_client, link._told, patient=wait)
         connector.check()
         link._opening = True
         link._supervisor = link._tasks.spawn(link._supervise(connector), name="link supervisor")
@@ -98,37 +108,99 @@ class NatsLink:
     # The supervising loop
 
     def _new_client(self) -> NatsClient:
-        return NatsClient(self._sinks, self._client_lost, self._client_error)
+        return NatsClient(self._sinks, self._client_lost, self._client_error, self._client_told)
 
     async def _supervise(self, connector: Connector) -> None:
         self._tell("connecting", "")
         while True:
-            client, options = await connector.connect(self._attempt_failed)
-            if client.ended:  # lost between its handshake and here
+            made = await connector.connect(self._attempt_failed)
+            if made.client.ended:  # lost between its handshake and here
+                self._reason = f"the connection to {made.client.shown_url} was lost: {made.client.end_reason}"
                 continue
             self._lost = asyncio.get_running_loop().create_future()
-            self._take(client, options)
-            watchdog = Watchdog(client, options.ping_interval_s, options.max_silence_s)
-            dog = self._tasks.spawn(watchdog.run(), name="link watchdog")
+            self._take(made)
+            self._keeper = Keeper(connector, self._told, made, self._move)
+            keeping = self._tasks.spawn(self._keeper.run(), name="link keeper")
             try:
                 await self._lost
             finally:
-                dog.cancel()
+                self._keeper = None
+                keeping.cancel()
+                await asyncio.wait({keeping})
 
-    def _take(self, client: NatsClient, options: NatsOptions) -> None:
+    def _take(self, made: Made) -> None:
         """The connection stands: write the subscriptions, in order, before anybody can send."""
-        self._client = client
-        self.max_payload = client.max_payload
-        self.url = client.shown_url
         for subscription in self._subscriptions.values():
-            self._write_sub(client, subscription)
+            write_sub(made.client, subscription)
+        self._watch(made)
+        self._use(made)
         self.is_up = True
         self._reason = ""
         self._news.set()
-        event(_log, "link.up", url=self.url, name=options.name)
+        event(_log, "link.up", url=self.url, name=made.options.name)
         self._tell("up", "")
 
+    def _use(self, made: Made) -> None:
+        client = made.client
+        self._client = client
+        self.max_payload = client.max_payload
+        self.url = client.shown_url
+        self._told.heard(client.url, client.told_urls)
+
+    async def _move(self, made: Made, why: str, check: bool) -> None:
+        """Go over to the connection `made`, which is up, without losing anything.
+
+        Raises:
+            BrokerUnavailable: it is no good; the link stays where it is.
+        """
+        old, there = self._client, self.url
+        if old is None:
+            made.client.abort("not moved")
+            return
+        handover = self._handover = Handover(old, made.client, self._sinks)
+        self._watch(made)
+        moved = clean = False
+        try:
+            handover.begin(self._subscriptions.values())
+            await handover.prepare(check=check)
+            self._use(made)
+            handover.switch()
+            moved = True
+            event(_log, "link.moved", url=self.url, left=there, why=why)
+            clean = await handover.leave(self._subscriptions.values())
+        finally:
+            self._handover = None
+            if not moved:
+                handover.cancel()
+            elif not clean:
+                old.abort("left unclean")
+            self._unwatch(old if moved else made.client)
+        if clean:
+            await handover.bury()
+        elif self._client is made.client:  # who waits for something may wait in vain: let them ask
+            self._tell("down", "left unclean")
+            self._tell("up", "")
+
+    def _watch(self, made: Made) -> None:
+        watchdog = Watchdog(made.client, made.options.ping_interval_s, made.options.max_silence_s)
+        self._dogs[made.client] = self._tasks.spawn(watchdog.run(), name="link watchdog")
+
+    def _unwatch(self, client: NatsClient) -> None:
+        dog = self._dogs.pop(client, None)
+        if dog is not None:
+            dog.cancel()
+
+    def _client_told(self, client: NatsClient) -> None:
+        """The broker said something about itself, or those beside it."""
+        if client.is_lame:
+            event(_log, "broker.lame_duck", logging.WARNING, url=client.shown_url)
+        if client is self._client:
+            self._told.heard(client.url, client.told_urls)
+            if client.is_lame and self._keeper is not None:
+                self._keeper.look()
+
     def _client_lost(self, client: NatsClient, reason: str) -> None:
+        self._unwatch(client)
         if client is not self._client:
             return
         if any(word in reason for word in _CREDENTIALS):
@@ -141,6 +213,7 @@ class NatsLink:
 
     def _drop_client(self, reason: str) -> None:
         self._client = None
+        self._handover = None
         self.is_up = False
         self.url = None
         self._reason = reason
@@ -212,12 +285,10 @@ class NatsLink:
         self._subscriptions[subscription.sid] = subscription
         self._sinks[subscription.sid] = sink
         if self._client is not None:
-            self._write_sub(self._client, subscription)
+            write_sub(self._client, subscription)
+        if self._handover is not None:
+            self._handover.subscribed(subscription)
         return subscription
-
-    @staticmethod
-    def _write_sub(client: NatsClient, subscription: Subscription) -> None:
-        client.write(f"SUB {subscription.subject} {subscription.queue} {subscription.sid}\r\n".encode())
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """See `Link.unsubscribe`."""
@@ -228,6 +299,9 @@ class NatsLink:
         self._subscriptions.pop(sid, None)
         if self._client is None:
             self._sinks.pop(sid, None)
+            return
+        if self._handover is not None:
+            self._handover.unsubscribed(sid, lambda: self._forget(sid))
             return
         self._client.write(f"UNSUB {sid}\r\n".encode())
         self._client.ping(lambda _: self._forget(sid))
@@ -252,22 +326,10 @@ class NatsLink:
         client = self._client
         if client is None:
             raise BrokerUnavailable(f"no connection to a broker: {self._reason}")
-        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def on_pong(error: BaseException | None) -> None:
-            if passed.done():
-                return
-            if error is None:
-                passed.set_result(None)
-            else:
-                passed.set_exception(BrokerUnavailable(f"the connection was lost: {error}"))
-
-        client.ping(on_pong)
-        try:
-            async with asyncio.timeout(timeout_s):
-                await passed
-        except TimeoutError:
-            raise BrokerUnavailable(f"the broker did not answer within {timeout_s:g} s") from None
+        if self._handover is not None:
+            await self._handover.fence(client, timeout_s)
+        else:
+            await fence(client, timeout_s)
 
     async def wait_up(self, timeout_s: float | None) -> None:
         """See `Link.wait_up`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,14 +14,22 @@ import msgspec
 from longreach.errors import ConfigError
 
 DEFAULT_PORT = 4222
-_SECRETS = frozenset({"token", "password", "nkey_seed"})
+DEFAULT_PORTS = {"nats": DEFAULT_PORT, "tls": DEFAULT_PORT, "ws": 80, "wss": 443}
+_SECRETS = frozenset({"token", "password", "nkey_seed", "creds"})
+_CREDS = re.compile(
+    r"BEGIN NATS USER JWT-+\r?\n[\w.-]+\r?\n-+END NATS USER JWT-+\r?\n.*"
+    r"BEGIN USER NKEY SEED-+\r?\nSU[A-Z2-7]+\r?\n-+END",
+    re.DOTALL,
+)
+_EXAMPLE = "write nats://host:4222, tls://host:4222, ws://host or wss://host"
 
 
 class NatsOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to reach a broker. Files are read anew for each connection, so that renewed ones are picked up.
+    """How to reach a broker. Files are read anew for each connection, and watched: what is renewed is used.
 
     Args:
-        urls: brokers in order of preference, home first; ``nats://`` or ``tls://``, credentials allowed.
+        urls: brokers in order of preference, home first; ``nats://``, ``tls://``, ``ws://`` or ``wss://``
+            (WebSocket needs the extra `websocket`), credentials allowed.
         name: what the broker's monitoring shows for this connection.
         token: shared secret.
         token_file: file that holds the token.
@@ -30,6 +39,7 @@ class NatsOptions(msgspec.Struct, frozen=True, kw_only=True):
         nkey_seed: NKey seed (``SU...``); needs the extra `nkeys`.
         nkey_seed_file: file that holds the seed.
         creds_file: file with a user JWT and seed, as `nsc` writes it; needs the extra `nkeys`.
+        creds: what such a file holds, where a function brings it from elsewhere.
         tls_ca: PEM file of the authorities to trust, instead of the system's.
         tls_cert: PEM file of the client's certificate chain.
         tls_key: PEM file of its private key.
@@ -38,6 +48,12 @@ class NatsOptions(msgspec.Struct, frozen=True, kw_only=True):
         connect_timeout_s: for one attempt at one URL.
         ping_interval_s: how often the broker is asked whether it lives.
         max_silence_s: a broker that sent nothing for so long is given up.
+        failback_s: how often a link that had to go elsewhere looks whether a broker that it prefers is back,
+            give or take a half; None: it stays.
+        follow_discovered: also use the brokers that a broker tells of, its cluster's. None: yes, but for a
+            connection that is pinned to regions, which connects to what it was given and nothing else.
+        renew_every_s: how often credentials are looked at: whether files have changed, or what the function
+            that gives the options says. Sooner where a JWT is about to expire.
     """
 
     urls: tuple[str, ...] = ()
@@ -50,6 +66,7 @@ class NatsOptions(msgspec.Struct, frozen=True, kw_only=True):
     nkey_seed: str | None = None
     nkey_seed_file: str | None = None
     creds_file: str | None = None
+    creds: str | None = None
     tls_ca: str | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
@@ -58,13 +75,23 @@ class NatsOptions(msgspec.Struct, frozen=True, kw_only=True):
     connect_timeout_s: float = 2.0
     ping_interval_s: float = 2.0
     max_silence_s: float = 4.0
+    failback_s: float | None = 30.0
+    follow_discovered: bool | None = None
+    renew_every_s: float = 5.0
 
     def __post_init__(self) -> None:
         for url in self.urls:
             parse_url(url)
-        for setting in ("connect_timeout_s", "ping_interval_s", "max_silence_s"):
-            if not getattr(self, setting) > 0:
-                raise ConfigError(f"{setting} must be more than 0 seconds, not {getattr(self, setting)}")
+        for setting in (
+            "connect_timeout_s",
+            "ping_interval_s",
+            "max_silence_s",
+            "failback_s",
+            "renew_every_s",
+        ):
+            value = getattr(self, setting)
+            if value is not None and not value > 0:
+                raise ConfigError(f"{setting} must be more than 0 seconds, not {value}")
         if self.max_silence_s <= self.ping_interval_s:
             raise ConfigError(
                 "max_silence_s must be longer than ping_interval_s: silence between pings is normal"
@@ -95,13 +122,13 @@ def parse_url(url: str) -> SplitResult:
         parts = urlsplit(full)
         port = parts.port
     except ValueError:
-        raise ConfigError("a broker URL cannot be read; write nats://host:4222 or tls://host:4222") from None
-    if parts.scheme not in ("nats", "tls"):
-        raise ConfigError(f"a broker URL begins with nats:// or tls://, not {parts.scheme}://")
+        raise ConfigError(f"a broker URL cannot be read; {_EXAMPLE}") from None
+    if parts.scheme not in DEFAULT_PORTS:
+        raise ConfigError(f"{parts.scheme}:// is no broker's URL; {_EXAMPLE}")
     if not parts.hostname:
-        raise ConfigError("a broker URL names no host; write nats://host:4222 or tls://host:4222")
+        raise ConfigError(f"a broker URL names no host; {_EXAMPLE}")
     if port is None:
-        parts = parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{DEFAULT_PORT}")
+        parts = parts._replace(netloc=f"{parts.netloc.rstrip(':')}:{DEFAULT_PORTS[parts.scheme]}")
     return parts
 
 
@@ -117,11 +144,15 @@ def connect_arguments(options: NatsOptions, url: str) -> dict[str, Any]:
     Raises:
         ConfigError: a file cannot be read or a package is missing.
     """
-    arguments: dict[str, Any] = {"servers": [parse_url(url).geturl()], "name": options.name}
+    parts = parse_url(url)
+    web = parts.scheme in ("ws", "wss")
+    if web and find_spec("websockets") is None:
+        raise ConfigError("ws:// and wss:// need a package: pip install 'longreach[websocket]'")
+    arguments: dict[str, Any] = {"servers": [parts.geturl()], "name": options.name}
     arguments.update(_credentials(options))
-    if _wants_tls(options) or parse_url(url).scheme == "tls":
+    if parts.scheme in ("tls", "wss") or (_wants_tls(options) and not web):
         arguments["tls"] = _ssl_context(options)
-        arguments["tls_handshake_first"] = options.tls_handshake_first
+        arguments["tls_handshake_first"] = options.tls_handshake_first and not web
     if options.tls_hostname:
         arguments["tls_hostname"] = options.tls_hostname
     return arguments
@@ -129,8 +160,11 @@ def connect_arguments(options: NatsOptions, url: str) -> dict[str, Any]:
 
 def _credentials(options: NatsOptions) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if options.creds_file:
-        found["user_credentials"] = _readable(options.creds_file, "creds_file")
+    creds = read_creds(options)
+    if creds is not None:
+        from nats.aio.client import RawCredentials  # here: a client that is only configured needs no nats
+
+        found["user_credentials"] = RawCredentials(creds)
     elif options.nkey_seed_file:
         found["nkeys_seed"] = _readable(options.nkey_seed_file, "nkey_seed_file")
     elif options.nkey_seed:
@@ -144,6 +178,20 @@ def _credentials(options: NatsOptions) -> dict[str, Any]:
     if token is not None:
         found["token"] = token
     return found
+
+
+def read_creds(options: NatsOptions) -> str | None:
+    """The user JWT and seed, read once, so that they are of one file; None where none are meant.
+
+    Raises:
+        ConfigError: the file cannot be read, or is none: nats-py would look for its end for ever.
+    """
+    creds = _secret(options.creds, options.creds_file, "creds_file")
+    if creds is not None and not _CREDS.search(creds):
+        raise ConfigError(
+            "creds hold no user JWT with its NKey seed; `nsc generate creds` writes such a file"
+        )
+    return creds
 
 
 def _secret(value: str | None, file: str | None, setting: str) -> str | None:

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from tests.support.broker import free_port
 from tests.support.links import MAX_PAYLOAD, Inbox, MemoryMesh, Mesh, NatsMesh, eventually
 
 from longreach.errors import BrokerUnavailable, TooLarge
 from longreach.transport.link import Denied, LinkState
+from longreach.transport.options import NatsOptions
 
 
-@pytest.fixture(params=["memory", "nats"])
-async def mesh(request: pytest.FixtureRequest) -> AsyncIterator[Mesh]:
-    mesh: Mesh = MemoryMesh() if request.param == "memory" else NatsMesh()
+@pytest.fixture(params=["memory", "nats", "ws", "wss"])
+async def mesh(request: pytest.FixtureRequest, certificates: Path) -> AsyncIterator[Mesh]:
+    port = free_port()
+    mesh: Mesh
+    match request.param:
+        case "memory":
+            mesh = MemoryMesh()
+        case "nats":
+            mesh = NatsMesh()
+        case "ws":
+            listener = f'websocket {{ listen: "127.0.0.1:{port}", no_tls: true }}'
+            mesh = NatsMesh(listener, NatsOptions(urls=(f"ws://127.0.0.1:{port}",)))
+        case _:
+            files = f'cert_file: "{certificates}/cert.pem", key_file: "{certificates}/key.pem"'
+            listener = f'websocket {{ listen: "127.0.0.1:{port}", tls {{ {files} }} }}'
+            ca = str(certificates / "ca.pem")
+            mesh = NatsMesh(listener, NatsOptions(urls=(f"wss://127.0.0.1:{port}",), tls_ca=ca))
     try:
         yield mesh
     finally:

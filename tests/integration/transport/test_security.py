@@ -8,25 +8,12 @@ from pathlib import Path
 
 import nkeys
 import pytest
-import trustme
 from tests.support.broker import Broker
 from tests.support.links import Inbox, eventually, wait_for_down
 
 from longreach.errors import BrokerUnavailable, CredentialsRejected
 from longreach.transport.natslink import NatsLink
 from longreach.transport.options import NatsOptions
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An authority (ca.pem) and a certificate for 127.0.0.1 (cert.pem, key.pem), for both ends."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    end = authority.issue_cert("127.0.0.1")
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    end.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-    end.private_key_pem.write_to_path(folder / "key.pem")
-    return folder
 
 
 @pytest.fixture

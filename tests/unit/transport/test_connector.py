@@ -5,7 +5,8 @@ import ssl
 import pytest
 
 from longreach.errors import BrokerUnavailable, ConfigError, CredentialsRejected
-from longreach.transport._connector import MAX_WAIT_S, _backoff_s, translate
+from longreach.transport._attempt import translate
+from longreach.transport._connector import MAX_WAIT_S, _backoff_s
 
 URL = "nats://h:4222"
 

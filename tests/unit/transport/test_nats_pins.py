@@ -22,6 +22,7 @@ _OVERRIDDEN = {
     "_select_next_server": ["self"],
     "_ping_interval": ["self"],
     "_flusher": ["self"],
+    "_process_info": ["self", "info", "initial_connection"],
 }
 _CALLED = {
     "_connect_to_server": ["self", "s"],
@@ -35,6 +36,8 @@ _ATTRIBUTES = [
     "_reading_task",
     "_status",
     "_max_payload",
+    "_server_info",
+    "options",
 ]
 
 
@@ -66,7 +69,22 @@ def test_the_attributes_are_there(name: str):
 
 
 @pytest.mark.parametrize(
-    "name", ["_end", "_lose", "lose", "write", "ping", "abort", "_write_out", "_out", "_pings", "_sinks"]
+    "name",
+    [
+        "_end",
+        "_lose",
+        "lose",
+        "write",
+        "ping",
+        "abort",
+        "_write_out",
+        "_out",
+        "_pings",
+        "sinks",
+        "hold",
+        "release",
+        "url",
+    ],
 )
 def test_our_own_names_hide_none_of_theirs(name: str):
     assert not hasattr(Client(), name)

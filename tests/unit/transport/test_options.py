@@ -17,6 +17,8 @@ from longreach.transport.options import NatsOptions, connect_arguments, parse_ur
         ("tls://host", "tls://host:4222"),
         ("nats://[::1]", "nats://[::1]:4222"),
         (" nats://host ", "nats://host:4222"),
+        ("ws://me:secret@host", "ws://host:80"),
+        ("wss://host", "wss://host:443"),
     ],
 )
 def test_a_url_is_completed_and_shown_without_credentials(url: str, shown: str):
@@ -24,7 +26,8 @@ def test_a_url_is_completed_and_shown_without_credentials(url: str, shown: str):
 
 
 @pytest.mark.parametrize(
-    "url", ["http://host", "ws://host", "nats://", "nats://t0psecret@host:port", "", "nats://t0psecret@"]
+    "url",
+    ["http://host", "nats-leaf://host", "nats://", "nats://t0psecret@host:port", "", "nats://t0psecret@"],
 )
 def test_a_bad_url_is_refused_without_showing_credentials(url: str):
     with pytest.raises(ConfigError) as refused:
@@ -39,6 +42,7 @@ def test_the_options_never_show_secrets():
         user="me",
         password="t0psecret",
         nkey_seed="t0psecret",
+        creds="t0psecret",
     )
     assert "t0psecret" not in repr(options)
     assert "t0psecret" not in f"{options}"
@@ -51,7 +55,9 @@ def test_options_can_be_read_from_a_configuration_file():
     assert options.urls == ("nats://a", "nats://b")
 
 
-@pytest.mark.parametrize("setting", ["connect_timeout_s", "ping_interval_s", "max_silence_s"])
+@pytest.mark.parametrize(
+    "setting", ["connect_timeout_s", "ping_interval_s", "max_silence_s", "failback_s", "renew_every_s"]
+)
 def test_times_must_be_positive(setting: str):
     with pytest.raises(ConfigError, match=setting):
         NatsOptions(**{setting: 0.0})

@@ -1,0 +1,193 @@
+"""From one connection to another without losing or doubling a message: make before break.
+
+The new connection is up and has all subscriptions before the old one is left; for a moment both hear. Then
+what is sent goes through the new one, the old one's subscriptions are ended behind a fence, and it is closed.
+Brokers of a cluster tell each other of subscriptions a moment after they confirm them: hence the pauses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from longreach.errors import BrokerUnavailable
+from longreach.observe import event
+from longreach.transport._client import NatsClient
+from longreach.transport._gate import Gate
+from longreach.transport.link import Sink, Subscription
+
+_log = logging.getLogger("longreach.transport")
+
+FENCE_S = 2.0
+SETTLE_S = 0.25
+"""Between brokers of a cluster or of joined clusters a new subscription is known well within this."""
+ORDER_S = 0.25
+"""For so long at most what is sent waits for what was sent before, through the old connection."""
+CLOSE_S = 1.0
+
+
+class Handover:
+    """One move of a link.
+
+    Args:
+        old: the connection in use.
+        new: the one that takes its place.
+        sinks: the link's own.
+    """
+
+    def __init__(self, old: NatsClient, new: NatsClient, sinks: dict[int, Sink]) -> None:
+        self.old = old
+        self.new = new
+        self._sinks = sinks
+        self._gate = Gate(self._too_much)
+        self._elsewhere = old.broker_id != new.broker_id
+        self._switched = False
+
+    def begin(self, subscriptions: Iterable[Subscription]) -> None:
+        """Subscribe with the new connection too."""
+        self.old.sinks, self.new.sinks = dict(self._sinks), {}
+        for subscription in subscriptions:
+            self.subscribed(subscription)
+
+    def subscribed(self, subscription: Subscription) -> None:
+        """One more, in mid-move: with both, while both are used; `NatsLink` writes it to the one in use."""
+        if self._switched:
+            self.new.sinks[subscription.sid] = subscription.sink
+            return
+        sid = subscription.sid
+        self.old.sinks[sid], self.new.sinks[sid] = self._gate.behind(subscription)
+        write_sub(self.new, subscription)
+
+    def unsubscribed(self, sid: int, then: Callable[[], None]) -> None:
+        """One less: call `then` when neither connection brings more of it."""
+        ends = [client for client in (self.old, self.new) if not client.ended]
+        left = len(ends)
+
+        def on_pong(_: BaseException | None) -> None:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                self.forget(sid)
+                then()
+
+        for client in ends:
+            client.write(f"UNSUB {sid}\r\n".encode())
+            client.ping(on_pong)
+        if not ends:
+            then()
+
+    def forget(self, sid: int) -> None:
+        """Both have brought their last of a subscription."""
+        self._gate.hand_over(sid)
+        self.old.sinks.pop(sid, None)
+        self.new.sinks.pop(sid, None)
+
+    async def fence(self, used: NatsClient, timeout_s: float) -> None:
+        """`fence` of the connection in use; by then the other one has brought what it was to bring too.
+
+        Raises:
+            BrokerUnavailable: as for `fence`; what becomes of the other one matters to nobody here.
+        """
+        other = self.new if used is self.old else self.old
+        outcomes = await asyncio.gather(
+            fence(used, timeout_s), fence(other, timeout_s), return_exceptions=True
+        )
+        if outcomes[0] is not None:
+            raise outcomes[0]
+
+    async def prepare(self, *, check: bool) -> None:
+        """Wait until what the old connection hears the new one hears too.
+
+        Args:
+            check: whether a broker that hears less than the old one is a reason to stay.
+
+        Raises:
+            BrokerUnavailable: the new connection is no good.
+        """
+        await fence(self.new, FENCE_S)
+        if self._elsewhere:
+            for _ in range(3):
+                await asyncio.sleep(SETTLE_S)
+                self._gate.turn()
+            missed = self._gate.missed(1)  # those that came when all was settled and are not too fresh
+            if missed and check:
+                raise BrokerUnavailable(f"{self.new.shown_url} is up, and hears less of the mesh than others")
+            if missed:
+                event(_log, "link.moves_to_less", logging.WARNING, url=self.new.shown_url, missed=missed)
+        if self.new.ended:
+            raise BrokerUnavailable(f"{self.new.shown_url}: lost at once")
+
+    def switch(self) -> None:
+        """From here on everything is sent through the new connection, behind what the old one was given."""
+        self._switched = True
+        self.new.hold()
+        self.old.ping(lambda _: self.new.release())
+        asyncio.get_running_loop().call_later(ORDER_S, self.new.release)
+
+    async def leave(self, subscriptions: Iterable[Subscription]) -> bool:
+        """End the old connection; whether everything that it was to bring came."""
+        if self._elsewhere and not self.old.ended:
+            await asyncio.sleep(SETTLE_S)
+        try:
+            for subscription in subscriptions:
+                self.old.write(f"UNSUB {subscription.sid}\r\n".encode())
+            await fence(self.old, FENCE_S)
+        except BrokerUnavailable as error:
+            event(_log, "link.left_unclean", logging.WARNING, url=self.old.shown_url, reason=str(error))
+            return False
+        else:
+            return True
+        finally:
+            self.close()
+
+    async def bury(self) -> None:
+        """Close the old connection, which was left cleanly."""
+        try:
+            if not self.old.ended:
+                await self.old.close_gently(CLOSE_S)
+        finally:
+            self.old.abort("moved")
+
+    def close(self) -> None:
+        """The new connection is the only one."""
+        self.new.release()
+        self._gate.open()
+        self.new.sinks = self._sinks
+
+    def cancel(self) -> None:
+        """The old connection stays the only one: what it brings, it brings anyway."""
+        self.new.abort("not moved")
+        self.old.sinks = self._sinks
+
+    def _too_much(self) -> None:
+        self.old.lose("too far behind")
+
+
+def write_sub(client: NatsClient, subscription: Subscription) -> None:
+    """Subscribe."""
+    client.write(f"SUB {subscription.subject} {subscription.queue} {subscription.sid}\r\n".encode())
+
+
+async def fence(client: NatsClient, timeout_s: float) -> None:
+    """Wait until the broker has handled all that was written to `client`.
+
+    Raises:
+        BrokerUnavailable: it did not in time, or the connection ended.
+    """
+    passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def on_pong(error: BaseException | None) -> None:
+        if passed.done():
+            return
+        if error is None:
+            passed.set_result(None)
+        else:
+            passed.set_exception(BrokerUnavailable(f"the connection was lost: {error}"))
+
+    client.ping(on_pong)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await passed
+    except TimeoutError:
+        raise BrokerUnavailable(f"the broker did not answer within {timeout_s:g} s") from None
