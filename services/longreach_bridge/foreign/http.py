@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import anyio
+import httpx2
 import msgspec
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_PROTOCOL_VERSION_HEADER
@@ -61,14 +62,17 @@ class HttpChannel:
         name: for logs.
         url: of the endpoint.
         secrets: the headers that hold credentials.
+        transport: carries HTTP; None: the network.
     """
 
     knows_origin = True
     mirrors_headers = True
 
-    def __init__(self, name: str, url: str, secrets: Secrets) -> None:
+    def __init__(
+        self, name: str, url: str, secrets: Secrets, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
         self._url = url
-        self._client = PatientClient(secrets)
+        self._client = PatientClient(secrets, transport)
         self._tasks = TaskSet(f"http {name}")
         self._leave = asyncio.Event()
         self._lost: Lost | None = None

@@ -64,10 +64,12 @@ class PatientClient(httpx2.AsyncClient):
 
     Args:
         secrets: headers that hold credentials.
+        transport: carries requests; None: the network.
     """
 
-    def __init__(self, secrets: Secrets) -> None:
+    def __init__(self, secrets: Secrets, transport: httpx2.AsyncBaseTransport | None = None) -> None:
         super().__init__(
+            transport=transport,
             timeout=httpx2.Timeout(
                 connect=_CONNECT_TIMEOUT_S, read=None, write=_WRITE_TIMEOUT_S, pool=_CONNECT_TIMEOUT_S
             ),

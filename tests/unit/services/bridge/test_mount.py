@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import mcp_types as types
+import msgspec
 import pytest
 from fastmcp import Context as FastContext
 from fastmcp import FastMCP
@@ -16,7 +17,7 @@ from tests.support.bridges import Meshed, listed
 from tests.support.links import eventually
 
 from longreach import Server
-from longreach.errors import RemoteError
+from longreach.errors import NotStarted, RemoteError
 from longreach_bridge.mount import adapt
 
 
@@ -288,3 +289,57 @@ async def test_request_states_are_good_on_every_replica_and_for_their_caller_onl
     answers = {(await mesh.call("rounds.ask", {})).content[0].text for _ in range(6)}
 
     assert answers == {"kept"}
+
+
+async def test_a_handlers_own_failed_call_elsewhere_does_not_say_that_it_did_not_run(mesh_of: Meshed) -> None:
+    ran: list[str] = []
+
+    async def tools(_: Any, __: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[types.Tool(name="chain", input_schema={"type": "object"})])
+
+    async def call(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        ran.append(params.name)
+        raise NotStarted("another tool was busy", reason="busy")
+
+    await mesh_of.host(mounted(LowLevel("low", on_list_tools=tools, on_call_tool=call)))
+    mesh = await mesh_of.caller()
+
+    with pytest.raises(RemoteError) as caught:
+        await mesh.call("low.chain", {})
+    assert caught.value.delivered == "yes"
+    assert ran == ["chain"]
+    assert "busy" not in str(caught.value)
+
+
+async def test_fastmcp_handlers_ask_where_the_client_is_of_the_era_that_they_ask(mesh_of: Meshed) -> None:
+    app = FastMCP("fast", version="1.0.0")
+
+    @app.tool
+    async def greet(ctx: FastContext) -> str:
+        answer = await ctx.elicit("Who are you?", User)
+        return f"{answer.action} {answer.data.name if answer.action == 'accept' else ''}"
+
+    node = await mesh_of.host(mounted(app))
+    mesh = await mesh_of.caller()
+    meta = {
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {"elicitation": {}},
+        "longreach/era": "2025-11-25",
+    }
+    params: dict[str, Any] = {"name": "greet", "arguments": {}, "_meta": meta}
+
+    async def ask(**more: Any) -> dict[str, Any]:
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {**params, **more}}
+        to = node.name if more else None
+        data = msgspec.json.encode(body)
+        answer = await mesh.forward("fast", data, method="tools/call", name="greet", to_node=to)
+        return msgspec.json.decode(answer)["result"]
+
+    asked = await ask()
+    done = await ask(
+        inputResponses={"1": {"action": "accept", "content": {"name": "joe"}}},
+        requestState=asked["requestState"],
+    )
+
+    assert asked["resultType"] == "input_required"
+    assert done["content"][0]["text"] == "accept joe"
