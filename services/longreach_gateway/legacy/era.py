@@ -17,7 +17,7 @@ from longreach.wire.incoming import decode_incoming
 from longreach.wire.jsonrpc import Malformed
 from longreach_gateway.answers import Refusal, send_refusal, too_busy
 from longreach_gateway.legacy import eras
-from longreach_gateway.legacy.exchange import SESSION_HEADER, VERSION_HEADER, Exchange
+from longreach_gateway.legacy.exchange import SESSION_HEADER, VERSION_HEADER, Exchange, check_message
 from longreach_gateway.legacy.ids import address_of, new_address
 from longreach_gateway.legacy.limits import LIMITS, Limits
 from longreach_gateway.legacy.relay.channel import Channel
@@ -153,6 +153,8 @@ class LegacyEra:
         session = self.sessions.find(session_id, exchange.caller, exchange.server)
         if session is None:
             raise gone()
+        if exchange.body is not None:
+            check_message(exchange.body)
         await self.sessions.serve(session, exchange)
 
     async def _without_session(self, exchange: Exchange) -> None:

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from longreach.wire import codes
+from longreach.wire.jsonrpc import RequestId
+from longreach_gateway.answers import Refusal
 
 if TYPE_CHECKING:
     from longreach_gateway.answers import Message, Receive, Scope, Send
@@ -50,3 +57,31 @@ class Exchange(NamedTuple):
             return {"type": "http.request", "body": self.body or b"", "more_body": False}
 
         return again
+
+
+class _Message(msgspec.Struct):
+    """What each message must be, of which kind soever."""
+
+    jsonrpc: Literal["2.0"]
+    id: RequestId | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    params: dict[str, Any] | UnsetType = UNSET
+
+
+_decoder = msgspec.json.Decoder(_Message)
+
+
+def check_message(body: bytes) -> None:
+    """Refuse what is no message of JSON-RPC, in our words.
+
+    The SDK would take a request whose id is null, or a fraction, for a notification.
+
+    Raises:
+        Refusal: it is none.
+    """
+    try:
+        _decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Refusal(400, codes.INVALID_REQUEST, f"this is no message of MCP: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refusal(400, codes.PARSE_ERROR, "this is not JSON") from None

@@ -85,10 +85,13 @@ class Rounds:
         raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "too_many_rounds"})
 
     async def _ask_mesh(self, method: str, request: bytes, notes: Notes) -> dict[str, Any]:
+        try:
+            incoming = decode_incoming(request)
+        except jsonrpc.Malformed as malformed:  # what the client put into params
+            raise MCPError(malformed.code, str(malformed)) from None
         answer = await self._face.handle(
-            decode_incoming(request), caller=self._caller, on_note=notes.put,
-            timeout_s=self._limits.call_timeout_s,
-        )  # fmt: skip
+            incoming, caller=self._caller, on_note=notes.put, timeout_s=self._limits.call_timeout_s
+        )
         response = jsonrpc.decode_response(answer.data)
         if response.error is not msgspec.UNSET:
             error = eras.legacy_error(method, response.error)

@@ -219,3 +219,10 @@ async def test_what_a_principal_keeps_busy_counts_over_all_its_sessions() -> Non
         for wire, request_id in running:
             assert "result" in await wire.response(request_id)
         assert "result" in await two.request("tools/call", {"name": "t"})
+
+
+async def test_params_of_another_shape_are_invalid() -> None:
+    async with talking(Conversation(FaceDouble())) as wire:
+        await wire.initialize()
+        error = await wire.error("tools/call", {"name": {}, "_meta": 7})
+    assert error["code"] == -32602

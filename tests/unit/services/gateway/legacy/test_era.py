@@ -245,3 +245,26 @@ async def test_a_gateway_that_is_cut_off_waits_for_nothing(gateways: Any) -> Non
         await closing
     await call.done()
     assert face.cancelled == ["tools/call"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", -32700),
+        (b"\xff", -32700),
+        (b'{"jsonrpc":"2.0","params":' + b'{"a":' * 100_000, -32700),
+        (b"null", -32600),
+        (b"[]", -32600),
+        (b'{"jsonrpc":"1.0","id":1,"method":"ping"}', -32600),
+        (b'{"jsonrpc":"2.0","id":null,"method":"ping"}', -32600),
+        (b'{"jsonrpc":"2.0","id":1.5,"method":"ping"}', -32600),
+        (b'{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}', -32600),
+    ],
+)
+async def test_what_is_no_message_is_refused_and_ends_nothing(gateways: Any, body: bytes, code: int) -> None:
+    era = await gateways.start()
+    client = LegacyHttp(era)
+    await client.initialize()
+    refused = await client.post(body).done()
+    assert (refused.status, refused.json["error"]["code"]) == (400, code)
+    assert await client.result("ping") == {}
