@@ -8,11 +8,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from tests.support.broker import Broker
+from tests.support.damage import Row, report
 from tests.support.nodes import NodeProcess
 
 from longreach import connect
@@ -31,21 +33,24 @@ class Ended:
     wall_deadline: float
     ended: float
     error: LongreachError | None
+    began: float
+    attempts: int
 
 
 async def one(mesh: Mesh, tool: str, number: int, arguments: dict[str, object], timeout_s: float) -> Ended:
     ident = f"{tool}-{number}"
     began, wall = time.monotonic(), time.time()
-    error = None
+    error, attempts = None, 1
     try:
-        await mesh.call(f"chaos.{tool}", {**arguments, "ident": ident}, timeout_s=timeout_s)
+        arguments = {**arguments, "ident": ident}
+        attempts = (await mesh.call(f"chaos.{tool}", arguments, timeout_s=timeout_s)).attempts
     except LongreachError as caught:
         error = caught
-    return Ended(ident, began + timeout_s, wall + timeout_s, time.monotonic(), error)
+    return Ended(ident, began + timeout_s, wall + timeout_s, time.monotonic(), error, began, attempts)
 
 
 @pytest.mark.timeout(180)
-async def test_broker_hangs_with_calls_in_flight(tmp_path: Path) -> None:
+async def test_broker_hangs_with_calls_in_flight(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     effects = tmp_path / "effects"
     with Broker() as broker:
         node = await NodeProcess.start(broker.url, effects=str(effects))
@@ -59,7 +64,6 @@ async def test_broker_hangs_with_calls_in_flight(tmp_path: Path) -> None:
                 tasks = [asyncio.ensure_future(call) for call in running]  # noqa: TID251 - awaited below
                 await asyncio.sleep(0.4)  # they run now, and their answers meet a broker that hangs
                 broker.stop()
-                stopped_at = time.monotonic()
                 large = [one(mesh, "store", n, {"blob": body}, short) for n in range(100)]
                 tasks += [asyncio.ensure_future(call) for call in large]  # noqa: TID251 - awaited below
                 await asyncio.sleep(STOP_S)
@@ -74,12 +78,15 @@ async def test_broker_hangs_with_calls_in_flight(tmp_path: Path) -> None:
     begun = {line.split()[0]: int(line.split()[1]) / 1e9 for line in effects.read_text().splitlines()}
     late = [c for c in ended if c.ident in begun and begun[c.ident] > c.wall_deadline + 0.05]
     wrong = [c for c in ended if c.ident in begun and c.error is not None and c.error.delivered == "no"]
-    ghosts = [c for c in ended if c.ident.startswith("store") and c.ident in begun and c.error]
     reads_failed = [c for c in ended if c.ident.startswith("look") and c.error]
-    print(
-        f"\nbroker stopped {time.monotonic() - stopped_at:.0f}s: calls={len(ended)} "
-        f"failed={sum(c.error is not None for c in ended)} late={len(late)} ghosts={len(ghosts)}"
-    )
+    runs = Counter(line.split()[0] for line in effects.read_text().splitlines())
+    doubled = sum(runs[call.ident] > 1 for call in ended if not call.ident.startswith("look"))
+    failed = sum(call.error is not None for call in ended)
+    retried = sum(call.attempts > 1 for call in ended)
+    longest_s = max(call.ended - call.began for call in ended)
+    name = f"the only broker stopped for {STOP_S:g} s"
+    report(request, Row(name, 1, len(ended), 64, failed, retried, doubled, longest_s))
     assert not late
+    assert not doubled
     assert not wrong
     assert not reads_failed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.broker import Broker
+from tests.support.damage import Row, report
 from tests.support.load import Load
 from tests.support.nodes import NodeProcess
 
@@ -19,8 +20,9 @@ TOOLS = [f"chaos.drained_{number}" for number in range(20)]
 
 
 @pytest.mark.timeout(900)
-async def test_drained_nodes_lose_nothing(tmp_path: Path) -> None:
+async def test_drained_nodes_lose_nothing(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     effects = tmp_path / "effects"
+    in_flight = 0
     with Broker() as broker:
         stays = await NodeProcess.start(broker.url, effects=str(effects))
         leaving = [await NodeProcess.start(broker.url, effects=str(effects))]
@@ -34,6 +36,7 @@ async def test_drained_nodes_lose_nothing(tmp_path: Path) -> None:
                     )
                     await load.settle(100)
                     leaving[0].terminate()
+                    in_flight += load.in_flight
                     assert await leaving[0].ended() == 0
                     leaving[0] = await replacement
                 await load.stop()
@@ -43,10 +46,18 @@ async def test_drained_nodes_lose_nothing(tmp_path: Path) -> None:
                 await node.close()
     runs = Counter(line.split()[0] for line in effects.read_text().splitlines())
     doubled = [ident for ident, count in runs.items() if count > 1]
-    print(
-        f"\ndrain: drains={DRAINS} calls={len(load.done)} failed={len(load.failed)} "
-        f"retried={stats.retried} doubled={len(doubled)}"
+    longest_s = max(done.late_s for done in load.done)
+    row = Row(
+        "node drained",
+        DRAINS,
+        len(load.done),
+        in_flight,
+        len(load.failed),
+        stats.retried,
+        len(doubled),
+        longest_s,
     )
+    report(request, row)
     assert [done.error for done in load.failed] == []
     assert not doubled
     assert len(runs) == len(load.done)

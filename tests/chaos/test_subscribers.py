@@ -19,6 +19,7 @@ from urllib.request import urlopen
 import msgspec
 import pytest
 from tests.support.broker import Broker, free_port
+from tests.support.damage import Row, report
 from tests.support.gateways import message
 from tests.support.http import post, until_offered
 from tests.support.listeners import Listener, open_all
@@ -156,7 +157,7 @@ async def change_everywhere(mesh: Mesh) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 async def test_nothing_is_left_of_dead_subscribers_and_the_others_hear_each_change_once(
-    tmp_path: Path,
+    tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     with ExitStack() as stack:
         mesh = await asyncio.to_thread(Mesh, tmp_path, stack)
@@ -181,6 +182,8 @@ async def test_nothing_is_left_of_dead_subscribers_and_the_others_hear_each_chan
             for listener in survivors:
                 listener.close()
         ended = await back_to(mesh, empty)
+    notices = len(survivors) * len(CHANGES) * len(mesh.ports)
+    report(request, Row(f"{KILLED} subscribers killed", 2, notices, SUBSCRIBERS, 0, 0, 0, took))
     print(
         f"\nsubscribers: {SUBSCRIBERS}, killed: {KILLED}, gone after {took:.2f} s; "
         f"all gone after {ended:.2f} s; counts with them {alive}, without {empty}"

@@ -1,6 +1,7 @@
 """A node process for tests: `python -m tests.support.chaos_node URL REGION EFFECTS_FILE`.
 
 Prints "ready NAME" when it serves. Each tool that has an effect appends one line to the file as it begins.
+`longreach run tests.support.chaos_node:chaos` does as well; the file is then named by CHAOS_EFFECTS.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import uvloop
 
 from longreach import Actor, Context, NatsOptions, Node, NodeSettings, Server, tool
 
-EFFECTS = sys.argv[3] if len(sys.argv) > 3 else os.devnull
+EFFECTS = os.environ.get("CHAOS_EFFECTS", os.devnull)
+if __name__ == "__main__" and len(sys.argv) > 3:
+    EFFECTS = sys.argv[3]
 chaos = Server("chaos", version="1.0.0")
 
 

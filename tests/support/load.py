@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,14 @@ class Done:
     ended: float
     error: LongreachError | None
     attempts: int
+    seconds: float = 0.0
+    """What the tool itself takes."""
+    region: str = ""
+
+    @property
+    def late_s(self) -> float:
+        """How much longer it took than its tool takes."""
+        return self.ended - self.began - self.seconds
 
 
 @dataclass
@@ -29,7 +38,7 @@ class Load:
 
     mesh: Mesh
     tools: list[str]
-    arguments: dict[str, Any]
+    arguments: dict[str, Any] | Callable[[int], dict[str, Any]]
     callers: int = 64
     done: list[Done] = field(default_factory=list)
     in_flight: int = 0
@@ -37,6 +46,7 @@ class Load:
     def __post_init__(self) -> None:
         self._stop = asyncio.Event()
         self._numbers = itertools.count()
+        self.open: dict[int, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -47,13 +57,27 @@ class Load:
         """Begin no more calls, and wait for those that are open."""
         self._stop.set()
         async with asyncio.timeout(timeout_s):
-            await asyncio.gather(*self._tasks)
+            await asyncio.gather(
+                *self._tasks, return_exceptions=any(task.cancelled() for task in self._tasks)
+            )
+
+    def abandon(self) -> None:
+        """Cancel the calls that are open: the test has failed already."""
+        for task in self._tasks:
+            task.cancel()
 
     async def settle(self, calls: int, timeout_s: float = 30) -> None:
         """Wait until `calls` more calls have ended."""
         target = len(self.done) + calls
         async with asyncio.timeout(timeout_s):
             while len(self.done) < target:
+                await asyncio.sleep(0.005)
+
+    async def turn(self, timeout_s: float = 30) -> None:
+        """Wait until all calls that are open now have ended."""
+        now = time.monotonic()
+        async with asyncio.timeout(timeout_s):
+            while any(began <= now for began in self.open.values()):
                 await asyncio.sleep(0.005)
 
     @property
@@ -66,15 +90,19 @@ class Load:
             ident = f"{id(self):x}-{number}"
             began = time.monotonic()
             error = None
-            attempts = 1
+            attempts, region = 1, ""
+            arguments = self.arguments(number) if callable(self.arguments) else self.arguments
             self.in_flight += 1
+            self.open[number] = began
             try:
                 tool = self.tools[number % len(self.tools)]
-                result = await self.mesh.call(tool, {**self.arguments, "ident": ident})
+                result = await self.mesh.call(tool, {**arguments, "ident": ident})
                 assert result.text == ident, result
-                attempts = result.attempts
+                attempts, region = result.attempts, result.region or ""
             except LongreachError as caught:
                 error = caught
             finally:
                 self.in_flight -= 1
-            self.done.append(Done(ident, began, time.monotonic(), error, attempts))
+                del self.open[number]
+            seconds = float(arguments.get("seconds", 0.0))
+            self.done.append(Done(ident, began, time.monotonic(), error, attempts, seconds, region))

@@ -1,0 +1,117 @@
+"""A node is killed, stopped or cut off under load, or its interpreter held.
+
+Acceptance: calls that only look never fail; what changes something never runs twice, and its caller is told
+in bounded time that its outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from tests.support.damage import Damage, chaos_node, report
+
+from longreach import connect
+from longreach.client.mesh import Mesh
+from longreach.policy.questions import Config
+from longreach.testing import Broker, NodeProcess, Proxy
+
+ROUNDS = int(os.environ.get("LONGREACH_ROUNDS", "1"))
+KILL_TOLD_S = 1.5
+STUCK_TOLD_S = Config().stuck_s + 1.0
+GIL_S = 3.0
+
+
+@asynccontextmanager
+async def load_on_two_nodes(effects: Path) -> AsyncIterator[tuple[Mesh, NodeProcess, Proxy, Broker]]:
+    """A mesh with a node that stays and one that is behind a link of its own."""
+    async with (
+        Broker() as broker,
+        Proxy(broker.url) as cable,
+        chaos_node(broker.url, effects),
+        chaos_node(cable.url, effects) as victim,
+        connect(broker.url, timeout_s=30) as mesh,
+    ):
+        yield mesh, victim, cable, broker
+
+
+def check(damage: Damage, told_s: float) -> None:
+    assert [done.error for done in damage.looks.failed] == []
+    assert damage.doubled() == []
+    for done in damage.changes.failed:
+        assert done.error is not None
+        assert done.error.delivered == "unknown", done.error
+        assert damage.told_after(done) <= told_s, (done, damage.faults)
+
+
+async def returned(mesh: Mesh, node: NodeProcess, timeout_s: float = 20) -> None:
+    """Wait until a node takes calls again."""
+    async with asyncio.timeout(timeout_s):
+        while (await mesh.call("chaos.where")).node != node.node:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.timeout(300)
+async def test_killed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _, _):
+        async with Damage(mesh, tmp_path / "effects") as damage:
+            for _ in range(ROUNDS):
+                await returned(mesh, victim)
+                await damage.calm()
+                await asyncio.sleep(random.uniform(0, 0.3))
+                victim.kill()
+                killed_at = damage.fault()
+                await victim.restart()
+                await asyncio.sleep(max(0.0, killed_at + KILL_TOLD_S - asyncio.get_running_loop().time()))
+        report(request, damage.row("node killed"))
+        check(damage, KILL_TOLD_S)
+
+
+@pytest.mark.timeout(400)
+async def test_stopped(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _, _):
+        async with Damage(mesh, tmp_path / "effects") as damage:
+            for _ in range(ROUNDS):
+                await returned(mesh, victim)
+                await damage.calm()
+                victim.stop()
+                damage.fault()
+                await asyncio.sleep(STUCK_TOLD_S)
+                victim.cont()
+        report(request, damage.row("node stopped (SIGSTOP)"))
+        check(damage, STUCK_TOLD_S)
+
+
+@pytest.mark.timeout(400)
+async def test_cut_off(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, cable, _):
+        async with Damage(mesh, tmp_path / "effects") as damage:
+            for _ in range(ROUNDS):
+                await returned(mesh, victim)
+                await damage.calm()
+                cable.cut()
+                damage.fault()
+                await asyncio.sleep(STUCK_TOLD_S)
+                cable.heal()
+        report(request, damage.row("node's link cut"))
+        check(damage, STUCK_TOLD_S)
+
+
+@pytest.mark.timeout(120)
+async def test_a_handler_that_holds_the_interpreter(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _, _):
+        held = mesh.options(node=victim.node)
+        async with Damage(mesh, tmp_path / "effects") as damage:
+            for _ in range(max(1, ROUNDS // 4)):
+                await returned(mesh, victim)
+                await damage.calm()
+                damage.fault()
+                assert (await held.call("chaos.hold_gil", {"seconds": GIL_S})).text == "held"
+        report(request, damage.row(f"handler holds the GIL for {GIL_S:g} s"))
+        assert [done.error for done in damage.done if done.error is not None] == []
+        assert damage.doubled() == []

@@ -1,0 +1,162 @@
+"""What a fault did to 64 callers, of which half only look and half change something; and one table of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pytest
+from tests.support.load import Done, Load
+
+from longreach.client.mesh import Mesh
+from longreach.testing import NodeProcess
+
+ROOT = Path(__file__).resolve().parents[2]
+CALLERS = 64
+SECONDS = (0.005, 0.6, 2.0)
+"""How long the tools take, in turn."""
+COLUMNS = ("fault", "rounds", "calls", "in flight", "failed", "retried", "doubled", "longest s")
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    `in_flight` is at the moments of the faults. `longest_s` is what a call took beyond its tool's own time,
+    until its result or error. `doubled` counts calls of tools that must not be run twice.
+    """
+
+    fault: str
+    rounds: int
+    calls: int
+    in_flight: int
+    failed: int
+    retried: int
+    doubled: int
+    longest_s: float
+
+    def cells(self) -> list[str]:
+        values = list(asdict(self).values())
+        return [*(str(value) for value in values[:-1]), f"{self.longest_s:.2f}"]
+
+
+def report(request: pytest.FixtureRequest, row: Row) -> None:
+    """Add a row to the table that is printed when all tests have run, in whichever process."""
+    request.node.user_properties.append(("chaos", asdict(row)))
+
+
+def table(rows: Sequence[Row]) -> list[str]:
+    """The rows as aligned lines, with a heading."""
+    lines = [list(COLUMNS), *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    return [
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in lines
+    ]
+
+
+def chaos_node(urls: str | Sequence[str], effects: Path, region: str = "local", *flags: str) -> NodeProcess:
+    """A node of `chaos`, whose effects are counted in a file."""
+    return NodeProcess(
+        "tests.support.chaos_node:chaos",
+        urls,
+        region=region,
+        flags=flags,
+        folder=ROOT,
+        environment={"CHAOS_EFFECTS": str(effects)},
+    )
+
+
+def effects_of(path: Path) -> list[tuple[str, float]]:
+    """Every run that began, as (ident, wall seconds)."""
+    if not path.exists():
+        return []
+    return [(ident, int(at) / 1e9) for ident, at in (line.split() for line in path.read_text().splitlines())]
+
+
+@dataclass
+class Damage:
+    """Watches 64 callers through some faults.
+
+    Args:
+        mesh: that they call through.
+        effects: the file in which runs are counted, outside of every node.
+        seconds: how long tools take.
+    """
+
+    mesh: Mesh
+    effects: Path
+    seconds: Sequence[float] = SECONDS
+    faults: list[float] = field(default_factory=list)
+    in_flight: int = 0
+
+    def __post_init__(self) -> None:
+        def arguments(number: int) -> dict[str, float]:
+            return {"seconds": self.seconds[number % len(self.seconds)]}
+
+        half = CALLERS // 2
+        self.looks = Load(self.mesh, ["chaos.look"], arguments, callers=half)
+        self.changes = Load(self.mesh, ["chaos.change"], arguments, callers=half)
+
+    async def __aenter__(self) -> Damage:
+        self.looks.start()
+        self.changes.start()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.looks.abandon()
+            self.changes.abandon()
+        await self.stop()
+
+    async def stop(self) -> None:
+        await self.looks.stop()
+        await self.changes.stop()
+
+    async def settle(self, calls: int = CALLERS) -> None:
+        """Wait until so many more calls of each half have ended."""
+        await asyncio.gather(self.looks.settle(calls), self.changes.settle(calls))
+
+    async def calm(self) -> None:
+        """Wait until all calls that are open now have ended: no call has two faults to bear."""
+        await asyncio.gather(self.looks.turn(), self.changes.turn())
+
+    def fault(self) -> float:
+        """To be called as the fault happens; the time."""
+        self.in_flight += self.looks.in_flight + self.changes.in_flight
+        self.faults.append(time.monotonic())
+        return self.faults[-1]
+
+    @property
+    def done(self) -> list[Done]:
+        return [*self.looks.done, *self.changes.done]
+
+    def told_after(self, done: Done) -> float:
+        """How long after the fault, or after it began if that is later, a call's caller was told."""
+        before = [at for at in self.faults if at <= done.ended]
+        return done.ended - max([*before[-1:], done.began])
+
+    def doubled(self) -> list[str]:
+        """Calls of the tool that changes something that ran more than once."""
+        mine = {done.ident for done in self.changes.done}
+        runs = Counter(ident for ident, _ in effects_of(self.effects) if ident in mine)
+        return [ident for ident, count in runs.items() if count > 1]
+
+    def row(self, fault: str) -> Row:
+        return Row(
+            fault,
+            len(self.faults),
+            len(self.done),
+            self.in_flight,
+            len(self.looks.failed) + len(self.changes.failed),
+            sum(done.attempts > 1 for done in self.done),
+            len(self.doubled()),
+            max((done.late_s for done in self.done), default=0.0),
+        )
