@@ -112,6 +112,7 @@ class StdioChannel:
                 continue
             chunk = await self._process.stdout.read(_CHUNK)
             if not chunk:
+                self._lost = Lost("it has ended")  # from now on nothing is sent, while it is found out why
                 raise await self._gone()
             self._buffer += chunk
             if len(self._buffer) > _MAX_MESSAGE:
