@@ -20,6 +20,7 @@ from longreach.policy.liveness import Liveness, Lost, NodeId
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from longreach.client.health import Health
     from longreach.client.plan import CallStats
     from longreach.clock import Clock
     from longreach.policy.retry import RetryBudget
@@ -38,6 +39,7 @@ class Shared(msgspec.Struct, frozen=True):
         stats: counts what is done.
         skew_ms: how far ahead the nodes' clocks may be.
         on_lost: told of each loss that liveness finds, before the call is ended.
+        health: of the routes.
     """
 
     link: Link
@@ -48,6 +50,7 @@ class Shared(msgspec.Struct, frozen=True):
     stats: CallStats
     skew_ms: Callable[[], int]
     on_lost: Callable[[Lost], None]
+    health: Health
 
 
 class Asker:
@@ -76,6 +79,7 @@ class Asker:
             self.vigil,
             clock,
             shared.budget,
+            shared.health,
             namespace=namespace,
             via=via,
             caller=caller,

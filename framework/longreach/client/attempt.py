@@ -22,6 +22,7 @@ from longreach.wire.inputs import InputRequiredResult
 if TYPE_CHECKING:
     from longreach.client.notes import OnNote
     from longreach.client.plan import Plan
+    from longreach.policy.breaker import Breaker
     from longreach.policy.liveness import NodeId
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -40,10 +41,11 @@ class Owner(Protocol):
 
 
 class Way(NamedTuple):
-    """What is the same in all attempts at a target in a region: the subject, and the reply's beginning."""
+    """What is the same in all attempts at a target in a region: subject, reply's beginning, health."""
 
     subject: str
     reply_base: str
+    breaker: Breaker
 
 
 class Attempt(Waiter):
@@ -76,6 +78,8 @@ class Attempt(Waiter):
     def end(self, failure: Failure) -> None:
         """End it without an answer."""
         if not self.future.done():
+            if self.node is not None:
+                failure = failure._replace(node=f"{self.node.identity}.{self.node.instance}")
             self.future.set_result(failure)  # type: ignore[arg-type]
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from longreach.client import endings
 from longreach.client.attempt import Attempt, Way
+from longreach.client.hedging import HEDGED, Latencies, hedge
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.plan import Outcome
 from longreach.errors import LongreachError
@@ -27,9 +28,10 @@ from longreach.wire.subjects import ROOT, check_subject, method_token
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from longreach.client.attempt import Encode
+    from longreach.client.health import Health
     from longreach.client.inbox import Inbox
     from longreach.client.notes import OnNote
     from longreach.client.options import CallOptions
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from longreach.client.questions import Questions
     from longreach.client.vigil import Vigil
     from longreach.clock import Clock
+    from longreach.policy.breaker import Breaker
     from longreach.policy.retry import RetryBudget
     from longreach.policy.route import Candidate
     from longreach.transport.link import Link
@@ -61,6 +64,7 @@ class Caller:
         vigil: watches over calls that take their time.
         clock: the time.
         budget: of re-runs whose first run may have happened.
+        health: of the routes.
         namespace: namespace token.
         via: the `via` token of this client.
         caller: the `caller` token of this client.
@@ -77,6 +81,7 @@ class Caller:
         vigil: Vigil,
         clock: Clock,
         budget: RetryBudget,
+        health: Health,
         *,
         namespace: str,
         via: str,
@@ -91,12 +96,14 @@ class Caller:
         self._vigil = vigil
         self._clock = clock
         self._budget = budget
+        self._health = health
         self._base = f"{ROOT}.{namespace}."
         self._asker = f".{via}.{caller}."
         self._skew_ms = skew_ms
         self._attempts: dict[str, Attempt] = {}
         self._ways: dict[tuple[Target, Candidate], Way] = {}
         self._returns: dict[tuple[Target, str], Returns] = {}
+        self._latencies: dict[Target, Latencies] = {}
         self._loop = asyncio.get_running_loop()
         self._count = 0
         self._closed = False
@@ -137,13 +144,20 @@ class Caller:
         self._budget.began()
         try:
             answer: R | Failure
-            if plan.first is not None and not self._closed:
-                answer = await self._attempt(
-                    plan, plan.first, payload, options, encode, read, on_note, now, deadline
-                )
+            first = plan.first if plan.pick is None else plan.pick()
+            if first is not None and not self._closed:
+                if options.hedges:
+                    answer, count = await self._hedged(
+                        plan, first, payload, options, encode, read, on_note, now, deadline
+                    )
+                else:
+                    answer = await self._attempt(
+                        plan, first, payload, options, encode, read, on_note, now, deadline
+                    )
+                    count = 1
                 if not isinstance(answer, Failure):
                     stats.answered += 1
-                    return Outcome(answer, 1, ())
+                    return Outcome(answer, count, () if count == 1 else (HEDGED,))
             else:
                 answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=options.region)
             outcome = await self._again(
@@ -175,6 +189,44 @@ class Caller:
         for attempt in tuple(self._attempts.values()):
             if attempt.subject == subject:
                 attempt.end(Failure(delivered="no", reason=endings.DENIED, region=attempt.region))
+
+    async def _hedged(
+        self,
+        plan: Plan,
+        first: Candidate,
+        payload: bytes,
+        options: CallOptions,
+        encode: Encode,
+        read: Callable[[bytes, str], R | Failure],
+        on_note: OnNote | None,
+        now: float,
+        deadline: float,
+    ) -> tuple[R | Failure, int]:
+        """The first attempt, and a second one where it takes long and running twice is harmless."""
+        latencies = self._latencies.setdefault(plan.target, Latencies())
+        after_s = options.hedge_s if options.hedge_s is not None else latencies.p95_s
+
+        def attempt(candidate: Candidate) -> Callable[[], Coroutine[Any, Any, R | Failure]]:
+            return lambda: self._attempt(
+                plan, candidate, payload, options, encode, read, on_note, self._clock.monotonic(), deadline
+            )
+
+        def may() -> bool:
+            if self._closed or not self._budget.take(self._clock.monotonic()):
+                return False
+            event(_log, "call.hedged", logging.DEBUG, target=str(plan.target), region=second.region)
+            return True
+
+        if options.idempotent is False or not plan.hints().read_only or after_s is None:
+            answer, count = await attempt(first)(), 1
+        else:
+            second = next((c for c in plan.candidates(frozenset()) if c != first), first)
+            answer, count = await hedge([attempt(first), attempt(second)], after_s, may)
+        if type(answer) is not Failure:
+            latencies.add(self._clock.monotonic() - now)
+            if len(self._latencies) > _MAX_WAYS:
+                self._latencies.clear()
+        return answer, count
 
     async def _again(
         self,
@@ -235,8 +287,9 @@ class Caller:
             retries.append(answer.reason)
             self.stats.retried += 1
             now = self._clock.monotonic()
+            candidate = self._around_stuck(plan, state, verdict.candidate)
             answer = await self._attempt(
-                plan, verdict.candidate, payload, options, encode, read, on_note, now, deadline
+                plan, candidate, payload, options, encode, read, on_note, now, deadline
             )
 
     def _returns_to(self, target: Target, region: str) -> Returns:
@@ -246,6 +299,10 @@ class Caller:
                 self._returns.clear()
             returns = self._returns[target, region] = Returns()
         return returns
+
+    def _around_stuck(self, plan: Plan, state: RetryState, candidate: Candidate) -> Candidate:
+        """Where a re-run goes: there is no second one, so that it must not meet a node that is stuck."""
+        return candidate if state.maybe_ran is None else plan.detour(candidate, self._vigil.liveness.stuck)
 
     async def _pause(self, delay_s: float) -> None:
         """Wait before the next attempt; not when there will be none, because everything is closed."""
@@ -297,7 +354,8 @@ class Caller:
         try:
             self._link.send(way.subject, body, way.reply_base + token)
         except LongreachError as error:
-            return endings.from_refusal(error, candidate.region)
+            way.breaker.given_up()
+            return endings.from_refusal(error, candidate.region)._replace(to=candidate.to)
         self.stats.attempts += 1
         self._inbox.add(attempt)
         self._attempts[token] = attempt
@@ -308,6 +366,7 @@ class Caller:
         try:
             answer: Any = await attempt.future
         except asyncio.CancelledError:
+            way.breaker.given_up()
             self._cancel(attempt, plan.target.server)
             raise
         finally:
@@ -317,12 +376,41 @@ class Caller:
             self._attempts.pop(token, None)
             self._vigil.liveness.ended(token)
         if type(answer) is bytes:
-            return read(answer, candidate.region)
+            return self._read(answer, read, attempt, candidate, way.breaker)
         if answer is None:
-            return Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
-        if answer.reason in (endings.DEADLINE, endings.CLOSED):
+            answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
+        elif answer.reason in (endings.DEADLINE, endings.CLOSED):
             self._cancel(attempt, plan.target.server)
-        return answer  # type: ignore[no-any-return]
+        elif answer.reason == endings.DENIED:
+            self._health.denied[str(plan.target), candidate.region] = self._clock.monotonic()
+        failure: Failure = answer._replace(to=candidate.to)
+        self._health.lost(way.breaker, failure, self._clock.monotonic() - now)
+        return failure
+
+    def _read(
+        self,
+        answer: bytes,
+        read: Callable[[bytes, str], R | Failure],
+        attempt: Attempt,
+        candidate: Candidate,
+        breaker: Breaker,
+    ) -> R | Failure:
+        """What was answered; and what that says of the route."""
+        try:
+            result = read(answer, candidate.region)
+        except LongreachError as error:
+            if attempt.node is not None:
+                error.node = f"{attempt.node.identity}.{attempt.node.instance}"
+            if breaker.works():
+                self._health.moved(breaker)
+            raise
+        if type(result) is Failure:
+            if breaker.works():
+                self._health.moved(breaker)
+            return result._replace(to=candidate.to)
+        if breaker.answered(self._clock.monotonic() - attempt.sent_at):
+            self._health.moved(breaker)
+        return result
 
     def _set_timer(self, attempt: Attempt, now: float) -> None:
         failure = Failure(delivered="unknown", reason=endings.DEADLINE, region=attempt.region)
@@ -338,7 +426,8 @@ class Caller:
         self._on_place(target.server, candidate.region)
         if len(self._ways) > _MAX_WAYS:
             self._ways.clear()
-        way = self._ways[target, candidate] = Way(subject, self._inbox.reply_base(region))
+        breaker = self._health.breaker(target.server, candidate.region, candidate.to)
+        way = self._ways[target, candidate] = Way(subject, self._inbox.reply_base(region), breaker)
         return way
 
     def _cancel(self, attempt: Attempt, server: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -36,6 +36,9 @@ def connect(
     region: str | None = None,
     residency: Sequence[str] | None = None,
     prefer: Sequence[str] = (),
+    version: str | None = None,
+    hedge_s: float | None = None,
+    hedge: Literal["p95"] | None = None,
     namespace: str = "default",
     caller: str | None = None,
     via: str | None = None,
@@ -60,6 +63,9 @@ def connect(
         region: home: asked first.
         residency: the only regions that this connection publishes to and hears. None: any.
         prefer: regions asked after home, in order.
+        version: the versions of servers that may be used, and so on for the next two: as for `Mesh.options`.
+        hedge_s: after how long what is read-only is asked a second time, in seconds.
+        hedge: ``"p95"``: after what 19 of 20 calls before took.
         namespace: the tenant.
         caller: the name that the broker's permissions give to this client.
         via: the name that they give to a gateway, which asks for callers of its own (`Mesh.forward`).
@@ -92,6 +98,9 @@ def connect(
         capabilities=capabilities,
         region=region,
         prefer=tuple(prefer),
+        version=version,
+        hedge_s=hedge_s,
+        hedge=hedge,
         residency=frozenset(residency) if residency is not None else None,
     )
     urls = (nats,) if isinstance(nats, str) else tuple(nats or ())

@@ -84,7 +84,7 @@ def to_error(
     failure: Failure, target: str, *, timeout_s: float, residency: frozenset[str] | None
 ) -> LongreachError:
     """The error that the caller sees after its last attempt ended in `failure`."""
-    fields: dict[str, Any] = {"reason": failure.reason, "region": failure.region}
+    fields: dict[str, Any] = {"reason": failure.reason, "region": failure.region, "node": failure.node}
     if failure.reason == DEADLINE:
         text = f"{target} did not answer within {timeout_s:g} s"
         if failure.delivered == "unknown":

@@ -24,6 +24,7 @@ class Key(NamedTuple):
     uri: str
     residency: frozenset[str] | None
     node: str | None
+    version: str | None = None
 
 
 class _Kept(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -57,6 +57,9 @@ class Mesh(Retrieval):
         prefer: Sequence[str] = _UNSET,
         residency: Sequence[str] | None = _UNSET,
         node: str | None = _UNSET,
+        version: str | None = _UNSET,
+        hedge_s: float | None = _UNSET,
+        hedge: Literal["p95"] | None = _UNSET,
     ) -> Mesh:
         """The same connection, with other options for the calls made through what is returned.
 
@@ -80,12 +83,17 @@ class Mesh(Retrieval):
             prefer: regions asked next, in order.
             residency: the only regions that may be used. It can narrow what `connect` allowed, not widen it.
             node: ``identity.instance``: ask this node and no other.
+            version: the versions of servers that may be used: ``">=2,<3"``, ``"2"``, ``"2.1.*"``; None: any.
+            hedge_s: what is read-only and takes longer than this, in seconds, is asked a second time, in the
+                same or the next region. The first answer counts, and the other attempt is cancelled. It is
+                taken out of the budget of re-runs.
+            hedge: ``"p95"``: the same, after what 19 of 20 of the calls of the tool before took.
         """
         named: dict[str, Any] = {
             "timeout_s": timeout_s, "idempotent": idempotent, "on_progress": on_progress, "on_log": on_log,
             "log_level": log_level, "on_elicit": on_elicit, "on_url": on_url, "on_sample": on_sample,
             "on_roots": on_roots, "capabilities": capabilities, "region": region, "prefer": prefer,
-            "residency": residency, "node": node,
+            "residency": residency, "node": node, "version": version, "hedge_s": hedge_s, "hedge": hedge,
         }  # fmt: skip
         changes = {name: value for name, value in named.items() if value is not msgspec.UNSET}
         allowed = self._session.residency

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from longreach.client.meta import encode_meta
 from longreach.client.notes import OnLog, OnNote, OnProgress, take_notes
 from longreach.errors import ConfigError
+from longreach.policy.versions import VersionRange, parse_range
 from longreach.wire.inputs import CreateMessageParams, ElicitParams
 from longreach.wire.mcp import LOG_LEVELS, LogLevel
 
@@ -36,6 +37,9 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         prefer: regions asked next, in order.
         residency: the only regions that may be used; None: any.
         node: ``identity.instance``, to ask one node and no other.
+        version: the versions of servers that may be used, ``">=2,<3"``, ``"2"``, ``"2.1.*"``; None: any.
+        hedge_s: what is read-only and takes longer is asked of a second node; the first answer counts.
+        hedge: ``"p95"``: the same, after what 19 of 20 of the calls before took.
         on_progress: gets the tool's progress.
         on_log: gets the tool's log messages, from `log_level` on.
         log_level: the least level of them.
@@ -46,6 +50,8 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         capabilities: of this client, beside those that the functions above bring, as MCP has them.
         meta: `_meta` of requests, made of the others.
         on_note: takes notifications, made of the others.
+        hedges: whether there is any hedging, made of the others.
+        range: the versions, read.
     """
 
     timeout_s: float | None = None
@@ -54,6 +60,9 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     prefer: tuple[str, ...] = ()
     residency: frozenset[str] | None = None
     node: str | None = None
+    version: str | None = None
+    hedge_s: float | None = None
+    hedge: Literal["p95"] | None = None
     on_progress: OnProgress | None = None
     on_log: OnLog | None = None
     log_level: LogLevel = "info"
@@ -64,16 +73,13 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: Mapping[str, Any] | None = None
     meta: bytes = b""
     on_note: OnNote | None = None
+    hedges: bool = False
+    range: VersionRange | None = None
 
     def __post_init__(self) -> None:
+        self._check_routing()
         if self.timeout_s is not None and not self.timeout_s > 0:
             raise ConfigError(f"timeout_s must be more than 0 seconds, not {self.timeout_s}")
-        if self.residency is not None and not self.residency:
-            raise ConfigError("residency allows no region at all; name at least one, or leave it out")
-        if self.residency is not None and self.region is not None and self.region not in self.residency:
-            raise ConfigError(
-                f"region {self.region!r} is outside the residency {sorted(self.residency)}; make them agree"
-            )
         if self.log_level not in LOG_LEVELS:
             raise ConfigError(f"log_level is one of {', '.join(LOG_LEVELS)}, not {self.log_level!r}")
         meta = encode_meta(
@@ -86,6 +92,21 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
         )
         msgspec.structs.force_setattr(self, "meta", meta)
         msgspec.structs.force_setattr(self, "on_note", take_notes(self.on_progress, self.on_log))
+
+    def _check_routing(self) -> None:
+        if self.hedge_s is not None and not self.hedge_s > 0:
+            raise ConfigError(f"hedge_s must be more than 0 seconds, not {self.hedge_s}")
+        if self.hedge not in (None, "p95"):
+            raise ConfigError(f"hedge is 'p95' or None, not {self.hedge!r}; hedge_s takes seconds")
+        msgspec.structs.force_setattr(self, "hedges", self.hedge_s is not None or self.hedge is not None)
+        wanted = parse_range(self.version) if self.version is not None else None
+        msgspec.structs.force_setattr(self, "range", wanted)
+        if self.residency is not None and not self.residency:
+            raise ConfigError("residency allows no region at all; name at least one, or leave it out")
+        if self.residency is not None and self.region is not None and self.region not in self.residency:
+            raise ConfigError(
+                f"region {self.region!r} is outside the residency {sorted(self.residency)}; make them agree"
+            )
 
     def _more(self) -> bytes:
         try:

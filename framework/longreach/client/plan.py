@@ -57,7 +57,8 @@ class Plan(NamedTuple):
     """What is known about a target before it is asked; made anew when the catalog changes.
 
     `head` is JSON: the request after its id, as far as it is always the same. `detour` leads a re-run that
-    was to go to a candidate around nodes that are stuck.
+    was to go to a candidate around nodes that are stuck. `pick` takes the place of `first` where first
+    attempts are shared out: among a canary and others, or among instances of the versions that fit.
     """
 
     target: Target
@@ -67,6 +68,7 @@ class Plan(NamedTuple):
     timeout_s: float | None
     head: bytes
     detour: Callable[[Candidate, Collection[NodeId]], Candidate]
+    pick: Callable[[], Candidate] | None = None
 
 
 class Outcome(NamedTuple, Generic[R]):

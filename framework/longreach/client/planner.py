@@ -12,17 +12,19 @@ from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.plan import PROMPTS_GET, RESOURCES_READ, TOOLS_CALL, Plan, Target
 from longreach.errors import CallTimeout, NotFound
 from longreach.policy.detour import detour
-from longreach.policy.route import routes
+from longreach.policy.route import Wish, pick, routes
 from longreach.wire import codes
 from longreach.wire.subjects import method_token
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from longreach.client.discovery import Discovery
     from longreach.client.options import CallOptions
     from longreach.client.session import Session
     from longreach.policy.catalog import Catalog, Found
     from longreach.policy.hints import Hints
-    from longreach.policy.route import Candidate
+    from longreach.policy.route import Candidate, Routes
 
 _MAX_PLANS = 10_000
 
@@ -39,19 +41,20 @@ class Planner:
         self._session = session
         self._discovery = session.discovery
         self._options = options
-        self._tools: dict[str, tuple[Catalog, Plan]] = {}
-        self._plans: dict[tuple[str, str, str | None, str | None, str | None], tuple[Catalog, Plan]] = {}
+        self._health = session.health
+        self._tools: dict[str, tuple[object, Plan]] = {}
+        self._plans: dict[tuple[str, str, str | None, str | None, str | None], tuple[object, Plan]] = {}
 
     def known(self, tool: str) -> Plan | None:
         """What is known of a tool, by ``server.tool``; None: ask `plan`, and tell `remember`."""
         known = self._tools.get(tool)
-        return known[1] if known is not None and known[0] is self._discovery.catalog else None
+        return known[1] if known is not None and known[0] is self._health.stamp else None
 
     def remember(self, tool: str, plan: Plan) -> None:
-        """Keep what `plan` said of a tool, as long as the catalog stays the same."""
+        """Keep what `plan` said of a tool, for as long as no route has changed."""
         if len(self._tools) > _MAX_PLANS:
             self._tools.clear()
-        self._tools[tool] = (self._discovery.catalog, plan)
+        self._tools[tool] = (self._health.stamp, plan)
 
     async def plan(
         self,
@@ -80,7 +83,7 @@ class Planner:
         """
         key = (server, method, name, to, node)
         known = self._plans.get(key)
-        if known is not None and known[0] is self._discovery.catalog:
+        if known is not None and known[0] is self._health.stamp:
             return known[1]
         limit_s = timeout_s or DEFAULT_TIMEOUT_S
         target = Target(server, method, name)
@@ -95,11 +98,11 @@ class Planner:
             ) from None  # fmt: skip
         if len(self._plans) > _MAX_PLANS:
             self._plans.clear()
-        self._plans[key] = (self._discovery.catalog, plan)
+        self._plans[key] = (self._health.stamp, plan)
         return plan
 
     async def _new_plan(self, target: Target, to: str | None, node: str | None) -> Plan:
-        discovery, options = self._discovery, self._options
+        discovery = self._discovery
         head = _head(target)
         found = _find(discovery.catalog, target)
         # Who finds it waits no longer, for what a newer version's node may be slow to tell.
@@ -114,39 +117,77 @@ class Planner:
         if found.missing is not None:
             raise NotFound(found.message, reason=found.missing)
 
-        def allowed(denied: frozenset[str]) -> tuple[Candidate, ...]:
-            return routes(
-                discovery.catalog,
-                target.server,
-                home=options.region,
-                prefer=options.prefer,
-                residency=options.residency,
-                to=to,
-                node=node or options.node,
-                denied=denied,
-            ).candidates
+        wish = self.wish(to, node)
 
-        if node is not None and not allowed(frozenset()):
+        def ordered(denied: frozenset[str] = frozenset()) -> Routes:
+            health = self._health.of(target.server)
+            return routes(discovery.catalog, target.server, wish, denied=denied, health=health)
+
+        if not ordered().candidates and (node is not None or wish.version is not None):
             self._session.require_link()
             await discovery.refresh()
-            if not allowed(frozenset()):
+            if not ordered().candidates and node is not None:
                 raise NotFound(
                     f"node {node} is gone, and with it what {target} would have gone on with; begin again",
                     reason="no_such_node",
                 )
+            _require_version(discovery.catalog, target.server, wish)
         timeout_ms = _timeout_ms(discovery.catalog, target)
-        first = allowed(frozenset())
+        found_routes = ordered()
         return Plan(
             target,
-            first[0] if first else None,
-            allowed,
+            next(iter(found_routes.candidates), None),
+            lambda denied: ordered(denied).candidates,
             _Hinted(discovery, target),
             min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
             head,
             lambda candidate, stuck: detour(
                 discovery.catalog, target.server, candidate, stuck, random.random
             ),
+            self._picker(target.server, found_routes),
         )
+
+    def wish(self, to: str | None = None, node: str | None = None) -> Wish:
+        """What the options say of routes, for a major version, or for one node, where those are given."""
+        options = self._options
+        return Wish(
+            options.region, options.prefer, options.residency, to, node or options.node, options.range
+        )
+
+    def _picker(self, server: str, ordered: Routes) -> Callable[[], Candidate] | None:
+        """What shares out first attempts, where they are; None: all go to the first candidate.
+
+        A route that is half open gets one call at a time, and the others take the next one that works.
+        """
+        candidates, spread = ordered.candidates, ordered.spread
+        health = self._health
+        seen = health.of(server)
+        if all(seen(candidate.region, candidate.to).standing != "half_open" for candidate in candidates):
+            return (lambda: pick(spread, random.random())) if spread else None  # noqa: S311 - no secret
+
+        def probing() -> Candidate:
+            wanted = pick(spread, random.random()) if spread else candidates[0]  # noqa: S311 - no secret
+            now = self._session.clock.monotonic()
+            ways = (wanted, *candidates)
+            free = (c for c in ways if health.breaker(server, c.region, c.to).probe(now))
+            return next(free, wanted)
+
+        return probing
+
+
+def _require_version(catalog: Catalog, server: str, wish: Wish) -> None:
+    """Say what is live, where no version of it fits.
+
+    Raises:
+        NotFound: none fits.
+    """
+    others = [i for i in catalog.of_server(server) if wish._replace(version=None).objection(i) is None]
+    if not others or any(wish.objection(instance) is None for instance in others):
+        return
+    live = ", ".join(sorted({f"{instance.version} (in {instance.region})" for instance in others}))
+    raise NotFound(
+        f"no live version of {server!r} fits {wish.version}; live: {live}", reason="no_such_version"
+    )
 
 
 def _head(target: Target) -> bytes:

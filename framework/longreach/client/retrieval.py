@@ -111,7 +111,7 @@ class Retrieval(View):
             LongreachError: as `Mesh.call` does.
         """
         kept, options = self._session.kept, self._options
-        key = Key(server, uri, options.residency, options.node)
+        key = Key(server, uri, options.residency, options.node, options.version)
         extra = encode_round(input_responses, request_state)
         known = None if fresh or extra else kept.get(key)
         if known is not None:

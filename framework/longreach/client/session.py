@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from longreach.client.asker import Shared
 from longreach.client.askers import Askers
 from longreach.client.discovery import Discovery
+from longreach.client.health import Health
 from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
 from longreach.errors import BrokerUnavailable
@@ -64,6 +65,7 @@ class Session:
         self.residency = residency
         self.tasks = TaskSet("mesh")
         self.stats = CallStats()
+        self.health = Health(clock)
         self.namespace = token = encode_token(namespace)
         regions = sorted(residency) if residency is not None else None
         self._regions = tuple(map(encode_token, regions)) if regions else ("*",)
@@ -76,6 +78,7 @@ class Session:
             stats=self.stats,
             skew_ms=self._skew_allowance,
             on_lost=self._lost,
+            health=self.health,
         )
         self.askers = Askers(shared, via, caller)
         self.home = self.askers.home
@@ -156,6 +159,7 @@ class Session:
         self._closed = True
         try:
             self.askers.stop()
+            self.health.close()
             self.discovery.close()
             await asyncio.sleep(0)  # the tasks of calls that are given up say so to the nodes that have them
             self.askers.close()
@@ -175,6 +179,9 @@ class Session:
             self.discovery.node_died(loss.node)
 
     def _catalog_changed(self, before: Catalog, after: Catalog) -> None:
+        self.health.renew()
+        for key in after.instances.keys() - before.instances.keys():
+            self.health.hope(after.instances[key].server, after.instances[key].region)
         placed: dict[tuple[str, str], set[NodeId]] = {}
         for instance in after.instances.values():
             placed.setdefault((instance.server, instance.region), set()).add(instance.node)
@@ -204,6 +211,7 @@ class Session:
         is_up = state.status == "up"
         self.askers.link_changed(is_up, self.clock.monotonic())
         if is_up and not self._closed:
+            self.health.denied.clear()  # other credentials may be allowed what these were not
             self.kept.clear()
             self.tasks.start(self.discovery.refresh(), name="who")
             for heard in tuple(self._updated):

@@ -13,12 +13,15 @@ from longreach.errors import Delivered
 from longreach.policy.backoff import Backoff, Random
 from longreach.policy.hints import Hints
 from longreach.policy.route import Candidate
+from longreach.wire.subjects import ANY
 
 ABSENT_S = 5.0
 """For how long "no responders" is taken for a passing thing where the catalog lists the tool."""
 UNLISTED_S = 1.0
 """And where it doesn't."""
 _AGAIN = Backoff(first_s=0.01, factor=2.0, max_s=0.5, jitter=0.5)
+_Place = tuple[str | None, str]
+"""A region, and the target token there."""
 _LINK_REASONS = frozenset({"link"})
 _MAX_DOUBLINGS = 6
 """Each refusal of a call doubles the wait that the next one asks for: who refuses knows those that it has
@@ -28,13 +31,15 @@ _SPREAD = 0.5
 
 
 class Failure(NamedTuple):
-    """How an attempt failed."""
+    """How an attempt failed; `to` is the target token that it went to, `node` who had it, where known."""
 
     delivered: Delivered
     reason: str
     region: str | None = None
     retry_after_s: float | None = None
     limit: str | None = None
+    to: str | None = None
+    node: str | None = None
 
 
 class Again(NamedTuple):
@@ -146,20 +151,21 @@ class RetryState:
         self.reruns = 0
         self.maybe_ran: Failure | None = None
         self.denied_regions: frozenset[str] = frozenset()
-        self.tried: dict[str | None, int] = {}
-        self.not_before: dict[str | None, float] = {}
+        self.tried: dict[_Place, int] = {}
+        self.not_before: dict[_Place, float] = {}
         self.returned: Returns | None = None
         self._absent_since: float | None = None
 
     def failed(self, failure: Failure, now: float) -> None:
         """An attempt failed."""
         self.attempts += 1
-        self.tried[failure.region] = self.tried.get(failure.region, 0) + 1
+        place = (failure.region, failure.to or ANY)
+        self.tried[place] = self.tried.get(place, 0) + 1
         if failure.delivered == "unknown":
             self.maybe_ran = failure
         if failure.retry_after_s is not None:
-            times = 2 ** min(self.tried[failure.region] - 1, _MAX_DOUBLINGS)
-            self.not_before[failure.region] = now + failure.retry_after_s * times
+            times = 2 ** min(self.tried[place] - 1, _MAX_DOUBLINGS)
+            self.not_before[place] = now + failure.retry_after_s * times
         if failure.reason == "denied" and failure.region is not None:
             self.denied_regions |= {failure.region}
         if failure.reason != "no_responders":
@@ -214,7 +220,7 @@ def decide(
     patience_s = ABSENT_S if allowed else UNLISTED_S
     if failure.reason == "no_responders" and state.absent_s(now) >= patience_s:
         return ending
-    best = min(allowed, key=lambda c: state.tried.get(c.region, 0), default=None)
+    best = min(allowed, key=lambda c: state.tried.get((c.region, c.to), 0), default=None)
     delay_s = _delay(failure, state, best, now, random)
     if now + delay_s >= deadline:
         return ending
@@ -230,7 +236,12 @@ def _may_return(
 ) -> bool:
     """Whether a call that was refused as busy may come back, or must wait as if refused once more."""
     state.returned = None
-    if returns is None or best is None or failure.reason != "busy" or best.region not in state.tried:
+    if (
+        returns is None
+        or best is None
+        or failure.reason != "busy"
+        or (best.region, best.to) not in state.tried
+    ):
         return True
     state.returned = returns(best.region)
     return state.returned.take(now)
@@ -254,10 +265,10 @@ def _may_rerun(
 
 def _delay(failure: Failure, state: RetryState, best: Candidate | None, now: float, random: Random) -> float:
     """At once where nobody has refused yet; with back-off where somebody has, never before they said."""
-    region = best.region if best is not None else failure.region
-    refused = state.tried.get(region, 0) if best is not None else state.attempts
+    place = (failure.region, failure.to or ANY) if best is None else (best.region, best.to)
+    refused = state.tried.get(place, 0) if best is not None else state.attempts
     fresh = best is not None and refused == 0
     if (fresh or failure.delivered == "unknown") and failure.reason not in _LINK_REASONS:
         return 0.0
-    asked_s = state.not_before.get(region, now) - now
+    asked_s = state.not_before.get(place, now) - now
     return max(_AGAIN.delay(refused, random), asked_s * (1 + _SPREAD * random()) if asked_s > 0 else 0.0)

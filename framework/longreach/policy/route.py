@@ -79,13 +79,8 @@ class Wish(NamedTuple):
 def routes(
     catalog: Catalog,
     server: str,
+    wish: Wish = Wish(),  # noqa: B008 - a value
     *,
-    home: str | None = None,
-    prefer: Sequence[str] = (),
-    residency: frozenset[str] | None = None,
-    to: str | None = None,
-    node: str | None = None,
-    version: VersionRange | None = None,
     denied: frozenset[str] = frozenset(),
     health: Callable[[str, str], Seen] = lambda *_: UNSEEN,
 ) -> Routes:
@@ -94,16 +89,10 @@ def routes(
     Args:
         catalog: who offers what.
         server: the server's name.
-        home: as `Wish` has it, like the next ones.
-        prefer: asked next.
-        residency: the only regions that may be used; None: any.
-        to: the target token of a major version.
-        node: this node only.
-        version: the versions that may be used.
+        wish: the policies.
         denied: regions where the broker's permissions forbid it.
         health: what is known of the route to (region, target).
     """
-    wish = Wish(home, prefer, residency, to, node, version)
     fitting: dict[str, list[Instance]] = {}
     there: dict[str, list[Instance]] = {}
     excluded: dict[str, str] = {}

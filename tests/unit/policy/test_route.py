@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from longreach.policy.catalog import Catalog
-from longreach.policy.route import Candidate, routes
+from longreach.policy.route import Candidate, Wish, routes
 from longreach.wire.frames import Announcement
 
 
@@ -34,7 +34,7 @@ THREE = catalog("us/1", "eu/2", "ap/3")
 
 
 def regions(value, **how) -> list[str]:
-    return [candidate.region for candidate in routes(value, "docs", **how).candidates]
+    return [candidate.region for candidate in routes(value, "docs", Wish(**how)).candidates]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_region_is_there_once_however_many_instances_it_has():
 
 
 def test_residency_is_before_everything():
-    found = routes(THREE, "docs", home="us", prefer=["ap"], residency=frozenset({"eu"}))
+    found = routes(THREE, "docs", Wish(home="us", prefer=["ap"], residency=frozenset({"eu"})))
     assert [candidate.region for candidate in found.candidates] == ["eu"]
     assert dict(found.excluded) == {"us": "outside the residency", "ap": "outside the residency"}
 
@@ -73,13 +73,13 @@ def test_where_it_is_forbidden_it_does_not_go():
 
 
 def test_a_version_goes_where_that_version_is():
-    found = routes(catalog("eu/1@1.4.0", "us/2@2.0.0", "us/3@1.9.0"), "docs", to="v2")
+    found = routes(catalog("eu/1@1.4.0", "us/2@2.0.0", "us/3@1.9.0"), "docs", Wish(to="v2"))
     assert found.candidates == (Candidate("us", "v2", "offers it"),)
     assert dict(found.excluded) == {"eu": "no instance of version v2"}
 
 
 def test_one_node_is_addressed_by_its_instance():
-    found = routes(THREE, "docs", node="n.2")
+    found = routes(THREE, "docs", Wish(node="n.2"))
     assert found.candidates == (Candidate("eu", "n-2", "offers it"),)
     assert set(dict(found.excluded)) == {"us", "ap"}
 
@@ -89,5 +89,5 @@ def test_nobody_offers_another_server():
 
 
 def test_why_says_why():
-    found = routes(THREE, "docs", home="us", prefer=["eu"])
+    found = routes(THREE, "docs", Wish(home="us", prefer=["eu"]))
     assert [candidate.why for candidate in found.candidates] == ["home", "preferred", "offers it"]
