@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from longreach.clock import Clock
     from longreach.node.events import ListKind
     from longreach.node.replies import Replies, ReplyRoute
+    from longreach.node.tally import Tally
     from longreach.transport.link import Link
 
 _log = logging.getLogger("longreach.node.announcer")
@@ -106,6 +107,10 @@ class Announcer:
         self._every_s = every_s
         self._bundles: dict[str, tuple[Server, Bundle]] = {}
         self._blobs: dict[str, bytes] = {}
+        self.weights: dict[str, int | None] = {}
+        """Of servers that are canaries, their share of calls in percent."""
+        self.tallies: Mapping[str, Tally] = {}
+        """By server, what became of its calls here."""
         self._seq = 0
         self.blobs_served: dict[str, int] = {}
         self.blob_messages = 0
@@ -143,10 +148,11 @@ class Announcer:
             self._publish(name, "down")
         self._bundles.clear()
 
-    def announce(self) -> None:
-        """Announce every server now."""
+    def announce(self, server: str | None = None) -> None:
+        """Announce every server now, or one of those that are announced."""
         for name in self._bundles:
-            self._publish(name, "up")
+            if server is None or name == server:
+                self._publish(name, "up")
 
     async def beat(self) -> None:
         """Repeat the announcements as a heartbeat, until cancelled."""
@@ -172,6 +178,7 @@ class Announcer:
     def _announcement(self, name: str, state: Literal["up", "down"]) -> frames.Announcement:
         server, bundle = self._bundles[name]
         self._seq += 1
+        weight, tally = self.weights.get(name), self.tallies.get(name)
         return frames.Announcement(
             server=name,
             version=server.version,
@@ -183,6 +190,8 @@ class Announcer:
             seq=self._seq,
             clock_ms=self._clock.wall_ms(),
             labels=self._labels,
+            canary=msgspec.UNSET if weight is None else weight,
+            stats=msgspec.UNSET if tally is None else tally.stats,
         )
 
     def _publish(self, name: str, state: Literal["up", "down"]) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from longreach.actor.states import States
 from longreach.node.announcer import Announcer
+from longreach.node.canaries import WHOLE, Canary, changer, targets_of
 from longreach.node.control import Control
 from longreach.node.hosting import Hosted
 from longreach.node.intake import Intake
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 _NODE_VERBS = frozenset({"alive", "cancel", "blobs"})
 _ALL_VERBS = frozenset({"whose", "cancel"})
-_OPS_VERBS = frozenset({"drain", "info"})
+_OPS_VERBS = frozenset({"drain", "info", "canary"})
 _WHO_VERBS = frozenset({"who"})
 
 
@@ -50,6 +51,7 @@ class Parts(NamedTuple):
     slow: SlowCalls
     announcer: Announcer
     hosted: tuple[Hosted, ...]
+    canaries: Mapping[str, Canary]
 
 
 def assemble(
@@ -95,6 +97,9 @@ def assemble(
         labels=settings.labels,
         every_s=settings.announce_every_s,
     )
+    announcer.tallies = intake.tallies
+    canaries: dict[str, Canary] = {}
+    weight = None if settings.canary == WHOLE else settings.canary
     control = Control(
         replies,
         book,
@@ -105,6 +110,7 @@ def assemble(
         me=(settings.identity, instance, settings.region),
         info=hooks.info,
         drain=lambda: hooks.drain("an operator asked for it"),
+        canary=changer(canaries),
     )
     for subject, asker_at, verbs in _control_subjects(settings, servers, instance):
         link.subscribe(subject, control.sink(asker_at, verbs))
@@ -122,10 +128,22 @@ def assemble(
             place=(settings.region, f"{settings.identity}.{instance}"),
             on_offers=hooks.offers_changed,
             states=States(keys, clock, namespace=settings.namespace, ttl_s=server.state_ttl_s),
+            targets=targets_of(server.version, weight),
+        )
+        canaries[server.name] = Canary(
+            link,
+            tasks,
+            announcer,
+            one.membership,
+            one.tally,
+            server=server.name,
+            version=server.version,
+            place=(namespace, region, settings.identity, instance),
+            weight=weight,
         )
         one.tree.on_failed(hooks.server_failed)
         hosted.append(one)
-    return Parts(replies, intake, slow, announcer, tuple(hosted))
+    return Parts(replies, intake, slow, announcer, tuple(hosted), canaries)
 
 
 def _control_subjects(

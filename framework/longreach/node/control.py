@@ -1,4 +1,4 @@
-"""Questions about calls and about the node: whose, alive, cancel, who, blobs, drain, info.
+"""Questions about calls and about the node: whose, alive, cancel, who, blobs, drain, and so on.
 
 Each is one small JSON message with a reply subject like a request's, and is answered in the same way:
 only to the asker that the broker vouches for, and only about that asker's own calls.
@@ -42,6 +42,7 @@ class Control:
         me: (identity, instance, region) as configured.
         info: makes the answer to `info`.
         drain: starts the drain.
+        canary: changes a canary's share of calls.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Control:
         me: tuple[str, str, str],
         info: Callable[[], frames.InfoReply],
         drain: Callable[[], None],
+        canary: Callable[[frames.CanaryRequest], frames.CanaryReply],
     ) -> None:
         self._replies = replies
         self._book = book
@@ -66,6 +68,7 @@ class Control:
         self._identity, self._instance, self._region = me
         self._info = info
         self._drain = drain
+        self._canary = canary
         self._verbs: dict[str, Callable[[ReplyRoute, bytes], None]] = {
             "whose": self._whose,
             "alive": self._alive,
@@ -74,6 +77,7 @@ class Control:
             "who": self._who,
             "drain": self._drain_verb,
             "info": self._info_verb,
+            "canary": self._canary_verb,
         }
 
     def sink(self, asker_at: int, verbs: frozenset[str]) -> Sink:
@@ -139,6 +143,9 @@ class Control:
     def _drain_verb(self, route: ReplyRoute, _: bytes) -> None:
         self._answer(route, frames.DrainReply("draining"))
         self._drain()
+
+    def _canary_verb(self, route: ReplyRoute, data: bytes) -> None:
+        self._answer(route, self._canary(frames.decode(data, frames.CanaryRequest)))
 
     def _info_verb(self, route: ReplyRoute, _: bytes) -> None:
         self._answer(route, self._info())

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from longreach.actor.tree import ServerTree
+from longreach.node.canaries import targets_of
 from longreach.node.doors import CompletionDoor, Door, ResourcesDoor, SharedDoor
 from longreach.node.events import Events
 from longreach.node.membership import Membership
 from longreach.node.methods import ServerMethods
+from longreach.node.tally import Tally
 from longreach.observe import event
 from longreach.policy.lifecycle import in_group
 from longreach.wire.mcp import SERVER_INFO_KEY
@@ -59,6 +61,7 @@ class Hosted:
         place: (region, node name), as configured.
         on_offers: called when what is offered has changed at run time.
         states: seals what calls of several rounds must remember.
+        targets: the target tokens that it takes calls for; None: any, and its major version.
     """
 
     def __init__(
@@ -75,6 +78,7 @@ class Hosted:
         place: tuple[str, str],
         on_offers: Callable[[Server], None],
         states: States | None = None,
+        targets: tuple[str, ...] | None = None,
     ) -> None:
         self.server = server
         self._link = link
@@ -83,8 +87,14 @@ class Hosted:
         self.tree = ServerTree(server, clock=clock, region=place[0], node=place[1], states=states)
         self.tree.on_state(self._cell_changed)
         self.membership = Membership(
-            link, tasks, namespace=namespace, region=region, server=server.name, version=server.version
+            link,
+            tasks,
+            namespace=namespace,
+            region=region,
+            server=server.name,
+            targets=targets_of(server.version, None) if targets is None else targets,
         )
+        self.tally = intake.tallies.setdefault(server.name, Tally())
         self.events = Events(link, namespace=namespace, region=region, server=server.name)
         self._result_meta = _result_meta(server, *place)
         self._methods = ServerMethods(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from longreach.actor.cell import ActorCell
     from longreach.clock import Clock
     from longreach.node.replies import Replies, ReplyRoute
+    from longreach.node.tally import Tally
     from longreach.policy.calls import CallBook
 
 _log = logging.getLogger("longreach.node.intake")
@@ -74,6 +75,8 @@ class Intake:
         self.book = book
         self.clock = clock
         self.calls: dict[str, RoutedCall] = {}
+        self.tallies: dict[str, Tally] = {}
+        """By server, what became of its calls; a server that is hosted has one."""
         self._on_call = on_call
 
     def refuse(self, route: ReplyRoute, data: bytes) -> None:
@@ -130,6 +133,9 @@ class Intake:
             text = f"{call.name} ran, but its result cannot be written as JSON"
             data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "bad_result"})
         self.book.ended(call.key, self.clock.monotonic())
+        tally = self.tallies.get(call.spec.server)
+        if tally is not None:
+            tally.ended(ending)
         self.replies.respond(call.route, call.id, data)
 
     def _encode(self, call: RoutedCall, ending: Ending) -> bytes:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from longreach.errors import LongreachError
 from longreach.observe import event
-from longreach.wire.subjects import ANY, ROOT, version_target
+from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
@@ -33,18 +33,25 @@ class Membership:
         namespace: the node's namespace token.
         region: the node's region token.
         server: the server's name.
-        version: the server's version.
+        targets: the target tokens that it takes calls for.
     """
 
     def __init__(
-        self, link: Link, tasks: TaskSet, *, namespace: str, region: str, server: str, version: str
+        self,
+        link: Link,
+        tasks: TaskSet,
+        *,
+        namespace: str,
+        region: str,
+        server: str,
+        targets: Iterable[str],
     ) -> None:
         self._link = link
         self._tasks = tasks
         self._queue = encode_token(server)
         self._base = f"{ROOT}.{namespace}.{region}.req.{self._queue}"
-        self._targets = (ANY, version_target(version))
-        self._joined: dict[str, list[Subscription]] = {}
+        self.targets = tuple(dict.fromkeys(targets))
+        self._joined: dict[str, tuple[Sink, dict[str, Subscription]]] = {}
         self._left = False
 
     @property
@@ -57,22 +64,39 @@ class Membership:
         address = f"{method}.{name}"
         if self._left or address in self._joined:
             return
-        self._joined[address] = [
-            self._link.subscribe(f"{self._base}.{target}.*.*.{address}", sink, self._queue)
-            for target in self._targets
-        ]
+        self._joined[address] = (sink, {})
+        self._aim(address)
+
+    def aim(self, targets: Iterable[str]) -> None:
+        """Take requests for these target tokens from now on, and for no others, as `leave` leaves."""
+        self.targets = tuple(dict.fromkeys(targets))
+        for address in self._joined:
+            self._aim(address)
+
+    def _aim(self, address: str) -> None:
+        sink, subscriptions = self._joined[address]
+        for target in self.targets:
+            if target not in subscriptions:
+                subject = f"{self._base}.{target}.*.*.{address}"
+                subscriptions[target] = self._link.subscribe(subject, sink, self._queue)
+        for target in subscriptions.keys() - set(self.targets):
+            self._drop(subscriptions.pop(target), address)
+
+    def _drop(self, subscription: Subscription, address: str) -> None:
+        self._link.unsubscribe(subscription)
+        self._tasks.start(self._forget(subscription), name=f"leave {address}")
 
     def leave(self, addresses: Iterable[str]) -> None:
         """Leave the group at once; stay able to answer what is on its way, until the fence."""
         for address in addresses:
-            for subscription in self._joined.pop(address, ()):
-                self._link.unsubscribe(subscription)
-                self._tasks.start(self._forget(subscription), name=f"leave {address}")
+            if address in self._joined:
+                for subscription in self._joined.pop(address)[1].values():
+                    self._drop(subscription, address)
 
     async def leave_all(self) -> None:
         """Leave with every name, for good, and return when nothing more can arrive."""
         self._left = True
-        subscriptions = [sub for subs in self._joined.values() for sub in subs]
+        subscriptions = [sub for _, subs in self._joined.values() for sub in subs.values()]
         self._joined.clear()
         for subscription in subscriptions:
             self._link.unsubscribe(subscription)

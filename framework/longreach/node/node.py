@@ -275,6 +275,8 @@ class Node:
         # After a drain they are stopped already; where a start failed, or was cancelled, they are not.
         await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
         if self._parts is not None:
+            for canary in self._parts.canaries.values():
+                canary.close()
             self._parts.slow.close()
             self._replies.close()
         if self._broker is not None:

@@ -49,6 +49,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             any other node a key of its own, which makes retries that reach another node fail.
         bare_inboxes: answer requests whose reply subject is a bare ``_INBOX.``; None: only where the
             broker is the embedded one.
+        canary: the share of calls, in percent, that the servers take as canaries; 100: they are none.
     """
 
     region: str = "local"
@@ -62,6 +63,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_keys: tuple[str, ...] = ()
     state_keys_file: str | None = None
     bare_inboxes: bool | None = None
+    canary: int = 100
 
     def __post_init__(self) -> None:
         for setting in ("region", "namespace", "identity"):
@@ -70,6 +72,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(
                     f"{setting} {value!r} cannot be a name: use 1 to 64 of letters, digits, '_', '-' and '.'"
                 )
+        if not 0 <= self.canary <= 100:  # noqa: PLR2004 - percent
+            raise ConfigError(f"canary is a share in percent, 0 to 100, not {self.canary}")
         for setting in ("drain_timeout_s", "announce_every_s", "caller_silence_s"):
             if not getattr(self, setting) > 0:
                 raise ConfigError(f"{setting} must be more than 0 seconds, not {getattr(self, setting)}")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from tests.support.links import Inbox
 
+from longreach.node.canaries import targets_of
 from longreach.node.membership import Membership
 from longreach.tasks import TaskSet
 from longreach.transport.memory import MemoryBroker
@@ -12,7 +13,12 @@ class Group:
         self.link = broker.link()
         self.tasks = TaskSet("test")
         self.membership = Membership(
-            self.link, self.tasks, namespace="ns", region="eu", server="Docs", version=version
+            self.link,
+            self.tasks,
+            namespace="ns",
+            region="eu",
+            server="Docs",
+            targets=targets_of(version, None),
         )
         self.inbox = Inbox()
 
