@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from longreach.errors import InputNeeded, LongreachError, ProtocolError, ResourceNotFound, ToolError
     from longreach.node.node import Node
     from longreach.node.settings import NodeSettings
+    from longreach.policy.limits import Limits
     from longreach.transport.options import NatsOptions
 
 __version__ = "0.1.0"
@@ -37,6 +38,7 @@ _HOMES = {
     "Image": "longreach.actor.results",
     "InputNeeded": "longreach.errors",
     "InputRequired": "longreach.actor.asks",
+    "Limits": "longreach.policy.limits",
     "LongreachError": "longreach.errors",
     "Mesh": "longreach.client.mesh",
     "Message": "longreach.actor.prompts",
@@ -70,6 +72,7 @@ __all__ = [
     "Image",
     "InputNeeded",
     "InputRequired",
+    "Limits",
     "LongreachError",
     "Mesh",
     "Message",

@@ -11,6 +11,7 @@ from longreach.actor.options import PromptOptions, ResourceOptions
 from longreach.actor.prompts import PromptSpec, prompt_spec
 from longreach.actor.resources import Caching, ResourceSpec, resource_spec
 from longreach.errors import DeclarationError
+from longreach.policy.limits import Limits
 from longreach.wire.mcp import Annotations, CacheScope, Icon
 from longreach.wire.uritemplates import parse_template
 
@@ -43,6 +44,7 @@ class Declaring(Offers):
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
+        limits: Limits | None = None,
     ) -> Callable[[F], F]: ...
     def prompt(self, function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:  # noqa: D417
         """Make a function a prompt: ``@server.prompt`` or ``@server.prompt(title=...)``.
@@ -63,6 +65,7 @@ class Declaring(Offers):
             icons: for people.
             meta: `_meta` of the definition.
             tags: words to sort and filter by.
+            limits: what each caller may do with it (`Limits`); the server's count besides.
 
         Raises:
             DeclarationError: the function cannot be a prompt; the message says why.
@@ -107,6 +110,7 @@ class Declaring(Offers):
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
         tags: Iterable[str] = (),
+        limits: Limits | None = None,
     ) -> Callable[[F], F]:
         """Make a function a resource, or with ``{name}`` in the URI a template of resources.
 
@@ -132,6 +136,7 @@ class Declaring(Offers):
             icons: for people.
             meta: `_meta` of the definition.
             tags: words to sort and filter by.
+            limits: what each caller may do with it (`Limits`); the server's count besides.
 
         Raises:
             DeclarationError: the function cannot be such a resource; the message says why.
@@ -140,7 +145,7 @@ class Declaring(Offers):
             uri=uri, name=name, title=title, description=description, mime_type=mime_type, size=size,
             annotations=annotations, ttl_s=ttl_s, cache_scope=cache_scope, complete=complete or {},
             concurrency=concurrency, mailbox=mailbox, timeout_s=timeout_s, keep_running=keep_running,
-            icons=icons, meta=meta, tags=tags,
+            icons=icons, meta=meta, tags=tags, limits=limits,
         )  # fmt: skip
 
         def decorate(declared: F) -> F:

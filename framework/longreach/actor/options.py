@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from longreach.actor.spec import Kind
 from longreach.errors import ConfigError, DeclarationError
+from longreach.policy.limits import Limits
 from longreach.wire.mcp import (
     TAGS_KEY,
     TIMEOUT_KEY,
@@ -35,6 +36,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     icons: Sequence[Icon] | None = None
     meta: Mapping[str, Any] | None = None
     tags: Iterable[str] = ()
+    limits: Limits | None = None
 
     def __post_init__(self) -> None:
         check_sizes(self.concurrency, self.mailbox)
@@ -48,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             "mailbox": self.mailbox,
             "timeout_s": self.timeout_s,
             "keep_running": self.keep_running,
+            "limits": self.limits,
         }
 
     def shown(self) -> dict[str, Any]:

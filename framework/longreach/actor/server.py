@@ -23,6 +23,7 @@ from longreach.actor.stateful import Actor, ActorSpec, marked_methods, prompt, r
 from longreach.actor.states import DEFAULT_TTL_S
 from longreach.actor.tools import tool_spec
 from longreach.errors import ConfigError, DeclarationError
+from longreach.policy.limits import Limits
 from longreach.policy.restart import Strategy
 from longreach.wire.mcp import CacheScope, Icon
 from longreach.wire.names import check_server_name
@@ -55,6 +56,7 @@ class Server(Declaring):
         read_cache_scope: and for whom.
         state_ttl_s: how long a caller may take to answer what a handler asks for, in seconds.
         tags: words to sort and filter servers by.
+        limits: what each caller may do with all of it together; what is beyond is refused as busy.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class Server(Declaring):
         read_cache_scope: CacheScope = "private",
         state_ttl_s: float = DEFAULT_TTL_S,
         tags: Iterable[str] = (),
+        limits: Limits | None = None,
     ) -> None:
         super().__init__()
         if strategy not in get_args(Strategy):
@@ -98,6 +101,7 @@ class Server(Declaring):
         self.read_cache_scope: CacheScope = read_cache_scope
         self.state_ttl_s = state_ttl_s
         self.tags = check_tags(tags)
+        self.limits = limits
 
     @overload
     def tool(self, function: F, /) -> F: ...
@@ -124,6 +128,7 @@ class Server(Declaring):
         tags: Iterable[str] = (),
         input_schema: Mapping[str, Any] | None = None,
         output_schema: Mapping[str, Any] | None = None,
+        limits: Limits | None = None,
     ) -> Callable[[F], F]: ...
     def tool(self, function: F | None = None, /, **options: Any) -> F | Callable[[F], F]:  # noqa: D417
         """Make a function a tool: ``@server.tool`` or ``@server.tool(read_only=True)``.
@@ -151,6 +156,7 @@ class Server(Declaring):
             input_schema: JSON Schema of the arguments, in place of the one that the signature makes; then the
                 function takes them as one dict. Needs python-jsonschema, as `output_schema` does.
             output_schema: JSON Schema of the structured result, in place of the one of the annotation.
+            limits: what each caller may do with it (`Limits`); the server's count besides.
 
         Raises:
             DeclarationError: the function cannot be a tool; the message names the parameter.

@@ -19,6 +19,7 @@ from longreach.wire.tokens import NONE, encode_token
 
 if TYPE_CHECKING:
     from longreach.actor.call import Call, Ending
+    from longreach.policy.limits import Limits
     from longreach.wire.prompts import Prompt
     from longreach.wire.resources import Resource, ResourceTemplate
 
@@ -76,6 +77,7 @@ class HandlerSpec(ABC):
         mailbox: how many calls may wait.
         timeout_s: how long one call may take; None: as long as its caller waits.
         keep_running: a caller that falls silent does not cancel it.
+        limits: what each caller may do with it, besides what its server allows; None: as much as that.
     """
 
     listed: Definition | None = None
@@ -93,6 +95,7 @@ class HandlerSpec(ABC):
         mailbox: int | None = None,
         timeout_s: float | None = None,
         keep_running: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self._owner = owner
         self.offer = offer
@@ -108,6 +111,7 @@ class HandlerSpec(ABC):
         self.mailbox = DEFAULT_MAILBOX if mailbox is None else mailbox
         self.timeout_s = timeout_s
         self.keep_running = keep_running
+        self.limits = limits
 
     @property
     def server(self) -> str:

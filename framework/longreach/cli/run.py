@@ -67,10 +67,12 @@ def node_settings(found: Found) -> NodeSettings:
         ConfigError: one contradicts another.
     """
     from longreach.node.settings import NodeSettings
+    from longreach.policy.limits import Limits
     from longreach.transport.options import NatsOptions
 
     connection = NatsOptions(**found.get("connection", {}))
-    return NodeSettings(connection=connection, **found.get("node", {}))
+    limits = Limits(**found.get("limits", {}))
+    return NodeSettings(connection=connection, limits=limits, **found.get("node", {}))
 
 
 def _run_node(found: Found, settings: NodeSettings, worker: Attachment | None) -> int:

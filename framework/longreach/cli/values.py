@@ -64,6 +64,14 @@ def seconds(raw: Any) -> float:
     return value
 
 
+def rate(raw: Any) -> float:
+    """So many a second, more than 0."""
+    try:
+        return seconds(raw)
+    except Malformed:
+        raise Malformed("takes a rate: a number a second, more than 0") from None
+
+
 def count(raw: Any) -> int:
     """A whole number from 1 on."""
     try:

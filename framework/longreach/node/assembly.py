@@ -16,6 +16,7 @@ from longreach.node.intake import Intake
 from longreach.node.replies import Replies
 from longreach.node.watch import SlowCalls
 from longreach.policy.calls import CallBook
+from longreach.policy.limits import Limiter
 from longreach.wire import frames
 from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import encode_token
@@ -114,6 +115,7 @@ def assemble(
     )
     for subject, asker_at, verbs in _control_subjects(settings, servers, instance):
         link.subscribe(subject, control.sink(asker_at, verbs))
+    limiter = None if settings.limits.limits_nothing else Limiter(settings.limits)
     hosted = []
     for server in servers:
         one = Hosted(
@@ -128,6 +130,8 @@ def assemble(
             place=(settings.region, f"{settings.identity}.{instance}"),
             on_offers=hooks.offers_changed,
             states=States(keys, clock, namespace=settings.namespace, ttl_s=server.state_ttl_s),
+            limiter=limiter,
+            announce=announcer.announce,
             targets=targets_of(server.version, weight),
         )
         canaries[server.name] = Canary(

@@ -148,9 +148,9 @@ class SharedDoor(_Entrance):
         self._result_meta = result_meta
         self._doors: dict[str, Door] = {}
 
-    def open(self, spec: HandlerSpec, cell: ActorCell) -> None:
-        """`cell` is ready to take calls of `spec`; what comes while it is not is refused by it."""
-        self._doors[spec.id] = Door(self._intake, spec, cell, self._result_meta)
+    def open(self, spec: HandlerSpec, cell: ActorCell, intake: Intake) -> None:
+        """`cell` is ready to take calls of `spec` from `intake`; what comes while it is not, it refuses."""
+        self._doors[spec.id] = Door(intake, spec, cell, self._result_meta)
 
     def close(self, spec_id: str) -> None:
         """There is no such handler any more."""

@@ -11,6 +11,8 @@ from longreach.actor.tree import ServerTree
 from longreach.node.canaries import targets_of
 from longreach.node.doors import CompletionDoor, Door, ResourcesDoor, SharedDoor
 from longreach.node.events import Events
+from longreach.node.fleet import FleetWatch
+from longreach.node.limiting import Limiting, has_fleet_limits
 from longreach.node.membership import Membership
 from longreach.node.methods import ServerMethods
 from longreach.node.tally import Tally
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from longreach.actor.states import States
     from longreach.clock import Clock
     from longreach.node.intake import Intake
+    from longreach.policy.limits import Limiter
     from longreach.tasks import TaskSet
     from longreach.transport.link import Headers, Link, Sink, Subscription
 
@@ -61,6 +64,8 @@ class Hosted:
         place: (region, node name), as configured.
         on_offers: called when what is offered has changed at run time.
         states: seals what calls of several rounds must remember.
+        limiter: what each caller may do on the node as a whole; None: anything.
+        announce: announces the node again, to others that share a limit with it.
         targets: the target tokens that it takes calls for; None: any, and its major version.
     """
 
@@ -78,6 +83,8 @@ class Hosted:
         place: tuple[str, str],
         on_offers: Callable[[Server], None],
         states: States | None = None,
+        limiter: Limiter | None = None,
+        announce: Callable[[], None] = lambda: None,
         targets: tuple[str, ...] | None = None,
     ) -> None:
         self.server = server
@@ -95,6 +102,17 @@ class Hosted:
             targets=targets_of(server.version, None) if targets is None else targets,
         )
         self.tally = intake.tallies.setdefault(server.name, Tally())
+        self._limiting = Limiting(server, intake, limiter)
+        self._fleet = FleetWatch(
+            link,
+            clock,
+            namespace=namespace,
+            region=region,
+            server=server.name,
+            me=f"{encode_token(place[1].rpartition('.')[0])}.{instance}",
+            share=self._limiting.take_share,
+            announce=announce,
+        )
         self.events = Events(link, namespace=namespace, region=region, server=server.name)
         self._result_meta = _result_meta(server, *place)
         self._methods = ServerMethods(
@@ -127,6 +145,8 @@ class Hosted:
         for method in self._methods.names:
             self._doors[f"{method_token(method)}.{NONE}"] = self._methods.sink(method)
         self._doors.update(self._shared)
+        if has_fleet_limits(self.server):
+            self._fleet.start()
         self._direct_subscription = self._link.subscribe(
             self._direct, self._direct_request, encode_token(self.server.name)
         )
@@ -157,6 +177,7 @@ class Hosted:
             self._stop_listening()
             self._stop_listening = None
             self._stop_telling()
+        self._fleet.close()
         await self.tree.stop()
         if self._direct_subscription is not None:
             self._link.unsubscribe(self._direct_subscription)
@@ -178,10 +199,11 @@ class Hosted:
 
     def _open(self, spec: HandlerSpec, cell: ActorCell) -> None:
         shared = self._shared.get(spec.address)
+        intake = self._limiting.intake_for(spec)
         if shared is not None:
-            shared.open(spec, cell)
+            shared.open(spec, cell, intake)
         else:
-            self._doors[spec.address] = Door(self._intake, spec, cell, self._result_meta)
+            self._doors[spec.address] = Door(intake, spec, cell, self._result_meta)
         self._addresses[spec.id] = spec.address
         if self._may_join:
             self._join(spec)
@@ -211,6 +233,9 @@ class Hosted:
             else:
                 del self._doors[address]
         self._leave(left)
+        self._limiting.keep(frozenset(server.handlers.values()))
+        if has_fleet_limits(server):
+            self._fleet.start()
         self._on_offers(server)
 
 

@@ -10,6 +10,7 @@ import socket
 import msgspec
 
 from longreach.errors import ConfigError
+from longreach.policy.limits import Limits
 from longreach.transport.options import NatsOptions
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -49,6 +50,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
             any other node a key of its own, which makes retries that reach another node fail.
         bare_inboxes: answer requests whose reply subject is a bare ``_INBOX.``; None: only where the
             broker is the embedded one.
+        limits: what each caller may do on this node, whatever it calls; servers and tools have their own.
         canary: the share of calls, in percent, that the servers take as canaries; 100: they are none.
     """
 
@@ -63,16 +65,19 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_keys: tuple[str, ...] = ()
     state_keys_file: str | None = None
     bare_inboxes: bool | None = None
+    limits: Limits = Limits()
     canary: int = 100
 
     def __post_init__(self) -> None:
+        if self.limits.fleet_rate_per_s is not None:
+            raise ConfigError("a node alone is no fleet: give fleet_rate_per_s to a Server, or to a tool")
         for setting in ("region", "namespace", "identity"):
             value = getattr(self, setting)
             if not _NAME.fullmatch(value) or value == "_":
                 raise ConfigError(
                     f"{setting} {value!r} cannot be a name: use 1 to 64 of letters, digits, '_', '-' and '.'"
                 )
-        if not 0 <= self.canary <= 100:  # noqa: PLR2004 - percent
+        if not 0 <= self.canary <= 100:
             raise ConfigError(f"canary is a share in percent, 0 to 100, not {self.canary}")
         for setting in ("drain_timeout_s", "announce_every_s", "caller_silence_s"):
             if not getattr(self, setting) > 0:

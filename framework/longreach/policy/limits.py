@@ -200,6 +200,11 @@ class Gate:
         for limiter in self._limiters:
             limiter.leave(caller)
 
+    def forget(self, caller: str) -> None:
+        """A call of `caller` that came in was never made."""
+        for limiter in self._limiters:
+            limiter.forget(caller)
+
 
 def burst_of(rate_per_s: float, burst: int | None) -> float:
     """What a bucket holds: `burst`, or one second's worth."""

@@ -10,6 +10,7 @@ from longreach.cli.run import node_settings
 from longreach.cli.settings import SETTINGS, Table, add_table, resolve, setting, settings_of
 from longreach.errors import ConfigError
 from longreach.node.settings import NodeSettings
+from longreach.policy.limits import Limits
 from longreach.transport.options import NatsOptions
 
 FLAG, FILE, VARIABLE = "flag", "file", "variable"
@@ -45,8 +46,9 @@ def test_flags_win_then_the_file_then_the_environment(sources: set[str], winner:
 def test_every_field_of_a_node_and_its_connection_can_be_set():
     """One that is added to the structs must be added to the table."""
     targets = {setting.target for setting in settings_of("node")}
-    fields = {f"node.{name}" for name in NodeSettings.__struct_fields__} - {"node.connection"}
+    fields = {f"node.{name}" for name in NodeSettings.__struct_fields__} - {"node.connection", "node.limits"}
     fields |= {f"connection.{name}" for name in NatsOptions.__struct_fields__}
+    fields |= {f"limits.{name}" for name in Limits.__struct_fields__} - {"limits.fleet_rate_per_s"}
 
     assert fields <= targets
     assert {target for target in targets if not target.startswith("cli.")} == fields
