@@ -149,6 +149,20 @@ class Damage:
         runs = Counter(ident for ident, _ in effects_of(self.effects) if ident in mine)
         return [ident for ident, count in runs.items() if count > 1]
 
+    def ghosts(self, timeout_s: float, slack_s: float = 0.05) -> list[str]:
+        """Calls that began after their time was over, or though their caller was told that they did not."""
+        wall = time.time() - time.monotonic()
+        began = {done.ident: done for done in self.done}
+        return [
+            ident
+            for ident, at in effects_of(self.effects)
+            if (done := began.get(ident)) is not None
+            and (
+                at > done.began + wall + timeout_s + slack_s
+                or (done.error is not None and done.error.delivered == "no")
+            )
+        ]
+
     def row(self, fault: str) -> Row:
         return Row(
             fault,
