@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, NamedTuple
 
@@ -94,14 +95,27 @@ async def send_refusal(send: Send, refusal: Refusal) -> None:
 
 
 def too_busy(
-    status: int, message: str, request_id: RequestId | None = None, retry_after_s: int = 1
+    status: int,
+    message: str,
+    request_id: RequestId | None = None,
+    retry_after_s: float = 1.0,
+    limit: str | None = None,
 ) -> Refusal:
-    """A refusal for want of room: nothing ran, and the sender may ask again."""
+    """A refusal for want of room: nothing ran, and the sender may ask again.
+
+    Args:
+        status: of HTTP.
+        message: for people.
+        request_id: of the request.
+        retry_after_s: when it makes sense to ask again.
+        limit: the kind of limit that the sender is beyond; None: it is not its own doing.
+    """
+    data = {"delivered": "no", "reason": "busy", "retryAfterMs": math.ceil(retry_after_s * 1000)}
     return Refusal(
         status,
         UNAVAILABLE,
         message,
-        {"delivered": "no", "reason": "busy", "retryAfterMs": retry_after_s * 1000},
+        data if limit is None else {**data, "limit": limit},
         request_id=request_id,
-        headers=((b"retry-after", b"%d" % retry_after_s),),
+        headers=((b"retry-after", b"%d" % math.ceil(retry_after_s)),),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from longreach import __version__
 from longreach.front.filters import Filters
 from longreach.front.front import Front
+from longreach.policy.limits import Limiter
 from longreach.tasks import TaskSet
 from longreach_gateway.app import Gateway
 from longreach_gateway.auth.authenticator import Authenticator
@@ -58,10 +59,16 @@ class Assembly:
                 idle_s=settings.session_idle_s,
                 calls=settings.max_concurrent,
                 calls_per_caller=settings.max_per_caller,
+                rate=settings.rate,
                 call_timeout_s=settings.call_timeout_s,
             ),
         )
-        limits = Limits(settings.max_concurrent, settings.max_per_caller, settings.max_subscriptions)
+        limits = Limits(
+            settings.max_concurrent,
+            settings.max_per_caller,
+            settings.max_subscriptions,
+            None if settings.rate is None else Limiter(settings.rate),
+        )
         resources = Resources(public_url, settings.issuer, settings.audiences, frozenset(settings.scopes))
         self.app = Gateway(
             guard=Guard(settings.host, settings.public_url, settings.allowed_hosts, settings.allowed_origins),

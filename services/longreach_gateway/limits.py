@@ -1,25 +1,42 @@
-"""How much may be under way at once: in all, and for each caller."""
+"""How much may be under way at once, in all and for each caller, and how much may come."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from longreach_gateway.answers import too_busy
 
 if TYPE_CHECKING:
+    from longreach.policy.limits import Limiter
     from longreach.wire.jsonrpc import RequestId
+
+ANONYMOUS = ""
+"""Whose rate those share that are nobody."""
 
 
 class Limits:
-    """Counts what is under way.
+    """Counts what is under way, and what comes.
 
     Args:
         most: exchanges at once, subscriptions not counted.
         per_caller: exchanges and subscriptions at once of one principal; anonymous ones share only `most`.
         subscriptions: subscriptions at once.
+        rate: how often one principal may ask, anonymous ones together; None: as often as it likes.
+        now: monotonic seconds.
     """
 
-    def __init__(self, most: int, per_caller: int, subscriptions: int) -> None:
+    def __init__(
+        self,
+        most: int,
+        per_caller: int,
+        subscriptions: int,
+        rate: Limiter | None = None,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rate = rate
+        self._now = now
         self._most = most
         self._per_caller = per_caller
         self._subscriptions = subscriptions
@@ -38,15 +55,23 @@ class Limits:
         """One more request of `caller`; `leave` ends it.
 
         Raises:
-            Refusal: it has too many (429).
+            Refusal: it has too many, or asks too often (429).
         """
+        if self._rate is not None:
+            self._check_rate(self._rate, caller, request_id)
         if caller is None:
             return
         count = self._of.get(caller, 0)
         if count >= self._per_caller:
             text = f"more than {self._per_caller} requests of yours are under way; let some of them end"
-            raise too_busy(429, text, request_id)
+            raise too_busy(429, text, request_id, limit="concurrency")
         self._of[caller] = count + 1
+
+    def _check_rate(self, rate: Limiter, caller: str | None, request_id: RequestId) -> None:
+        limited = rate.enter(ANONYMOUS if caller is None else caller, self._now())
+        if limited is not None:
+            text = f"you ask more than {rate.limits.rate_per_s:g} times a second; ask again a little later"
+            raise too_busy(429, text, request_id, limited.retry_after_s, limited.limit)
 
     def leave(self, caller: str | None) -> None:
         """A request of `caller` is over."""

@@ -12,6 +12,7 @@ import msgspec
 from longreach.cli import values
 from longreach.cli.settings import add_table, setting
 from longreach.errors import ConfigError
+from longreach.policy.limits import Limits
 from longreach_gateway.guard import is_loopback
 
 TABLE = "gateway"
@@ -55,6 +56,11 @@ _OWN = (
             default="2000"),
     setting("max_per_caller", "gateway.max_per_caller", values.count,
             "Requests and subscriptions at once of one principal.", "N", _LIMITS, default="200"),
+    setting("rate_per_caller", "gateway.rate_per_caller", values.rate,
+            "Requests a second of one principal; anonymous ones count together.", "N", _LIMITS,
+            default="any number"),
+    setting("burst_per_caller", "gateway.burst_per_caller", values.count,
+            "So many of them at once, after a quiet time.", "N", _LIMITS, default="one second's worth"),
     setting("max_subscriptions", "gateway.max_subscriptions", values.count, "Subscriptions at once.", "N",
             _LIMITS, default="10000"),
     setting("max_sessions", "gateway.max_sessions", values.count,
@@ -98,6 +104,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_body: int = 4 * 2**20
     max_concurrent: int = 2000
     max_per_caller: int = 200
+    rate_per_caller: float | None = None
+    burst_per_caller: int | None = None
     max_subscriptions: int = 10_000
     call_timeout_s: float | None = None
     body_timeout_s: float = 10.0
@@ -107,6 +115,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     session_idle_s: float = 1800.0
 
     def __post_init__(self) -> None:
+        if self.burst_per_caller is not None and self.rate_per_caller is None:
+            raise ConfigError("--burst-per-caller says how uneven a rate may be: name --rate-per-caller")
         keys = [each for each in (self.jwks_url, self.jwks_file) if each is not None]
         if len(keys) > 1:
             raise ConfigError("--jwks-url and --jwks-file say two things; name one of them")
@@ -118,6 +128,13 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError(f"--public-url {self.public_url!r} is no URL: it begins with https://")
         if keys and self.public_url is None and not is_loopback(self.host):
             raise ConfigError("JWTs must be for this gateway, and clients must find it: name --public-url")
+
+    @property
+    def rate(self) -> Limits | None:
+        """How often a principal may ask; None: as often as it likes."""
+        if self.rate_per_caller is None:
+            return None
+        return Limits(rate_per_s=self.rate_per_caller, burst=self.burst_per_caller)
 
     @property
     def has_jwts(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -103,6 +104,11 @@ class Conversation:
     async def _on_request(self, context: Context, method: str, params: Params) -> dict[str, Any]:
         if method == "ping":
             return {}
+        limited = self._load.comes(self._caller)
+        if limited is not None:
+            after_ms = math.ceil(limited.retry_after_s * 1000)
+            data = {"reason": "busy", "delivered": "no", "retryAfterMs": after_ms, "limit": limited.limit}
+            raise MCPError(codes.INTERNAL_ERROR, "you ask too often; ask again a little later", data)
         if self._running >= self._limits.concurrent or not self._load.enter(self._caller):
             text = "as many requests are being answered as may be; wait for one to end"
             raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "busy", "delivered": "no"})

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 
 import msgspec
+
+from longreach.policy.limits import Limited, Limiter
+from longreach.policy.limits import Limits as CallerLimits
+from longreach_gateway.limits import ANONYMOUS
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -14,6 +20,7 @@ class Limits(msgspec.Struct, frozen=True):
         concurrent: requests that are being answered at the same time; more are refused as busy.
         calls: the same, of the whole gateway.
         calls_per_caller: the same, of one principal, whatever sessions it has.
+        rate: how often a principal may ask, whatever sessions it has; None: as often as it likes.
         call_timeout_s: one call of the mesh; None: the tool's own limit, or the mesh's.
         subscriptions: resources that it may be subscribed to at the same time.
         rounds: how often one call may ask its client, one after the other.
@@ -32,6 +39,7 @@ class Limits(msgspec.Struct, frozen=True):
     concurrent: int = 128
     calls: int = 2000
     calls_per_caller: int = 200
+    rate: CallerLimits | None = None
     call_timeout_s: float | None = None
     subscriptions: int = 256
     rounds: int = 32
@@ -51,14 +59,17 @@ LIMITS = Limits()
 
 
 class Load:
-    """What all clients of one gateway keep busy.
+    """What all clients of one gateway keep busy, and how often they ask.
 
     Args:
         limits: how much that may be.
+        now: monotonic seconds.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, now: Callable[[], float] = time.monotonic) -> None:
         self._limits = limits
+        self._rate = None if limits.rate is None else Limiter(limits.rate)
+        self._now = now
         self._of: Counter[str | None] = Counter()
 
     def enter(self, caller: str | None) -> bool:
@@ -69,6 +80,12 @@ class Load:
             return False
         self._of[caller] += 1
         return True
+
+    def comes(self, caller: str | None) -> Limited | None:
+        """A request of `caller` comes; None: as often as it may."""
+        if self._rate is None:
+            return None
+        return self._rate.enter(ANONYMOUS if caller is None else caller, self._now())
 
     def leave(self, caller: str | None) -> None:
         """A request of `caller` is over."""

@@ -10,6 +10,7 @@ from tests.support.faces import Asked, FaceDouble, Refused, complete, text_resul
 from tests.support.legacy import talking
 from tests.support.links import eventually
 
+from longreach.policy.limits import Limits as CallerLimits
 from longreach_gateway.legacy.conversation import Conversation
 from longreach_gateway.legacy.limits import Limits, Load
 
@@ -226,3 +227,21 @@ async def test_params_of_another_shape_are_invalid() -> None:
         await wire.initialize()
         error = await wire.error("tools/call", {"name": {}, "_meta": 7})
     assert error["code"] == -32602
+
+
+async def test_how_often_a_principal_asks_counts_over_all_its_sessions() -> None:
+    limits = Limits(rate=CallerLimits(rate_per_s=0.001, burst=3))
+    load, face = Load(limits, now=lambda: 0.0), FaceDouble()
+    async with (
+        talking(Conversation(face, caller="a", limits=limits, load=load)) as one,
+        talking(Conversation(face, caller="a", limits=limits, load=load)) as two,
+        talking(Conversation(face, caller="b", limits=limits, load=load)) as other,
+    ):
+        for wire in (one, two, other):
+            await wire.initialize()
+        assert "result" in await wire.response(await wire.start("ping"))
+        await other.error("tools/none")
+        assert (await one.error("tools/none"))["code"] == -32601
+        refused = await two.error("tools/none")
+        assert (refused["data"]["reason"], refused["data"]["limit"]) == ("busy", "rate")
+        assert refused["data"]["retryAfterMs"] > 0
