@@ -79,9 +79,15 @@ class Gate:
             sink(subject, reply, data, headers)
 
         def new(subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
-            if self._open or _is_status(headers):
+            if _is_status(headers):
                 sink(subject, reply, data, headers)
-            elif not self._came_before(key := _key(sid, subject, reply, data, headers)):
+                return
+            key = _key(sid, subject, reply, data, headers)
+            if self._came_before(key):
+                return
+            if self._open:
+                sink(subject, reply, data, headers)
+            else:
                 self._hold(_Held(subscription, key, subject, reply, data, headers))
 
         return old, new
@@ -95,7 +101,11 @@ class Gate:
         return self._seen[generation].total()
 
     def open(self) -> None:
-        """The old connection brought its last: hand over what is held, and hold nothing any more."""
+        """The old connection brought its last: hand over what is held, and hold nothing any more.
+
+        Copies of what it brought in the last generation may still be on their way, and are still dropped.
+        """
+        del self._seen[:-1]
         while self._held:
             held = self._held.popleft()
             if held.wanted:

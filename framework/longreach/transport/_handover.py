@@ -100,23 +100,28 @@ class Handover:
         """Wait until what the old connection hears the new one hears too.
 
         Args:
-            check: whether a broker that hears less than the old one is a reason to stay.
+            check: stay where the new broker hears less than the old one. Takes longer: not for a move that
+                must be.
 
         Raises:
             BrokerUnavailable: the new connection is no good.
         """
         await fence(self.new, FENCE_S)
         if self._elsewhere:
-            for _ in range(3):
-                await asyncio.sleep(SETTLE_S)
-                self._gate.turn()
-            missed = self._gate.missed(1)  # those that came when all was settled and are not too fresh
-            if missed and check:
-                raise BrokerUnavailable(f"{self.new.shown_url} is up, and hears less of the mesh than others")
-            if missed:
-                event(_log, "link.moves_to_less", logging.WARNING, url=self.new.shown_url, missed=missed)
+            await asyncio.sleep(SETTLE_S)
+            if check:
+                await self._check()
         if self.new.ended:
             raise BrokerUnavailable(f"{self.new.shown_url}: lost at once")
+
+    async def _check(self) -> None:
+        """Whether what comes from now on comes through both."""
+        self._gate.turn()
+        await asyncio.sleep(SETTLE_S)
+        self._gate.turn()  # what is fresher has its copy on the way, maybe
+        await asyncio.sleep(SETTLE_S)
+        if self._gate.missed(1):
+            raise BrokerUnavailable(f"{self.new.shown_url} is up, and hears less of the mesh")
 
     def switch(self) -> None:
         """From here on everything is sent through the new connection, behind what the old one was given."""
@@ -127,19 +132,16 @@ class Handover:
 
     async def leave(self, subscriptions: Iterable[Subscription]) -> bool:
         """End the old connection; whether everything that it was to bring came."""
+        self._gate.turn()
         if self._elsewhere and not self.old.ended:
             await asyncio.sleep(SETTLE_S)
-        try:
-            for subscription in subscriptions:
-                self.old.write(f"UNSUB {subscription.sid}\r\n".encode())
-            await fence(self.old, FENCE_S)
-        except BrokerUnavailable as error:
-            event(_log, "link.left_unclean", logging.WARNING, url=self.old.shown_url, reason=str(error))
-            return False
-        else:
-            return True
-        finally:
-            self.close()
+        for subscription in subscriptions:
+            self.old.write(f"UNSUB {subscription.sid}\r\n".encode())
+        clean = await _passes(self.old)
+        self._gate.open()
+        if await _passes(self.new) and self._elsewhere:  # copies of the last messages are on their way
+            await asyncio.sleep(SETTLE_S)
+        return clean
 
     async def bury(self) -> None:
         """Close the old connection, which was left cleanly."""
@@ -167,6 +169,15 @@ class Handover:
 def write_sub(client: NatsClient, subscription: Subscription) -> None:
     """Subscribe."""
     client.write(f"SUB {subscription.subject} {subscription.queue} {subscription.sid}\r\n".encode())
+
+
+async def _passes(client: NatsClient) -> bool:
+    try:
+        await fence(client, FENCE_S)
+    except BrokerUnavailable as error:
+        event(_log, "link.left_unclean", logging.WARNING, url=client.shown_url, reason=str(error))
+        return False
+    return True
 
 
 async def fence(client: NatsClient, timeout_s: float) -> None:

@@ -170,9 +170,11 @@ class NatsLink:
             clean = await handover.leave(self._subscriptions.values())
         finally:
             self._handover = None
-            if not moved:
+            if moved:
+                handover.close()
+            else:
                 handover.cancel()
-            elif not clean:
+            if moved and not clean:
                 old.abort("left unclean")
             self._unwatch(old if moved else made.client)
         if clean:
