@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -61,7 +61,8 @@ def connect(
         nats: the broker's URL, or several, home first; without any, the embedded broker of a node that
             this user runs on this machine.
         region: home: asked first.
-        residency: the only regions that this connection publishes to and hears. None: any.
+        residency: the only regions that this connection publishes to and hears. None: any. With it, no
+            broker is connected to but those that are given.
         prefer: regions asked after home, in order.
         version: the versions of servers that may be used, and so on for the next two: as for `Mesh.options`.
         hedge_s: after how long what is read-only is asked a second time, in seconds.
@@ -175,4 +176,15 @@ class Connecting:
             if found is None:
                 raise BrokerUnavailable(NO_EMBEDDED)
             options = msgspec.structs.replace(options, urls=(found.url,), token=found.token)
+        options = pinned(options, self._options.residency)
         return await NatsLink.open(options, wait=False, timeout_s=self._wait_s)
+
+
+def pinned(options: NatsOptions, residency: Collection[str] | None) -> NatsOptions:
+    """`options` as they count where a residency says that some regions are never used.
+
+    Nothing says in which region a broker is that another one tells of: only URLs that were given are sure.
+    """
+    if residency is None or options.follow_discovered is not None:
+        return options
+    return msgspec.structs.replace(options, follow_discovered=False)

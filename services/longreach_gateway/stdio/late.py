@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from longreach import __version__
-from longreach.client.connect import NO_EMBEDDED, connect
+from longreach.client.connect import NO_EMBEDDED, connect, pinned
 from longreach.errors import BrokerUnavailable, LongreachError
 from longreach.front import UNAVAILABLE, Answer, Front
 from longreach.observe import event
@@ -147,7 +147,7 @@ class LateFront:
     def _options_now(self) -> NatsOptions:
         """How to reach a broker now: an embedded one may come back elsewhere, with another token."""
         if self._options.urls:
-            return self._options
+            return pinned(self._options, self._client.get("residency"))
         found = find_running()
         if found is None:
             raise BrokerUnavailable(NO_EMBEDDED)
