@@ -34,9 +34,11 @@ COMMANDS = {
     "ls": Lazy("longreach.cli.ls:ls", "List what is up: servers, tools, prompts, resources, nodes."),
     "describe": Lazy("longreach.cli.describe:describe", "Show what a tool, prompt or resource is."),
     "call": Lazy("longreach.cli.call:call", "Call a tool and print its result."),
+    "explain": Lazy("longreach.cli.explain:explain", "Show where a call would go, and why; calls nothing."),
     "prompt": Lazy("longreach.cli.prompt:prompt", "Fill in a prompt and print it."),
     "read": Lazy("longreach.cli.read:read", "Print what a resource holds."),
     "drain": Lazy("longreach.cli.drain:drain", "Let a node finish its calls, and end."),
+    "canary": Lazy("longreach.cli.canary:canary", "Give a version of a server a share of its calls."),
     "keys": Lazy("longreach.cli.keys:keys", "Make keys that seal the states of requests of several rounds."),
     "subject": Lazy("longreach.cli.subject:subject", "Print a tool's subjects and the permissions for them."),
     "topology": Lazy(

@@ -29,14 +29,14 @@ class Names(NamedTuple):
 
 @click.command(cls=SettingsCommand)
 @click.argument("name", metavar="SERVER[.TOOL]")
-@click.option("--version", metavar="VERSION", help="Ask this major version only.")
 @click.option("--identity", metavar="NAME", help="The node's credentials; for its permissions.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @setting_options("client")
-def subject(name: str, version: str | None, identity: str | None, as_json: bool, **flags: Any) -> None:
+def subject(name: str, identity: str | None, as_json: bool, **flags: Any) -> None:
     """Print the subjects of a tool, and the permissions that callers and nodes need for it.
 
-    Nobody is asked: the names need not exist. Region and caller are those of --region and --as.
+    Nobody is asked: the names need not exist. Region and caller are those of --region and --as, and --version
+    names one version, whose major number is asked for.
     """
     from longreach.cli.settings import resolve
     from longreach.wire.names import check_server_name
@@ -52,7 +52,7 @@ def subject(name: str, version: str | None, identity: str | None, as_json: bool,
         place.get("caller"),
     )
     about = {
-        "request": request_subject(names, version),
+        "request": request_subject(names, place.get("version")),
         "caller": caller_grants(names)._asdict(),
         "node": node_grants(names, identity or "IDENTITY")._asdict(),
     }
@@ -101,6 +101,7 @@ def node_grants(names: Names, identity: str) -> Grants:
             f"{prefix}.node.{me}.>",
             f"{prefix}.ops.{me}.>",
             f"{prefix}.who.*.*",
+            f"{prefix}.adv.{server}.*.*",
             f"{ROOT}.{encode_token(names.namespace)}._.who.*.*",
         ),
     )

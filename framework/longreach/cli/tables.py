@@ -16,6 +16,8 @@ _COLUMNS = {
     "tools": ("name", "hints", "versions", "regions", "description"),
     "prompts": ("name", "arguments", "versions", "regions", "description"),
     "resources": ("server", "uri", "mime_type", "versions", "regions", "description"),
+    "places": ("place", "region", "node", "version", "target", "share", "breaker", "latency", "why"),
+    "canaries": ("node", "region", "version", "weight"),
     "nodes": ("name", "region", "servers", "labels", "skew"),
 }
 _ELASTIC = ("description", "title", "labels", "servers", "arguments")

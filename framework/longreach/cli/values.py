@@ -13,6 +13,7 @@ from typing import Any
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 _MAX_PORT = 65_535
+_ALL_PERCENT = 100
 _UNITS = {"KiB": 2**10, "MiB": 2**20}
 
 
@@ -80,6 +81,17 @@ def count(raw: Any) -> int:
         value = 0
     if value < 1:
         raise Malformed("takes a whole number from 1 on")
+    return value
+
+
+def percent(raw: Any) -> int:
+    """A whole number from 0 to 100."""
+    try:
+        value = int(raw) if not isinstance(raw, (bool, float)) else -1
+    except (TypeError, ValueError):
+        value = -1
+    if not 0 <= value <= _ALL_PERCENT:
+        raise Malformed("takes percent: a whole number from 0 to 100")
     return value
 
 

@@ -10,10 +10,10 @@ import msgspec
 from longreach.client.attempt import encode_call, read_as
 from longreach.client.kept import Key
 from longreach.client.listening import Listening
+from longreach.client.operating import Operating
 from longreach.client.plan import PROMPTS_GET, RESOURCES_READ, Outcome
 from longreach.client.results import PromptResult, RawCompletion, RawPrompt, RawRead, ReadResult
 from longreach.client.rounds import converse, encode_round, state_node
-from longreach.client.view import View
 from longreach.errors import ConfigError, RemoteError
 from longreach.policy.changes import LIST_KINDS, ListKind
 from longreach.wire.completion import Completion, PromptReference, ResourceReference
@@ -42,7 +42,7 @@ class Asking(NamedTuple):
     to: str | None = None
 
 
-class Retrieval(View):
+class Retrieval(Operating):
     """A view through which prompts, resources and completions are had."""
 
     async def get_prompt(
