@@ -28,7 +28,7 @@ GIL_S = 3.0
 
 
 @asynccontextmanager
-async def load_on_two_nodes(effects: Path) -> AsyncIterator[tuple[Mesh, NodeProcess, Proxy, Broker]]:
+async def load_on_two_nodes(effects: Path) -> AsyncIterator[tuple[Mesh, NodeProcess, Proxy]]:
     """A mesh with a node that stays and one that is behind a link of its own."""
     async with (
         Broker() as broker,
@@ -37,7 +37,7 @@ async def load_on_two_nodes(effects: Path) -> AsyncIterator[tuple[Mesh, NodeProc
         chaos_node(cable.url, effects) as victim,
         connect(broker.url, timeout_s=30) as mesh,
     ):
-        yield mesh, victim, cable, broker
+        yield mesh, victim, cable
 
 
 def check(damage: Damage, told_s: float) -> None:
@@ -58,7 +58,7 @@ async def returned(mesh: Mesh, node: NodeProcess, timeout_s: float = 20) -> None
 
 @pytest.mark.timeout(300)
 async def test_killed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _, _):
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _):
         async with Damage(mesh, tmp_path / "effects") as damage:
             for _ in range(ROUNDS):
                 await returned(mesh, victim)
@@ -73,9 +73,16 @@ async def test_killed(tmp_path: Path, request: pytest.FixtureRequest) -> None:
 
 
 @pytest.mark.timeout(400)
-async def test_stopped(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _, _):
-        async with Damage(mesh, tmp_path / "effects") as damage:
+async def test_stopped_and_cut_off(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Two meshes, side by side: each round takes as long as a client waits for a silent node."""
+    async with asyncio.TaskGroup() as group:
+        _ = group.create_task(stopped(tmp_path / "stopped", request))
+        _ = group.create_task(cut_off(tmp_path / "cut off", request))
+
+
+async def stopped(effects: Path, request: pytest.FixtureRequest) -> None:
+    async with load_on_two_nodes(effects) as (mesh, victim, _):
+        async with Damage(mesh, effects) as damage:
             for _ in range(ROUNDS):
                 await returned(mesh, victim)
                 await damage.calm()
@@ -87,10 +94,9 @@ async def test_stopped(tmp_path: Path, request: pytest.FixtureRequest) -> None:
         check(damage, STUCK_TOLD_S)
 
 
-@pytest.mark.timeout(400)
-async def test_cut_off(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, cable, _):
-        async with Damage(mesh, tmp_path / "effects") as damage:
+async def cut_off(effects: Path, request: pytest.FixtureRequest) -> None:
+    async with load_on_two_nodes(effects) as (mesh, victim, cable):
+        async with Damage(mesh, effects) as damage:
             for _ in range(ROUNDS):
                 await returned(mesh, victim)
                 await damage.calm()
@@ -104,7 +110,7 @@ async def test_cut_off(tmp_path: Path, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.timeout(120)
 async def test_a_handler_that_holds_the_interpreter(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _, _):
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _):
         held = mesh.options(node=victim.node)
         async with Damage(mesh, tmp_path / "effects") as damage:
             for _ in range(max(1, ROUNDS // 4)):
