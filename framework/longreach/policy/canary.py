@@ -37,12 +37,12 @@ class Rules(NamedTuple):
 
     Attributes:
         min_calls: of the canary, and of the others, before anything is decided.
-        z: the width of the intervals, in standard deviations; 2.58 is 99 of 100.
+        z: the width of the intervals, in standard deviations; 3.29 is 999 of 1,000, because it is looked often.
         looks: so many looks in a row must find it worse.
     """
 
     min_calls: int = 20
-    z: float = 2.58
+    z: float = 3.29
     looks: int = 3
 
 
