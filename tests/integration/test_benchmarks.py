@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -50,17 +51,26 @@ async def test_without_wrk_a_generator_of_ours_makes_the_same_requests() -> None
     post = gateway.request_of(0, "/mcp/bench", "echo")
     request = load.encode_post(post).encode()
     seen: set[bytes] = set()
+    ended = asyncio.Semaphore(0)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(len(request)):
-            seen.add(data)
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
-        writer.close()
+        try:
+            while data := await reader.read(len(request)):
+                seen.add(data)
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            ended.release()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         found = await load.generate(port, request, connections=3, seconds=0.2)
+        async with asyncio.timeout(10):  # else the loop closes before its connections have
+            for _ in range(3):
+                await ended.acquire()
 
     assert seen == {request}
     assert request.endswith(post.body)

@@ -136,15 +136,17 @@ def test_a_second_one_is_refused_unless_both_are_replicas(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "code", "words"),
+    ("patience", "command", "code", "words"),
     [
-        (("no-such-program-here",), 2, "there is no program 'no-such-program-here'"),
-        (("sh", "-c", "echo broken >&2; exit 3"), 1, "exit code 3; the last it said: broken"),
-        (("sh", "-c", "cat >/dev/null"), 1, "did not answer"),
+        ("30", ("no-such-program-here",), 2, "there is no program 'no-such-program-here'"),
+        ("30", ("sh", "-c", "echo broken >&2; exit 3"), 1, "exit code 3; the last it said: broken"),
+        ("0.2", ("sh", "-c", "cat >/dev/null"), 1, "did not answer"),
     ],
 )
-def test_what_cannot_be_bridged_is_said(desk: Desk, command: tuple[str, ...], code: int, words: str) -> None:
-    node = desk.bridge("--start-timeout", "0.2", "--", *command)
+def test_what_cannot_be_bridged_is_said(
+    desk: Desk, patience: str, command: tuple[str, ...], code: int, words: str
+) -> None:
+    node = desk.bridge("--start-timeout", patience, "--", *command)
 
     assert node.ended(60) == code
     assert words in node.said.splitlines()[-1]
