@@ -25,6 +25,7 @@ from longreach.observe import event
 from longreach.transport._listeners import log_failure
 from longreach.transport._parser import Parser, parse_headers
 from longreach.transport._reset import reset_on_close
+from longreach.transport._tcp import QuietTcpTransport
 from longreach.transport.link import Sink
 
 _log = logging.getLogger("longreach.transport")
@@ -233,7 +234,8 @@ class NatsClient(Client):
             self._transport = WebSocketTransport(server.uri.geturl())
             await self._transport.open(self.options.get("tls"), self.options.get("tls_hostname"))
         else:
-            await self._connect_to_server(server)
+            self._transport = QuietTcpTransport()
+            await self._transport.open(server.uri)
         self._current_server = server
 
     async def _ping_interval(self) -> None:

@@ -25,7 +25,6 @@ _OVERRIDDEN = {
     "_process_info": ["self", "info", "initial_connection"],
 }
 _CALLED = {
-    "_connect_to_server": ["self", "s"],
     "_process_connect_init": ["self"],
 }
 _ATTRIBUTES = [
