@@ -97,8 +97,11 @@ class Machine(RuleBasedStateMachine):
         self.deadlines[key] = call.deadline
         ended = len(self.seen.endings)
         full = self.cell.running == CONCURRENCY and self.cell.waiting == MAILBOX
+        owner = f"_.{caller}"
+        oldest = self.cell._mailbox.oldest(owner)
+        waited_s = 0.0 if oldest is None else self.clock.monotonic() - oldest.arrived
         held_up = self.cell.running == CONCURRENCY and not self.cell._pace.fits(
-            self.cell._mailbox.ahead(f"_.{caller}"), timeout_s
+            self.cell._mailbox.ahead(owner), timeout_s, waited_s
         )
         state = self.cell.state
 

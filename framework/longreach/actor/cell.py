@@ -217,7 +217,9 @@ class ActorCell:
         if mailbox.is_full:
             for late in mailbox.drop_expired(now):
                 late.sink.ended(late, NotStarted("expired"))
-        if not self._pace.fits(mailbox.ahead(owner), call.deadline - now):
+        oldest = mailbox.oldest(owner)
+        waited_s = 0.0 if oldest is None else now - oldest.arrived
+        if not self._pace.fits(mailbox.ahead(owner), call.deadline - now, waited_s):
             return "busy"
         refused = mailbox.put(owner, call)
         if refused is call:
@@ -297,6 +299,8 @@ class ActorCell:
             call = self._mailbox.take()
             if call.deadline <= now:
                 call.sink.ended(call, NotStarted("expired"))
+            elif self._pace.is_late(call.deadline - now):  # what others have time for goes first
+                call.sink.ended(call, NotStarted("busy", self.retry_after_ms()))
             else:
                 call.left_mailbox = now
                 self._begin_call(call)

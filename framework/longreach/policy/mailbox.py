@@ -61,6 +61,11 @@ class Mailbox(Generic[T]):
             return min(len(self.owners), len(self._queues))
         return min(len(self.owners), (len(queue) + 1) * len(self._queues))
 
+    def oldest(self, owner: str) -> T | None:
+        """The one of `owner` that has waited longest."""
+        queue = self._queues.get(owner)
+        return None if queue is None else next(iter(queue.values()))
+
     def put(self, owner: str, item: T) -> T | None:
         """Let `item` wait; where there is no room, what is refused instead: `item`, or another that waited.
 

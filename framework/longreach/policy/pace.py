@@ -37,11 +37,21 @@ class Pace:
             took_s = min(took_s, self._service_s * _OUTLIER)
         self._service_s += (took_s - self._service_s) * max(_WEIGHT, 1 / self._count)
 
-    def fits(self, ahead: int, left_s: float) -> bool:
-        """Whether a call with so much time left can end in time behind `ahead` others, as far as is known."""
-        if not self._count:
-            return True
-        return self._service_s * (1 + (ahead + 1) / self._concurrency) * _MARGIN <= left_s
+    def fits(self, ahead: int, left_s: float, waited_s: float = 0.0) -> bool:
+        """Whether a call with so much time left can end in time, as far as is known.
+
+        Args:
+            ahead: how many have their turn before it, by those who wait now.
+            left_s: how much time it has.
+            waited_s: how long its caller's oldest has waited, which may be longer than by those who wait now:
+                others come and go in between.
+        """
+        wait_s = max(self._service_s * (ahead + 1) / self._concurrency, waited_s)
+        return (wait_s + self._service_s) * _MARGIN <= left_s or not self._count
+
+    def is_late(self, left_s: float) -> bool:
+        """Whether a call whose turn it is would most likely be cut off by its deadline."""
+        return left_s <= self._service_s
 
     def retry_after_s(self, waiting: int, oldest_s: float) -> float:
         """When to ask again: when half of what waits has begun, and no sooner than one call takes.

@@ -81,6 +81,13 @@ def test_what_is_taken_out_loses_its_place():
     assert not mailbox.owners
 
 
+def test_who_has_waited_longest_is_known_for_each_caller():
+    mailbox: Mailbox[Item] = Mailbox(4)
+    fill(mailbox, "a", 2)
+    assert mailbox.oldest("a") == Item("a0")
+    assert mailbox.oldest("b") is None
+
+
 def test_what_has_expired_is_dropped_and_only_that():
     mailbox: Mailbox[Item] = Mailbox(4)
     for number, deadline in enumerate((5.0, 1.0, 9.0)):

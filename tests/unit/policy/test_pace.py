@@ -37,6 +37,19 @@ def test_a_call_may_wait_if_it_can_end_in_time():
     assert Pace(4).fits(ahead=10_000, left_s=0.001)  # nothing is known
 
 
+def test_a_caller_waits_no_shorter_than_its_oldest_has():
+    pace = measured(0.02, concurrency=4)
+    assert pace.fits(ahead=1, left_s=1.0, waited_s=0.8)
+    assert not pace.fits(ahead=1, left_s=1.0, waited_s=0.9)
+
+
+def test_who_would_be_cut_off_is_late():
+    pace = measured(0.02)
+    assert pace.is_late(0.02)
+    assert not pace.is_late(0.03)
+    assert not Pace(1).is_late(0.001)
+
+
 def test_who_is_refused_comes_back_when_half_of_those_that_wait_have_begun():
     pace = measured(0.02, concurrency=4)
     assert pace.retry_after_s(256, 0.0) == pytest.approx(0.64)
