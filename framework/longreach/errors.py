@@ -76,7 +76,7 @@ class CredentialsRejected(LongreachError, PermissionError):
 
 
 class PermissionDenied(LongreachError, PermissionError):
-    """The broker's permissions forbid this subject; nothing ran."""
+    """The broker's permissions forbid this subject, or the server refuses this caller; nothing ran."""
 
 
 class ResidencyRefused(LongreachError, PermissionError):
@@ -130,7 +130,7 @@ class ProtocolError(LongreachError, RuntimeError):
     """A JSON-RPC error that a handler answers with, as it is; prefer `ToolError` for what a model can mend.
 
     Args:
-        code: JSON-RPC error code; not one that longreach has for itself (-31900).
+        code: JSON-RPC error code; not one that longreach has for itself (-31900, -31913).
         message: for the caller to read.
         data: machine-readable detail, JSON.
     """

@@ -133,11 +133,12 @@ class StringMesh:
     async def forward(
         self, server: str, request: bytes, *, method: str, name: str | None, caller: str | None = None,
         on_note: OnNote | None = None, timeout_s: float | None = None, to_node: str | None = None,
+        headers: Callable[[], dict[str, str]] | None = None,
     ) -> bytes:  # fmt: skip
         await asyncio.sleep(0)
         sent = Forwarded(
             server, request, method=method, name=name, caller=caller, on_note=on_note, timeout_s=timeout_s,
-            to_node=to_node,
+            to_node=to_node, headers=headers,
         )  # fmt: skip
         self.sent.append(sent)
         return self.answer(sent)

@@ -13,7 +13,7 @@ from longreach.client import endings
 from longreach.client.inbox import Waiter
 from longreach.client.meta import OPENTELEMETRY, encode_trace
 from longreach.client.results import BAD_JSON, RawResult, decode_response, decode_result
-from longreach.errors import RemoteError
+from longreach.errors import LongreachError, RemoteError
 from longreach.policy.retry import Failure
 from longreach.trace import CALL, GIVEN
 from longreach.wire import jsonrpc
@@ -30,6 +30,9 @@ _modules = sys.modules
 
 Encode = Callable[[int, "Plan", bytes, str | None, bytes], bytes]
 """Makes a request's body of (number, plan, payload, progress token or None, `CallOptions.meta`)."""
+
+MakeHeaders = Callable[[], dict[str, str]]
+"""Makes the NATS headers of one attempt."""
 
 
 class Owner(Protocol):
@@ -124,9 +127,10 @@ def fail(error: jsonrpc.RpcError, region: str) -> Failure:
 
     Raises:
         RemoteError: it ends the call.
+        PermissionDenied: the node refused it, and it did not begin.
     """
     failure = endings.from_error(error, region)
-    if isinstance(failure, RemoteError):
+    if isinstance(failure, LongreachError):
         raise failure
     return failure
 

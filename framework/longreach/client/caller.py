@@ -30,7 +30,7 @@ from longreach.wire.tokens import encode_token
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from longreach.client.attempt import Encode
+    from longreach.client.attempt import Encode, MakeHeaders
     from longreach.client.health import Health
     from longreach.client.inbox import Inbox
     from longreach.client.notes import OnNote
@@ -120,6 +120,7 @@ class Caller:
         read: Callable[[bytes, str], R | Failure],
         on_note: OnNote | None = None,
         began: float | None = None,
+        headers: MakeHeaders | None = None,
     ) -> Outcome[R]:
         """Send a request, retry what may be retried, and return the result.
 
@@ -132,6 +133,7 @@ class Caller:
                 raises ends the call.
             on_note: takes the notifications that come before the response.
             began: since when its time runs, in monotonic seconds; None: now.
+            headers: makes the headers of each attempt; None: there are none.
 
         Raises:
             LongreachError: the one ending of a call that has no result; `delivered` says whether it ran.
@@ -148,11 +150,11 @@ class Caller:
             if first is not None and not self._closed:
                 if options.hedges:
                     answer, count = await self._hedged(
-                        plan, first, payload, options, encode, read, on_note, now, deadline
+                        plan, first, payload, options, encode, read, on_note, now, deadline, headers
                     )
                 else:
                     answer = await self._attempt(
-                        plan, first, payload, options, encode, read, on_note, now, deadline
+                        plan, first, payload, options, encode, read, on_note, now, deadline, headers
                     )
                     count = 1
                 if not isinstance(answer, Failure):
@@ -161,7 +163,7 @@ class Caller:
             else:
                 answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=options.region)
             outcome = await self._again(
-                plan, payload, options, encode, read, on_note, deadline, timeout_s, answer
+                plan, payload, options, encode, read, on_note, deadline, timeout_s, answer, headers
             )
         except BaseException:
             stats.failed += 1
@@ -201,6 +203,7 @@ class Caller:
         on_note: OnNote | None,
         now: float,
         deadline: float,
+        headers: MakeHeaders | None,
     ) -> tuple[R | Failure, int]:
         """The first attempt, and a second one where it takes long and running twice is harmless."""
         latencies = self._latencies.setdefault(plan.target, Latencies())
@@ -208,8 +211,9 @@ class Caller:
 
         def attempt(candidate: Candidate) -> Callable[[], Coroutine[Any, Any, R | Failure]]:
             return lambda: self._attempt(
-                plan, candidate, payload, options, encode, read, on_note, self._clock.monotonic(), deadline
-            )
+                plan, candidate, payload, options, encode, read, on_note, self._clock.monotonic(), deadline,
+                headers,
+            )  # fmt: skip
 
         def may() -> bool:
             if self._closed or not self._budget.take(self._clock.monotonic()):
@@ -239,6 +243,7 @@ class Caller:
         deadline: float,
         timeout_s: float,
         answer: R | Failure,
+        headers: MakeHeaders | None,
     ) -> Outcome[R]:
         state = RetryState()
         retries: list[str] = []
@@ -289,7 +294,7 @@ class Caller:
             now = self._clock.monotonic()
             candidate = self._around_stuck(plan, state, verdict.candidate)
             answer = await self._attempt(
-                plan, candidate, payload, options, encode, read, on_note, now, deadline
+                plan, candidate, payload, options, encode, read, on_note, now, deadline, headers
             )
 
     def _returns_to(self, target: Target, region: str) -> Returns:
@@ -341,6 +346,7 @@ class Caller:
         on_note: OnNote | None,
         now: float,
         deadline: float,
+        headers: MakeHeaders | None,
     ) -> R | Failure:
         left_s = deadline - now
         deadline_ms = self._clock.wall_ms() + int(left_s * 1000) + self._skew_ms()
@@ -352,7 +358,10 @@ class Caller:
         self._count += 1
         body = encode(self._count, plan, payload, token if on_note is not None else None, options.meta)
         try:
-            self._link.send(way.subject, body, way.reply_base + token)
+            if headers is None:  # nearly always
+                self._link.send(way.subject, body, way.reply_base + token)
+            else:
+                self._link.send(way.subject, body, way.reply_base + token, headers())
         except LongreachError as error:
             way.breaker.given_up()
             return endings.from_refusal(error, candidate.region)._replace(to=candidate.to)

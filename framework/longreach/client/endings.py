@@ -44,8 +44,8 @@ _UNKNOWN_TEXT = {
 }
 
 
-def from_error(error: RpcError, region: str) -> Failure | RemoteError:
-    """What a JSON-RPC error means: not started, cut off, or a terminal reply."""
+def from_error(error: RpcError, region: str) -> Failure | RemoteError | PermissionDenied:
+    """What a JSON-RPC error means: not started, cut off, or what ends the call."""
     refused = jsonrpc.not_started(error)
     if refused is not None:
         limit = jsonrpc.limit_of(error)
@@ -55,6 +55,10 @@ def from_error(error: RpcError, region: str) -> Failure | RemoteError:
     said = error.data.get("reason") if isinstance(error.data, dict) else None
     if said in (CUT_OFF, DEADLINE):
         return Failure(delivered="unknown", reason=said, region=region)
+    if error.code == codes.FORBIDDEN:
+        text = f"the node refused it, and nothing ran: {error.message}"
+        reason = said if isinstance(said, str) else None
+        return PermissionDenied(text, code=error.code, data=error.data, reason=reason, region=region)
     text = f"the node answered with error {error.code}: {error.message}"
     if error.code == codes.MISSING_CAPABILITY:
         text += "; on_elicit, on_url, on_sample and on_roots give a call what it needs"

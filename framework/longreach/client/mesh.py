@@ -18,6 +18,7 @@ from longreach.wire.inputs import InputRequiredResult
 from longreach.wire.subjects import version_target
 
 if TYPE_CHECKING:
+    from longreach.client.attempt import MakeHeaders
     from longreach.client.notes import OnLog, OnNote, OnProgress
     from longreach.client.options import OnElicit, OnRoots, OnSample
     from longreach.client.plan import Outcome
@@ -143,6 +144,7 @@ class Mesh(Retrieval):
 
         Raises:
             NotFound: no node offers the tool.
+            PermissionDenied: the broker's permissions, or the server itself, do not allow it.
             ToolError: by function only: the tool says that it failed.
             InputNeeded: the server asks for something that no option answers.
             NotStarted: it was refused, and nothing ran.
@@ -171,6 +173,7 @@ class Mesh(Retrieval):
         timeout_s: float | None = None,
         idempotent: bool | None = None,
         to_node: str | None = None,
+        headers: MakeHeaders | None = None,
     ) -> bytes:
         """Send somebody else's request as it is, and return the response as it is; for gateways.
 
@@ -188,6 +191,7 @@ class Mesh(Retrieval):
             timeout_s: the whole request, retries included; None: as the options say.
             idempotent: whether it may be run again; None: as the options say.
             to_node: ``identity.instance``: the one node that can take it.
+            headers: makes the NATS headers of each attempt, such as the claims of a user.
 
         Returns:
             The response: a result, or a JSON-RPC error that the node answered with.
@@ -205,7 +209,7 @@ class Mesh(Retrieval):
         asker.in_use += 1
         try:
             outcome = await asker.caller.call(
-                plan, request, options, as_it_is, pass_answer, on_note and guarded(on_note), began
+                plan, request, options, as_it_is, pass_answer, on_note and guarded(on_note), began, headers
             )
         finally:
             asker.in_use -= 1

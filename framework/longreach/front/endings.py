@@ -33,7 +33,7 @@ OUTCOME_UNKNOWN: Final = -31911
 """It was lost on the way; it may have run, wholly, partly or not at all."""
 TIMED_OUT: Final = -31912
 """No answer in time; `data.delivered` says whether it may have run."""
-FORBIDDEN: Final = -31913
+FORBIDDEN: Final = codes.FORBIDDEN
 """The mesh's permissions do not allow it; nothing ran."""
 TOO_LARGE: Final = -31914
 """The request is larger than the mesh carries; nothing ran."""

@@ -9,6 +9,8 @@ from longreach.policy.catalog import Catalog
 
 OnNote = Callable[[bytes], None]
 """Called with the bytes of a notification that belongs to a request; it must not wait."""
+MakeHeaders = Callable[[], dict[str, str]]
+"""Makes the NATS headers of one attempt."""
 Stop = Callable[[], None]
 """Ends what the call that returned it began."""
 
@@ -36,6 +38,7 @@ class Source(Protocol):
         on_note: OnNote | None = None,
         timeout_s: float | None = None,
         to_node: str | None = None,
+        headers: MakeHeaders | None = None,
     ) -> bytes:
         """Send a request as it is to a server, and return the response as it is."""
         ...

@@ -19,7 +19,10 @@ MISSING_CAPABILITY: Final = -32021
 UNSUPPORTED_VERSION: Final = -32022
 
 NOT_STARTED: Final = -31900
-"""The one code of ours: the handler did not begin, and never will for this request."""
+"""The first code of ours: the handler did not begin, and never will for this request."""
+
+FORBIDDEN: Final = -31913
+"""The second one of ours: the caller may not have this; the handler did not begin, nor would it elsewhere."""
 
 NotStartedReason = Literal["busy", "expired", "draining", "not_here", "crashed"]
 """Why it did not begin."""

@@ -203,9 +203,21 @@ def decode_with(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
         Malformed: it is none.
     """
     try:
-        return decoder.decode(data)
+        message = decoder.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _malformed(data, error) from None
+    if not data.isascii() and not is_utf8(data):
+        raise Malformed("this is not JSON: it is not UTF-8", codes.PARSE_ERROR, getattr(message, "id", None))
+    return message
+
+
+def is_utf8(data: bytes) -> bool:
+    """Whether all of a message is UTF-8: what msgspec skips, it does not check; whoever reads it later would stumble."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _malformed(data: bytes, error: Exception) -> Malformed:
@@ -314,8 +326,8 @@ def not_started(error: RpcError) -> tuple[codes.NotStartedReason, float | None] 
 
 
 def strip_reserved(error: RpcError) -> RpcError:
-    """`error` as a handler or a bridged server may return it: never with our reserved code."""
-    if error.code == codes.NOT_STARTED:
+    """`error` as a handler or a bridged server may return it: never with our reserved codes."""
+    if error.code in (codes.NOT_STARTED, codes.FORBIDDEN):
         return RpcError(codes.INTERNAL_ERROR, error.message, error.data)
     return error
 

@@ -55,7 +55,7 @@ async def test_one_servers_call_goes_on_untouched_and_so_does_its_answer(mesh: S
     assert (sent.server, sent.method, sent.name) == ("docs", "tools/call", "echo")
     assert sent.how == {
         "method": "tools/call", "name": "echo", "caller": "alice", "on_note": on_note, "timeout_s": 3,
-        "to_node": None,
+        "to_node": None, "headers": None,
     }  # fmt: skip
 
 
