@@ -101,7 +101,7 @@ def node_grants(names: Names, identity: str) -> Grants:
             f"{prefix}.node.{me}.>",
             f"{prefix}.ops.{me}.>",
             f"{prefix}.who.*.*",
-            f"{prefix}.adv.{server}.*.*",
+            f"{prefix}.adv.{server}.>",
             f"{ROOT}.{encode_token(names.namespace)}._.who.*.*",
         ),
     )

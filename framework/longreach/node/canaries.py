@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node.canaries")
 LOOK_EVERY_S = 1.0
+LINGER_S = 0.25
+"""For how long the subjects are kept that askers used before they heard of the change."""
 _FENCE_TIMEOUT_S = 5.0
 WHOLE = 100
 """The weight of what is no canary."""
@@ -116,7 +118,9 @@ class Canary:
                 event(_log, "fence.failed", logging.DEBUG, reason=str(error))
             self._announcer.weights[self.server] = weight
             self._announcer.announce(self.server)
-            self._membership.aim(wanted)
+            if set(wanted) != set(self._membership.targets):
+                await asyncio.sleep(LINGER_S)
+                self._membership.aim(wanted)
 
     def _watch_or_not(self) -> None:
         if self.weight is None or self.weight == 0:

@@ -37,7 +37,7 @@ class Rules(NamedTuple):
 
     Attributes:
         min_calls: of the canary, and of the others, before anything is decided.
-        z: the width of the intervals, in standard deviations; 3.29 is 999 of 1,000, because it is looked often.
+        z: the width of the intervals, in standard deviations; 3.29 is 999 of 1,000, for many looks.
         looks: so many looks in a row must find it worse.
     """
 
