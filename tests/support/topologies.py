@@ -180,7 +180,9 @@ class Deployment:
         return plan
 
     def _write(self, text: str) -> store.Plan:
-        plan = store.plan(on_loopback(describe(text), self._ports), self.folder)
+        read, where = reading.read(text)
+        made = checking.check(on_loopback(read, self._ports), where)
+        plan = store.plan(made, self.folder)
         store.write(plan, self.folder)
         return plan
 

@@ -18,8 +18,8 @@ from longreach.errors import ConfigError
 
 KEYS = "keys"
 _PRIVATE_MODE, _PUBLIC_MODE, _FOLDER_MODE = 0o600, 0o644, 0o700
-_MADE = ("brokers", "nodes", "callers", "gateways", "operators", "system")
-"""The folders whose contents are made; what is below them and not made any more is removed."""
+MANIFEST = "files.txt"
+"""What the last generation wrote: of these files, those that are not made any more are removed. No others."""
 
 
 class Change(NamedTuple):
@@ -93,19 +93,30 @@ def plan(made: Description, folder: Path, *, root: str | None = None) -> Plan:
         ConfigError: the folder cannot be read.
     """
     try:
-        kept = _texts(folder / KEYS)
-        old = {path: text for name in _MADE for path, text in _texts(folder / name, f"{name}/").items()}
+        vault = Vault(_kept(folder / KEYS), secrets.token_bytes)
+        files = generate(made, vault, root=root or str(folder.resolve()), now=datetime.now(UTC))
+        before = (folder / MANIFEST).read_text().splitlines() if (folder / MANIFEST).exists() else []
+        old = {
+            path: (folder / path).read_text(encoding="utf-8")
+            for path in dict.fromkeys([*before, *files])
+            if (folder / path).is_file()
+        }
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{folder} cannot be read: {error}") from None
-    vault = Vault(kept, secrets.token_bytes)
-    files = generate(made, vault, root=root or str(folder.resolve()), now=datetime.now(UTC))
     changes = [
         Change("new" if path not in old else "changed", path)
         for path, file in files.items()
         if old.get(path) != file.text
     ]
     changes += [Change("gone", path) for path in old if path not in files]
-    return Plan(made, files, vault.texts, tuple(sorted(changes, key=lambda change: change.path)))
+    # Whoever is gone and comes back is somebody new: what was copied of old keys must open nothing.
+    changes += [Change("gone", f"{KEYS}/{name}") for name in vault.texts if name not in vault.used]
+    return Plan(
+        made,
+        files,
+        {name: text for name, text in vault.texts.items() if name in vault.used},
+        tuple(sorted(changes, key=lambda change: change.path)),
+    )
 
 
 def write(made: Plan, folder: Path) -> None:
@@ -115,20 +126,29 @@ def write(made: Plan, folder: Path) -> None:
         ConfigError: the folder cannot be written.
     """
     try:
-        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         for name, text in made.kept.items():
-            _put(folder / KEYS / name, File(text))
+            _put(folder, f"{KEYS}/{name}", File(text))
         for path, file in made.files.items():
-            _put(folder / path, file)
+            _put(folder, path, file)
         for change in made.changes:
             if change.kind == "gone":
                 (folder / change.path).unlink(missing_ok=True)
+        _put(folder, MANIFEST, File("".join(f"{path}\n" for path in sorted(made.files))))
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error}") from None
 
 
-def _put(path: Path, file: File) -> None:
-    path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+def _make_folder(path: Path, top: Path) -> None:
+    """`path` and what is above it up to `top`; all of them are their owner's alone."""
+    for each in reversed([path, *path.parents]):
+        if each == top or top in each.parents:
+            each.mkdir(mode=_FOLDER_MODE, exist_ok=True)
+
+
+def _put(folder: Path, name: str, file: File) -> None:
+    path = folder / name
+    _make_folder(path.parent, folder)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     mode = _PRIVATE_MODE if file.private else _PUBLIC_MODE
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -141,10 +161,10 @@ def _put(path: Path, file: File) -> None:
         raise
 
 
-def _texts(folder: Path, prefix: str = "") -> dict[str, str]:
-    """All files below `folder`, by their path; none if it is not there."""
+def _kept(folder: Path) -> dict[str, str]:
+    """All secrets below `folder`, by their path; none if it is not there."""
     return {
-        f"{prefix}{path.relative_to(folder).as_posix()}": path.read_text(encoding="utf-8")
+        path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
