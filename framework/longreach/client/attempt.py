@@ -153,6 +153,8 @@ def pass_answer(answer: bytes, region: str) -> bytes | Failure:
         error = _answer.decode(answer).error
     except BAD_JSON as broken:
         raise RemoteError(f"the node's answer is no response: {broken}", reason="bad_result") from broken
+    if not answer.isascii() and not jsonrpc.is_utf8(answer):
+        raise RemoteError("the node's answer is no response: it is not UTF-8", reason="bad_result")
     if error is msgspec.UNSET:
         return answer
     failure = endings.from_error(error, region)

@@ -10,8 +10,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from longreach.wire import codes
-from longreach.wire.jsonrpc import Malformed, RequestId, RequestMeta, decode_request, decode_with
+from longreach.wire.jsonrpc import RequestId, RequestMeta, decode_request, decode_with
 
 _BY_URI = "resources/read"
 
@@ -70,15 +69,6 @@ def decode_incoming(data: bytes) -> Incoming:
         Malformed: it is none; a notification or a response included.
     """
     message = decode_with(_decoder, data)
-    if not data.isascii():  # what msgspec skips, it does not check; whoever reads it later would stumble
-        _check_utf8(data, message.id)
     head, method = message.params, message.method
     name = head.uri if head.name is None or method == _BY_URI else head.name
     return Incoming(message.id, method, name, head.meta, head.request_state, data)
-
-
-def _check_utf8(data: bytes, request_id: RequestId) -> None:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        raise Malformed("this is not JSON: it is not UTF-8", codes.PARSE_ERROR, request_id) from None

@@ -18,7 +18,7 @@ RequestId = int | str
 _VENDOR = "io.modelcontextprotocol/"
 _IN_PARAMS = re.compile(r" - at (?:key in )?`\$\.params[^`]*`$|^Object missing required field `params`$")
 _MAX_RETRY_AFTER_MS = 86_400_000
-_MAX_LIMIT_CHARS = 64
+_MAX_SAID_CHARS = 256
 _T = TypeVar("_T")
 
 
@@ -212,7 +212,10 @@ def decode_with(decoder: msgspec.json.Decoder[_T], data: bytes) -> _T:
 
 
 def is_utf8(data: bytes) -> bool:
-    """Whether all of a message is UTF-8: what msgspec skips, it does not check; whoever reads it later would stumble."""
+    """Whether all of a message is UTF-8.
+
+    What msgspec skips, it does not check; whoever reads it later would stumble.
+    """
     try:
         data.decode()
     except UnicodeDecodeError:
@@ -280,6 +283,7 @@ def encode_not_started(
     reason: codes.NotStartedReason,
     retry_after_ms: int | None = None,
     limit: str | None = None,
+    node: str | None = None,
 ) -> bytes:
     """The reply that says: the handler did not begin, and never will for this request.
 
@@ -288,10 +292,13 @@ def encode_not_started(
         reason: one of the closed list.
         retry_after_ms: when to ask again; None: nobody knows.
         limit: the kind of limit that the caller is beyond; None: it is not the caller's own doing.
+        node: ``identity.instance`` of the node that has no room, where another one may have.
     """
     data: dict[str, Any] = {"reason": reason}
     if retry_after_ms is not None:
         data["retryAfterMs"] = retry_after_ms
+    if node is not None:
+        data["node"] = node
     text = f"not started: {reason}"
     if limit is not None:
         data["limit"] = limit
@@ -301,8 +308,17 @@ def encode_not_started(
 
 def limit_of(error: RpcError) -> str | None:
     """The kind of limit that a not-started reply names, if it names one."""
-    limit = error.data.get("limit") if isinstance(error.data, dict) else None
-    return limit[:_MAX_LIMIT_CHARS] if isinstance(limit, str) else None
+    return _said(error, "limit")
+
+
+def refuser_of(error: RpcError) -> str | None:
+    """The node that a not-started reply names, ``identity.instance``, if it names one."""
+    return _said(error, "node")
+
+
+def _said(error: RpcError, member: str) -> str | None:
+    said = error.data.get(member) if isinstance(error.data, dict) else None
+    return said[:_MAX_SAID_CHARS] if isinstance(said, str) else None
 
 
 def not_started(error: RpcError) -> tuple[codes.NotStartedReason, float | None] | None:

@@ -54,6 +54,13 @@ async def test_bytes_go_and_come_as_they_are(broker: MemoryBroker, mesh: Mesh, p
     assert (mesh.stats.calls, mesh.stats.answered) == (1, 1)
 
 
+async def test_an_answer_that_is_not_utf8_is_none(mesh: Mesh, puppet: Puppet):
+    puppet.on["call"] = lambda _: b'{"id":"a-7","result":{"odd":"\xed\xa0\x80"},"jsonrpc":"2.0"}'
+    with pytest.raises(RemoteError, match="UTF-8"):
+        await mesh.forward("docs", REQUEST, **CALL)
+    nothing_is_left(mesh)
+
+
 @pytest.mark.parametrize(("caller", "token"), [(None, "_"), ("Bob", "=42ob")])
 async def test_it_asks_under_the_gateways_via_and_the_callers_name(
     mesh: Mesh, puppet: Puppet, caller: str | None, token: str

@@ -326,3 +326,13 @@ def test_another_version_is_refused_with_the_one_that_is_spoken(version: str):  
     assert problem.data == {"supported": ["2026-07-28"], "requested": version}
     data = jsonrpc.encode_error(7, problem.code, problem.message, problem.data)
     agree(data, models.UnsupportedProtocolVersionError)
+
+
+@pytest.mark.parametrize("decode", [jsonrpc.decode_call, jsonrpc.decode_request])
+def test_what_a_request_skips_is_utf8_too(decode: Any) -> None:
+    """M2.1: a bridge would hand it on to a server that stumbles over it."""
+    good = b'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"t","x":"\xc3\xa9"}}'
+    assert decode(good).id == 7
+    with pytest.raises(jsonrpc.Malformed, match="UTF-8") as refused:
+        decode(good.replace(b"\xc3\xa9", b"\xed\xa0\x80"))
+    assert (refused.value.code, refused.value.id) == (-32700, 7)

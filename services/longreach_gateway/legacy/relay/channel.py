@@ -69,6 +69,10 @@ class Channel:
         """Give messages of a verb to `sink`, within the read loop."""
         self._sinks[verb] = sink
 
+    def hears(self, verb: str) -> bool:
+        """Whether messages of a verb are given to somebody."""
+        return verb in self._sinks
+
     def forget(self, verb: str) -> None:
         """Hear a verb no more."""
         self._sinks.pop(verb, None)

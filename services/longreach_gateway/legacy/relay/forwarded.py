@@ -21,6 +21,9 @@ _FORWARDED_HEADERS = frozenset({
     b"accept", b"content-type", b"last-event-id", b"mcp-session-id", b"mcp-protocol-version",
 })  # fmt: skip
 
+MAX_UNREAD = 4096
+"""So many frames of an exchange may wait here; an owner that has said more does not listen."""
+
 Ending = Literal["nobody", "lost", "left"]
 """Nobody hears the owner's subject; the owner was there, and the exchange is lost; the client went away."""
 
@@ -41,6 +44,8 @@ class Forwarded:
 
     def heard(self, data: bytes | None) -> None:
         """A frame of the owner came, or word that there is none."""
+        if self.came.qsize() > MAX_UNREAD:
+            return  # it is lost already
         if data is None:
             self.came.put_nowait("nobody")
             return
@@ -51,7 +56,8 @@ class Forwarded:
             return
         self._seq += 1
         self._waiting += len(payload)
-        if frame.seq != self._seq or self._waiting > 2 * frames.WINDOW_BYTES:
+        crowded = self.came.qsize() >= MAX_UNREAD or self._waiting > 2 * frames.WINDOW_BYTES
+        if frame.seq != self._seq or crowded:
             self.came.put_nowait("lost")  # a frame was lost with the link, or the owner does not wait
         else:
             self.came.put_nowait((frame, payload))

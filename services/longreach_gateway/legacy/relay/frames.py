@@ -20,7 +20,9 @@ MAX_PER_BEAT = 512
 
 Token = Annotated[str, Meta(min_length=1, max_length=MAX_TOKEN_BYTES, pattern="^[a-z0-9_=-]+$")]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Pairs = list[tuple[str, str]]
+HeaderText = Annotated[str, Meta(pattern=r"^[\t\x20-\x7e\x80-\xff]*\Z")]
+"""What may stand in a header: no line ends, and only what is one byte there."""
+Pairs = list[tuple[HeaderText, HeaderText]]
 Sender = tuple[Token, Token, Token]
 """The address of whoever sends: gateway, region, instance."""
 

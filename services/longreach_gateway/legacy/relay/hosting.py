@@ -184,7 +184,7 @@ class Host:
         except ValueError as error:
             event(_log, "open.malformed", logging.WARNING, error=str(error))
             return
-        if opened.exchange in self._hosted:
+        if self._channel.hears(opened.exchange):  # a duplicate, or a name that would take a verb's place
             return
         hosted = _Hosted(self._channel, opened, payload)
         if opened.size > self._max_body or len(self._hosted) >= _MAX_HOSTED:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.support.links import eventually
 
 from longreach.clock import FakeClock
 from longreach_gateway.legacy.relay import forwarding, frames, hosting
+from longreach_gateway.legacy.relay.forwarded import MAX_UNREAD
 from longreach_gateway.legacy.relay.frames import Beat, Frame, Open
 
 
@@ -269,6 +271,50 @@ async def test_garbage_from_the_bus_does_no_harm(gateways: Any) -> None:
     await link.fence(1)
     assert len(owner.host) == 0
     await link.close()
+
+
+@pytest.mark.parametrize("verb", ["open", "beat"])
+async def test_an_exchange_takes_no_verb_away(gateways: Any, verb: str) -> None:
+    owner = await gateways.start("g1")
+    other = await gateways.start("g2")
+    link = gateways.broker.link()
+    opened = Open(verb, ("g3", "local", "i2"), "POST", "/mcp", [])
+    link.send(owner._channel.subject(owner.address, "open"), frames.encode(opened))
+    await link.fence(1)
+    await eventually(lambda: len(owner.host) == 0)
+    client = await session_at(owner, other)
+    assert await client.result("ping") == {}
+    await link.close()
+
+
+@pytest.mark.parametrize(
+    "pair", [["x", "\u0416"], ["x\r\ny", "z"], ["x", "y\r\nset-cookie: a=b"], ["x", "y\n"]]
+)
+def test_headers_that_http_has_not_are_refused(pair: list[str]) -> None:
+    for kind, head in (
+        (Frame, {"kind": "head"}),
+        (Open, {"exchange": "e", "sender": ["a", "b", "c"], "method": "GET", "path": "/"}),
+    ):
+        data = json.dumps({**head, "headers": [pair]}).encode()
+        with pytest.raises(ValueError, match=r"matching"):
+            frames.decode(data, kind)
+
+
+async def test_an_owner_that_never_stops_talking_is_given_up(gateways: Any) -> None:
+    owner = await gateways.start("g1")
+    other = await gateways.start("g2")
+    client = await session_at(owner, other)
+    stream = client.get()
+    await stream.until(lambda: stream.status == 200)
+    stream.free.clear()
+    hosted = next(iter(owner.host._hosted.values()))
+    forwarded = next(iter(next(iter(other.forwarder._owners.values())).exchanges.values()))
+    for _ in range(20_000):
+        hosted.say("body")
+    await eventually(lambda: forwarded._seq > 1)
+    assert forwarded.came.qsize() <= MAX_UNREAD + 1
+    stream.free.set()
+    await stream.done()
 
 
 async def test_more_body_than_was_announced_is_not_kept(gateways: Any) -> None:
