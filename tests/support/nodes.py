@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[2]
+_SETPRIV = shutil.which("setpriv")
+_ENDS_WITH_US = [_SETPRIV, "--pdeathsig", "KILL"] if _SETPRIV else []
+"""A node ends with the tests' own process, however that ends; where the system can."""
 
 
 class NodeProcess:
@@ -27,7 +31,7 @@ class NodeProcess:
         module: str = "tests.support.chaos_node",
     ) -> NodeProcess:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", module, url, region, effects,
+            *_ENDS_WITH_US, sys.executable, "-m", module, url, region, effects,
             stdout=asyncio.subprocess.PIPE, cwd=_ROOT, start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(_ROOT)},
         )  # fmt: skip
