@@ -128,11 +128,16 @@ class Connector:
         """
         before = stamp(options)
         race = _Race(self._new_client, options)
+        client = None
         try:
             client, target = await race.run(targets)
-            return Made(client, target, options, before)
-        finally:
             await race.close()
+        except BaseException:
+            if client is not None:  # cancelled at the last moment
+                client.abort("not wanted")
+            await race.close()
+            raise
+        return Made(client, target, options, before)
 
     async def _wait_for_others(self, refused: Stamp) -> None:
         """Wait before the same credentials are shown again; not for others."""

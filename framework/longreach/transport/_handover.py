@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from longreach.errors import BrokerUnavailable
 from longreach.observe import event
@@ -44,7 +44,37 @@ class Handover:
         self._elsewhere = old.broker_id != new.broker_id
         self._switched = False
 
-    def begin(self, subscriptions: Iterable[Subscription]) -> None:
+    async def run(
+        self, subscriptions: Mapping[int, Subscription], use: Callable[[], None], *, check: bool
+    ) -> bool:
+        """Go over; whether everything that the old connection was to bring came.
+
+        Args:
+            subscriptions: of the link; they may become more and fewer meanwhile.
+            use: called when all that is sent is to go through the new connection.
+            check: stay where the new broker hears less than the old one.
+
+        Raises:
+            BrokerUnavailable: the new connection is no good; the old one stays in use.
+        """
+        moved = clean = False
+        try:
+            self._begin(subscriptions.values())
+            await self._prepare(check=check)
+            use()
+            self._switch()
+            moved = True
+            clean = await self._leave(subscriptions.values())
+        finally:
+            if moved:
+                self._finish()
+            else:
+                self._cancel()
+            if moved and not clean:
+                self.old.abort("left unclean")
+        return clean
+
+    def _begin(self, subscriptions: Iterable[Subscription]) -> None:
         """Subscribe with the new connection too."""
         self.old.sinks, self.new.sinks = dict(self._sinks), {}
         for subscription in subscriptions:
@@ -96,16 +126,8 @@ class Handover:
         if outcomes[0] is not None:
             raise outcomes[0]
 
-    async def prepare(self, *, check: bool) -> None:
-        """Wait until what the old connection hears the new one hears too.
-
-        Args:
-            check: stay where the new broker hears less than the old one. Takes longer: not for a move that
-                must be.
-
-        Raises:
-            BrokerUnavailable: the new connection is no good.
-        """
+    async def _prepare(self, *, check: bool) -> None:
+        """Wait until what the old connection hears the new one hears too."""
         await fence(self.new, FENCE_S)
         if self._elsewhere:
             await asyncio.sleep(SETTLE_S)
@@ -123,14 +145,14 @@ class Handover:
         if self._gate.missed(1):
             raise BrokerUnavailable(f"{self.new.shown_url} is up, and hears less of the mesh")
 
-    def switch(self) -> None:
+    def _switch(self) -> None:
         """From here on everything is sent through the new connection, behind what the old one was given."""
         self._switched = True
         self.new.hold()
         self.old.ping(lambda _: self.new.release())
         asyncio.get_running_loop().call_later(ORDER_S, self.new.release)
 
-    async def leave(self, subscriptions: Iterable[Subscription]) -> bool:
+    async def _leave(self, subscriptions: Iterable[Subscription]) -> bool:
         """End the old connection; whether everything that it was to bring came."""
         self._gate.turn()
         if self._elsewhere and not self.old.ended:
@@ -151,19 +173,22 @@ class Handover:
         finally:
             self.old.abort("moved")
 
-    def close(self) -> None:
+    def _finish(self) -> None:
         """The new connection is the only one."""
         self.new.release()
         self._gate.open()
         self.new.sinks = self._sinks
 
-    def cancel(self) -> None:
+    def _cancel(self) -> None:
         """The old connection stays the only one: what it brings, it brings anyway."""
         self.new.abort("not moved")
         self.old.sinks = self._sinks
 
     def _too_much(self) -> None:
-        self.old.lose("too far behind")
+        if self._switched:
+            self.old.lose("too far behind")
+        else:
+            self.new.lose("too far ahead")
 
 
 def write_sub(client: NatsClient, subscription: Subscription) -> None:

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+from longreach.tasks import TaskSet
+from longreach.transport.options import NatsOptions
+
 
 class Watched(Protocol):
     """What the watchdog needs of a connection."""
@@ -58,3 +61,26 @@ class Watchdog:
             silent_s = silent_s + watched_s if client.heard_at == heard_at else 0.0
             heard_at = client.heard_at
         client.lose("silent")
+
+
+class Watchdogs:
+    """A watchdog for each connection of one link.
+
+    Args:
+        tasks: owns them.
+    """
+
+    def __init__(self, tasks: TaskSet) -> None:
+        self._tasks = tasks
+        self._running: dict[Watched, asyncio.Task[None]] = {}
+
+    def watch(self, client: Watched, options: NatsOptions) -> None:
+        """Begin."""
+        dog = Watchdog(client, options.ping_interval_s, options.max_silence_s)
+        self._running[client] = self._tasks.spawn(dog.run(), name="link watchdog")
+
+    def unwatch(self, client: Watched) -> None:
+        """End, if it was begun."""
+        dog = self._running.pop(client, None)
+        if dog is not None:
+            dog.cancel()

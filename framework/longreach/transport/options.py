@@ -197,7 +197,10 @@ def read_creds(options: NatsOptions) -> str | None:
 def _secret(value: str | None, file: str | None, setting: str) -> str | None:
     if file is None:
         return value
-    return Path(_readable(file, setting)).read_text(encoding="utf-8").strip()
+    try:
+        return Path(_readable(file, setting)).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{setting} {file!r} cannot be read: {type(error).__name__}") from None
 
 
 def _readable(file: str, setting: str) -> str:
