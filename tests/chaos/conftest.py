@@ -1,9 +1,20 @@
-"""One table of all faults, printed when all tests have run."""
+"""One table of all faults, printed when all tests have run; and what may run beside what."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.support.damage import Row, table
+
+HERE = Path(__file__).parent
+BESIDE = {"test_credentials.py"}
+"""Long and light: `make chaos` runs these beside the others, which run one after the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in (item for item in items if item.path.parent == HERE):
+        item.add_marker(pytest.mark.xdist_group("beside" if item.path.name in BESIDE else "in turn"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
