@@ -71,6 +71,11 @@ class Attempt(Waiter):
         self.node: NodeId | None = None
         self.timer: asyncio.TimerHandle | None = None
 
+    @property
+    def node_name(self) -> str | None:
+        """``identity.instance`` of the node that has it; None: nobody said so."""
+        return None if self.node is None else f"{self.node.identity}.{self.node.instance}"
+
     def frame(self, kind: str, body: bytes) -> None:
         """Take a frame; those of kinds that are not known are ignored."""
         if kind == "accepted":
@@ -82,7 +87,7 @@ class Attempt(Waiter):
         """End it without an answer."""
         if not self.future.done():
             if self.node is not None:
-                failure = failure._replace(node=f"{self.node.identity}.{self.node.instance}")
+                failure = failure._replace(node=self.node_name)
             self.future.set_result(failure)  # type: ignore[arg-type]
 
 

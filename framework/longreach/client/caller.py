@@ -408,15 +408,14 @@ class Caller:
         try:
             result = read(answer, candidate.region)
         except LongreachError as error:
-            if attempt.node is not None:
-                error.node = f"{attempt.node.identity}.{attempt.node.instance}"
+            error.node = attempt.node_name
             if breaker.works():
                 self._health.moved(breaker)
             raise
         if type(result) is Failure:
             if breaker.works():
                 self._health.moved(breaker)
-            return result._replace(to=candidate.to)
+            return result._replace(to=candidate.to, node=attempt.node_name)
         if breaker.answered(self._clock.monotonic() - attempt.sent_at):
             self._health.moved(breaker)
         return result
