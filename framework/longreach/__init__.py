@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from longreach import sync
     from longreach.actor.asks import Elicit, Elicited, ElicitUrl, InputRequired, Roots, Sample
+    from longreach.actor.authorizing import AuthRequest
     from longreach.actor.context import Context, current_context
     from longreach.actor.prompts import Message
     from longreach.actor.results import Audio, Image
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Actor": "longreach.actor.server",
+    "AuthRequest": "longreach.actor.authorizing",
     "Audio": "longreach.actor.results",
     "CallResult": "longreach.client.results",
     "Context": "longreach.actor.context",
@@ -64,6 +66,7 @@ _HOMES = {
 __all__ = [
     "Actor",
     "Audio",
+    "AuthRequest",
     "CallResult",
     "Context",
     "Elicit",

@@ -63,13 +63,17 @@ class Failed(msgspec.Struct, frozen=True):
     data: Any = None
 
 
+class Forbidden(msgspec.Struct, frozen=True):
+    """The caller may not have this: the handler did not begin, nor would it on another node."""
+
+
 class Cancelled(msgspec.Struct, frozen=True):
     """The handler began, and was stopped: cancelled, deadline, caller_silent or drain."""
 
     why: str
 
 
-Ending = Completed | NotStarted | Crashed | Failed | Cancelled
+Ending = Completed | NotStarted | Forbidden | Crashed | Failed | Cancelled
 
 
 class CallSink(Protocol):
@@ -98,6 +102,7 @@ class Call(msgspec.Struct, eq=False):
         caller: who calls, a token.
         arrived: when, in monotonic seconds.
         sink: is told what becomes of it.
+        claims: of the user, as a gateway signed them and this node checked them: a JSON object.
         ended: it has had its ending; what still goes on of it is of no interest to its caller.
         begun: its handler's first step has been made.
         in_thread: a thread works for it, which a cancel cannot stop.
@@ -119,6 +124,7 @@ class Call(msgspec.Struct, eq=False):
     caller: str
     arrived: float
     sink: CallSink
+    claims: bytes | None = None
     ended: bool = False
     begun: bool = False
     in_thread: bool = False

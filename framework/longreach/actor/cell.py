@@ -13,6 +13,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
+from longreach.actor.authorizing import AuthorizedHandling
 from longreach.actor.call import Call, Cancelled, Crashed, Ending, NotStarted
 from longreach.actor.context import Place
 from longreach.actor.handling import Handling, report
@@ -81,7 +82,8 @@ class ActorCell:
         self._incarnation = Incarnation(name, cls)
         self._quarantine = quarantine or Quarantine()
         self._sleep = sleep
-        self._handling = Handling(
+        handling = Handling if place.authorizer is None else AuthorizedHandling
+        self._handling = handling(
             specs.values(),
             place,
             concurrency=concurrency,

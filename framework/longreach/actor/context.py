@@ -8,6 +8,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from msgspec import UNSET
 
 from longreach.actor.interactive import Interactive
@@ -19,6 +20,7 @@ from longreach.wire.mcp import LOG_LEVELS, LogLevel, encode_log, encode_progress
 from longreach.wire.tokens import decode_optional
 
 if TYPE_CHECKING:
+    from longreach.actor.authorizing import Authorizer
     from longreach.actor.call import Call
     from longreach.clock import Clock
 
@@ -49,9 +51,10 @@ class Place:
         lifespan: what the server's lifespan yielded; None without one.
         states: seals what a call of several rounds must remember.
         resource_updated: told the URI of a resource that has changed.
+        authorizer: says who may have what; None: everybody may have everything.
     """
 
-    __slots__ = ("clock", "lifespan", "node", "region", "resource_updated", "server", "states")
+    __slots__ = ("authorizer", "clock", "lifespan", "node", "region", "resource_updated", "server", "states")
 
     def __init__(
         self, server: str, region: str, node: str, clock: Clock, states: States | None = None
@@ -63,6 +66,7 @@ class Place:
         self.states = states or States(EphemeralKeys(), clock)
         self.lifespan: Any = None
         self.resource_updated: Callable[[str], None] = lambda _: None
+        self.authorizer: Authorizer | None = None
 
 
 class Context(Interactive):
@@ -107,6 +111,15 @@ class Context(Interactive):
     def via(self) -> str | None:
         """The gateway that the call came through; None if none."""
         return decode_optional(self._call.via)
+
+    @property
+    def claims(self) -> dict[str, Any] | None:
+        """What the gateway found in the user's token, signed by it and checked by this node.
+
+        None where the call came without, or the node was given no keys to check them with.
+        """
+        claims = self._call.claims
+        return None if claims is None else msgspec.json.decode(claims)
 
     @property
     def region(self) -> str:

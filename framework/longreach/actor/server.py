@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar, get_args, overload
 
+from longreach.actor.authorizing import Authorize
 from longreach.actor.declaring import Declaring
 from longreach.actor.options import (
     Options,
@@ -57,6 +58,9 @@ class Server(Declaring):
         state_ttl_s: how long a caller may take to answer what a handler asks for, in seconds.
         tags: words to sort and filter servers by.
         limits: what each caller may do with all of it together; what is beyond is refused as busy.
+        authorize: says for each request, and for each item of a listing, whether its caller may have it:
+            called with an `AuthRequest` in the event loop, it returns True or False, or is a coroutine
+            function that does. With it listings are private, whatever `cache_scope` says.
     """
 
     def __init__(
@@ -77,6 +81,7 @@ class Server(Declaring):
         state_ttl_s: float = DEFAULT_TTL_S,
         tags: Iterable[str] = (),
         limits: Limits | None = None,
+        authorize: Authorize | None = None,
     ) -> None:
         super().__init__()
         if strategy not in get_args(Strategy):
@@ -87,6 +92,8 @@ class Server(Declaring):
             raise ConfigError(f"state_ttl_s must be more than 0 seconds, and not for ever: {state_ttl_s}")
         check_caching(list_ttl_s, cache_scope, "list_")
         check_caching(read_ttl_s, read_cache_scope, "read_")
+        if authorize is not None and read_cache_scope == "public":
+            raise ConfigError("with authorize= what is read is not for everybody: leave read_cache_scope")
         self.name = check_server_name(name)
         self.version = version
         self.title = title
@@ -96,12 +103,13 @@ class Server(Declaring):
         self.intensity = intensity
         self.period_s = period_s
         self.list_ttl_s = list_ttl_s
-        self.cache_scope: CacheScope = cache_scope
+        self.cache_scope: CacheScope = cache_scope if authorize is None else "private"
         self.read_ttl_s = read_ttl_s
         self.read_cache_scope: CacheScope = read_cache_scope
         self.state_ttl_s = state_ttl_s
         self.tags = check_tags(tags)
         self.limits = limits
+        self.authorize = authorize
 
     @overload
     def tool(self, function: F, /) -> F: ...

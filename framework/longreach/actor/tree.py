@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from longreach.actor.authorizing import Authorizer
 from longreach.actor.cell import ActorCell, StateListener
 from longreach.actor.context import Place
 from longreach.actor.lifespan import LifespanChild
@@ -45,6 +46,8 @@ class ServerTree:
         self._server = server
         self._place = Place(server.name, region, node, clock, states)
         self._place.resource_updated = server.notify_resource_updated
+        if server.authorize is not None:
+            self._place.authorizer = Authorizer(server.name, server.authorize)
         self._cells: dict[str, ActorCell] = {}
         self._retiring: set[ActorCell] = set()
         self._listeners: list[StateListener] = []
@@ -61,6 +64,11 @@ class ServerTree:
             on_failed=self._gave_up,
             clock=clock,
         )
+
+    @property
+    def authorizer(self) -> Authorizer | None:
+        """Says who may have what of the server; None: everybody may have everything."""
+        return self._place.authorizer
 
     @property
     def cells(self) -> tuple[ActorCell, ...]:
