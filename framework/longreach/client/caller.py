@@ -22,9 +22,10 @@ from longreach.client.plan import Outcome
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
-from longreach.policy.retry import Failure, RetryState, Returns, Stop, decide
+from longreach.policy.retry import Again, Failure, RetryState, Returns, Stop, decide
+from longreach.policy.route import Candidate
 from longreach.wire import frames
-from longreach.wire.subjects import ROOT, check_subject, method_token
+from longreach.wire.subjects import ANY, ROOT, check_subject, method_token
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from longreach.clock import Clock
     from longreach.policy.breaker import Breaker
     from longreach.policy.retry import RetryBudget
-    from longreach.policy.route import Candidate
     from longreach.transport.link import Link
 
 _log = logging.getLogger("longreach.client.caller")
@@ -102,7 +102,7 @@ class Caller:
         self._skew_ms = skew_ms
         self._attempts: dict[str, Attempt] = {}
         self._ways: dict[tuple[Target, Candidate], Way] = {}
-        self._returns: dict[tuple[Target, str], Returns] = {}
+        self._returns: dict[tuple[Target, str, bool], Returns] = {}
         self._latencies: dict[Target, Latencies] = {}
         self._loop = asyncio.get_running_loop()
         self._count = 0
@@ -247,7 +247,7 @@ class Caller:
     ) -> Outcome[R]:
         state = RetryState()
         retries: list[str] = []
-        returns = functools.partial(self._returns_to, plan.target)
+        returns = functools.partial(self._returns_to, plan.target, beside=False)
         while True:
             if not isinstance(answer, Failure):
                 if state.returned is not None:
@@ -261,7 +261,7 @@ class Caller:
                 )
             now = self._clock.monotonic()
             state.failed(answer, now)
-            verdict = decide(
+            verdict = self._beside(plan, state, answer, now) or decide(
                 answer,
                 state,
                 hints=plan.hints(),
@@ -297,12 +297,27 @@ class Caller:
                 plan, candidate, payload, options, encode, read, on_note, now, deadline, headers
             )
 
-    def _returns_to(self, target: Target, region: str) -> Returns:
-        returns = self._returns.get((target, region))
+    def _beside(self, plan: Plan, state: RetryState, failure: Failure, now: float) -> Again | None:
+        """Where a call goes at once that one node of its region had no room for: to another one there."""
+        if failure.reason != endings.BUSY or failure.node is None or failure.region is None:
+            return None
+        group = Candidate(failure.region, failure.to or ANY, "")
+        identity, _, instance = failure.node.rpartition(".")
+        candidate = plan.detour(group, (NodeId(failure.region, identity, instance),))
+        if candidate is group:
+            return None
+        returns = self._returns_to(plan.target, failure.region, beside=True)
+        if not returns.take(now):
+            return None
+        state.returned = returns
+        return Again(candidate, 0.0)
+
+    def _returns_to(self, target: Target, region: str, beside: bool) -> Returns:
+        returns = self._returns.get((target, region, beside))
         if returns is None:
             if len(self._returns) >= _MAX_WAYS:
                 self._returns.clear()
-            returns = self._returns[target, region] = Returns()
+            returns = self._returns[target, region, beside] = Returns()
         return returns
 
     def _around_stuck(self, plan: Plan, state: RetryState, candidate: Candidate) -> Candidate:

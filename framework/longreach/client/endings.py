@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from longreach.wire.jsonrpc import RpcError
 
 NO_RESPONDERS = "no_responders"
+BUSY = "busy"
 CUT_OFF = "cut_off"
 DEADLINE = "deadline"
 DENIED = "denied"
@@ -48,10 +49,8 @@ def from_error(error: RpcError, region: str) -> Failure | RemoteError | Permissi
     """What a JSON-RPC error means: not started, cut off, or what ends the call."""
     refused = jsonrpc.not_started(error)
     if refused is not None:
-        limit = jsonrpc.limit_of(error)
-        return Failure(
-            delivered="no", reason=refused[0], region=region, retry_after_s=refused[1], limit=limit
-        )
+        limit, node = jsonrpc.limit_of(error), jsonrpc.refuser_of(error)
+        return Failure("no", refused[0], region, retry_after_s=refused[1], limit=limit, node=node)
     said = error.data.get("reason") if isinstance(error.data, dict) else None
     if said in (CUT_OFF, DEADLINE):
         return Failure(delivered="unknown", reason=said, region=region)

@@ -85,7 +85,7 @@ def assemble(
     replies = Replies(link, namespace, region, clock, bare_inboxes=bare_inboxes)
     accepted = frames.Accepted(settings.identity, instance, settings.region)
     slow = SlowCalls(book, replies, clock, msgspec.json.encode(accepted))
-    intake = Intake(replies, book, clock, slow.wake)
+    intake = Intake(replies, book, clock, slow.wake, f"{settings.identity}.{instance}")
     slow.watch(intake)
     announcer = Announcer(
         link,

@@ -12,17 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from longreach.actor.call import (
-    Call,
-    Cancelled,
-    Completed,
-    Crashed,
-    Ending,
-    Failed,
-    Forbidden,
-    NotStarted,
-    RawResult,
-)
+from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, Failed, NotStarted, RawResult
 from longreach.node.rawresults import stamp
 from longreach.observe import event
 from longreach.wire import codes, jsonrpc
@@ -40,8 +30,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.node.intake")
 _NOTE = {HEADER: "note"}
 _TIMED_OUT = "deadline"
-_FORBIDDEN = "you may not use this; nothing ran"
-_NOTHING_RAN = {"delivered": "no", "reason": "forbidden"}
 _CUT_OFF = {
     "drain": "the node drained and its time limit",
     "crash": "another call crashed the actor, which",
@@ -74,6 +62,7 @@ class Intake:
         book: the node's memory of calls.
         clock: the time.
         on_call: called with the time when a call is taken, so that the watch over slow calls wakes up.
+        node: ``identity.instance``; callers that find no room here go to another one.
     """
 
     def __init__(
@@ -82,7 +71,9 @@ class Intake:
         book: CallBook,
         clock: Clock,
         on_call: Callable[[float], None],
+        node: str | None = None,
     ) -> None:
+        self._node = node
         self.replies = replies
         self.book = book
         self.clock = clock
@@ -155,9 +146,8 @@ class Intake:
             case Completed(result):
                 return self._completed(call, result)
             case NotStarted(reason, retry_after_ms):
-                return jsonrpc.encode_not_started(call.id, reason, retry_after_ms)
-            case Forbidden():
-                return jsonrpc.encode_error(call.id, codes.FORBIDDEN, _FORBIDDEN, _NOTHING_RAN)
+                node = self._node if reason == "busy" else None
+                return jsonrpc.encode_not_started(call.id, reason, retry_after_ms, node=node)
             case Crashed(reference):
                 text = f"this call crashed the actor that ran it; the log's reference is {reference}"
                 return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "crashed_actor"})

@@ -23,10 +23,7 @@ class LimitedIntake(Intake):
     """
 
     def __init__(self, intake: Intake, gate: Gate) -> None:
-        self.replies = intake.replies
-        self.book = intake.book
-        self.clock = intake.clock
-        self.calls = intake.calls
+        self.__dict__.update(intake.__dict__)  # it shares all that the intake knows
         self._intake = intake
         self._gate = gate
 
