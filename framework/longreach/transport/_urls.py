@@ -51,7 +51,7 @@ class Told:
         if not kin:  # the teller is not among the URLs any more, and so is no authority
             return targets
         by = self._by
-        new = [_beside(by, place) for place in self._places if place not in places]
+        new = [_beside(by, place) for place in self._places if place and place not in places]
         found = [target for target in new if target is not None]
         random.shuffle(found)
         behind = max(kin) + 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -322,6 +324,53 @@ async def test_a_link_that_moves_leaves_no_task_and_no_connection(cluster: Clust
         await eventually(lambda: moving.url == cluster.urls[1])
         await moving.close()
     await staying.close()
+    await eventually(lambda: asyncio.all_tasks() == before)
+
+
+async def test_whatever_happens_meanwhile_one_connection_is_left_and_works():
+    """Brokers are killed, stopped and made lame while links move; in the end each link is whole."""
+    chance = random.Random(int(os.environ.get("LONGREACH_SEED", "20261125")))
+    before = asyncio.all_tasks()
+    async with Cluster(3) as cluster:
+        urls = cluster.urls
+        links = [await NatsLink.open(_options(*urls[n:], *urls[:n]), timeout_s=10) for n in (0, 1, 2, 0)]
+        inboxes = [Inbox() for _ in links]
+        for link, inbox in zip(links, inboxes, strict=True):
+            link.subscribe("all", inbox)
+            link.subscribe("job", inbox, "crew")
+        for _ in range(int(os.environ.get("LONGREACH_ROUNDS", "4"))):
+            broker = chance.choice(cluster.brokers)
+            fault = chance.choice((broker.kill, broker.lame_duck, broker.stop))
+            fault()
+            await asyncio.sleep(chance.uniform(0.0, 1.2))
+            if fault == broker.stop:
+                broker.cont()
+            else:
+                broker.end()
+                await broker.restart()
+                await cluster.joined()
+            await asyncio.sleep(chance.uniform(0.0, 0.9))
+        await eventually(lambda: [link.url for link in links] == [*urls, urls[0]], 20)
+        for link in links:
+            await link.fence(5)
+        await asyncio.sleep(1.5)  # the last move's old connection is left
+        for inbox in inboxes:
+            inbox.messages.clear()
+        for number in range(100):
+            links[number % 4].send("all", b"%d" % number)
+            links[number % 4].send("job", b"job")
+        await eventually(lambda: sum(len(inbox.messages) for inbox in inboxes) >= 500)
+        for link in links:
+            await link.fence(5)
+        for inbox in inboxes:
+            assert Counter(body for body in inbox.bodies if body != b"job") == Counter(
+                b"%d" % number for number in range(100)
+            )
+        assert sum(inbox.bodies.count(b"job") for inbox in inboxes) == 100
+        seen = [len((await broker.monitor("connz"))["connections"]) for broker in cluster.brokers]
+        assert sum(seen) == 4
+        for link in links:
+            await link.close()
     await eventually(lambda: asyncio.all_tasks() == before)
 
 
