@@ -152,7 +152,11 @@ def node_grants(place: Place, identity: str, servers: Iterable[str]) -> Grants:
     for name in servers:
         server = encode_token(name)
         publish += [f"{prefix}.adv.{server}.{me}.*", f"{prefix}.evt.{server}.>"]
-        subscribe += [f"{prefix}.req.{server}.> {server}", f"{prefix}.all.{server}.>"]
+        subscribe += [
+            f"{prefix}.req.{server}.> {server}",
+            f"{prefix}.all.{server}.>",
+            f"{prefix}.adv.{server}.>",
+        ]
     subscribe += [f"{prefix}.who.*.*", f"{everywhere}.who.*.*"]
     return Grants(tuple(publish), tuple(subscribe))
 

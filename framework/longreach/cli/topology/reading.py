@@ -30,6 +30,7 @@ _TOP = ("name", "credentials", "tls")
 _CREDENTIALS = ("nkeys", "jwt")
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
 _KEY = re.compile(r"\s*([\w.\"'-]+(?:\s*\.\s*[\w\"'-]+)*)\s*=")
+_PART = re.compile(r"\"[^\"]*\"|'[^']*'|[\w-]+")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 DEFAULT_NAMESPACE = "default"
 
@@ -60,13 +61,19 @@ class Text:
     def wrong(self, path: tuple[str, ...], message: str) -> Wrong:
         """An error about the key at `path`, such as ``("callers", "alice", "may")``."""
         prefixes = [path[:length] for length in range(len(path), 0, -1)]
-        line = next((self._lines[prefix] for prefix in prefixes if prefix in self._lines), None)
+        line = next((found for prefix in prefixes if (found := self._line(prefix)) is not None), None)
         where = f"{self._source}:{line}" if line else self._source
         return Wrong(f"{where}: {'.'.join(path)}: {message}")
 
+    def _line(self, path: tuple[str, ...]) -> int | None:
+        """The line of a key or table, or of the first one below it."""
+        return self._lines.get(path) or next(
+            (number for keys, number in self._lines.items() if keys[: len(path)] == path), None
+        )
+
 
 def _keys(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))
+    return tuple(part.strip("\"'") for part in _PART.findall(text))
 
 
 def read(text: str, source: str = "topology.toml") -> tuple[model.Description, Text]:
