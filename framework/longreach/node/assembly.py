@@ -10,6 +10,7 @@ import msgspec
 from longreach.actor.states import States
 from longreach.node.announcer import Announcer
 from longreach.node.canaries import WHOLE, Canary, changer, targets_of
+from longreach.node.claiming import ClaimsCheck
 from longreach.node.control import Control
 from longreach.node.hosting import Hosted
 from longreach.node.intake import Intake
@@ -116,6 +117,9 @@ def assemble(
     for subject, asker_at, verbs in _control_subjects(settings, servers, instance):
         link.subscribe(subject, control.sink(asker_at, verbs))
     limiter = None if settings.limits.limits_nothing else Limiter(settings.limits)
+    claims = None
+    if settings.claims_keys_file is not None:
+        claims = ClaimsCheck(settings.claims_keys_file, namespace, clock)
     hosted = []
     for server in servers:
         one = Hosted(
@@ -133,6 +137,7 @@ def assemble(
             limiter=limiter,
             announce=announcer.announce,
             targets=targets_of(server.version, weight),
+            claims=claims,
         )
         canaries[server.name] = Canary(
             link,

@@ -27,6 +27,8 @@ from longreach.wire.completion import (
 from longreach.wire.schema.arguments import shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from longreach.actor.cell import ActorCell
     from longreach.actor.offers import Offers
     from longreach.actor.spec import HandlerSpec
@@ -38,7 +40,7 @@ _log = logging.getLogger("longreach.node.doors")
 _BARE_TIMEOUT_S = 60.0
 """How long a call may take whose asker states no deadline and whose handler has no timeout."""
 
-_Asker = tuple[str, str]
+Asker = tuple[str, str]
 _MAX_ASKERS = 10_000
 _MAX_TOLD_URI = 8192
 
@@ -50,9 +52,9 @@ class _Entrance:
 
     def __init__(self, intake: Intake) -> None:
         self._intake = intake
-        self._askers: dict[str, _Asker] = {}
+        self._askers: dict[str, Asker] = {}
 
-    def _new_asker(self, subject: str) -> _Asker:
+    def _new_asker(self, subject: str) -> Asker:
         """Who asks on `subject`; a caller's subject is the same in all its calls."""
         parts = subject.split(".", 10)
         if len(self._askers) >= _MAX_ASKERS:
@@ -101,10 +103,17 @@ class Door(_Entrance):
         if problem is not None:
             self._refuse(route, request.id, problem)
             return
-        self.admit(route, request.id, params, data, asker)
+        self.admit(route, request.id, params, data, asker, headers)
 
     def admit(
-        self, route: ReplyRoute, request_id: jsonrpc.RequestId, params: Any, data: bytes, asker: _Asker
+        self,
+        route: ReplyRoute,
+        request_id: jsonrpc.RequestId,
+        params: Any,
+        data: bytes,
+        asker: Asker,
+        headers: Headers | None = None,
+        claims: bytes | None = None,
     ) -> None:
         """Make a call of a request that was found to be in order."""
         intake = self._intake
@@ -120,7 +129,7 @@ class Door(_Entrance):
                 timeout_s = left_s
         call = RoutedCall(  # by position: this is where names would cost
             route.key, request_id, self._spec, params, data, arrived + timeout_s, asker[0], asker[1],
-            arrived, intake, route=route, cell=self._cell, result_meta=self._result_meta,
+            arrived, intake, claims, route=route, cell=self._cell, result_meta=self._result_meta,
         )  # fmt: skip
         intake.take(call, self._keep_running)
 
@@ -138,19 +147,27 @@ class SharedDoor(_Entrance):
         intake: takes calls in.
         offers: what the server has.
         result_meta: the `_meta` of results, encoded.
+        make: makes the doors of handlers.
     """
 
     method = ""
 
-    def __init__(self, intake: Intake, offers: Offers, result_meta: msgspec.Raw) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        offers: Offers,
+        result_meta: msgspec.Raw,
+        make: Callable[..., Door] = Door,
+    ) -> None:
         super().__init__(intake)
+        self._make = make
         self._offers = offers
         self._result_meta = result_meta
         self._doors: dict[str, Door] = {}
 
     def open(self, spec: HandlerSpec, cell: ActorCell, intake: Intake) -> None:
         """`cell` is ready to take calls of `spec` from `intake`; what comes while it is not, it refuses."""
-        self._doors[spec.id] = Door(intake, spec, cell, self._result_meta)
+        self._doors[spec.id] = self._make(intake, spec, cell, self._result_meta)
 
     def close(self, spec_id: str) -> None:
         """There is no such handler any more."""
@@ -179,7 +196,7 @@ class SharedDoor(_Entrance):
         elif found is None:
             self._answer_nothing(route, request.id)
         elif (door := self._doors.get(found.id)) is not None:
-            door.admit(route, request.id, request.params, data, asker)
+            door.admit(route, request.id, request.params, data, asker, headers)
         else:  # its actor is still starting
             self._intake.refuse(route, jsonrpc.encode_not_started(request.id, "not_here", None))
 

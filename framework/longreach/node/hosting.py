@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from longreach.actor.tree import ServerTree
 from longreach.node.canaries import targets_of
-from longreach.node.doors import CompletionDoor, Door, ResourcesDoor, SharedDoor
+from longreach.node.claiming import ServerClaims, door_maker
+from longreach.node.doors import CompletionDoor, ResourcesDoor, SharedDoor
 from longreach.node.events import Events
 from longreach.node.fleet import FleetWatch
 from longreach.node.limiting import Limiting, has_fleet_limits
 from longreach.node.membership import Membership
 from longreach.node.methods import ServerMethods
+from longreach.node.personal import PersonalMethods
 from longreach.node.tally import Tally
 from longreach.observe import event
 from longreach.policy.lifecycle import in_group
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from longreach.actor.spec import HandlerSpec
     from longreach.actor.states import States
     from longreach.clock import Clock
+    from longreach.node.claiming import ClaimsCheck
     from longreach.node.intake import Intake
     from longreach.policy.limits import Limiter
     from longreach.tasks import TaskSet
@@ -67,6 +71,7 @@ class Hosted:
         limiter: what each caller may do on the node as a whole; None: anything.
         announce: announces the node again, to others that share a limit with it.
         targets: the target tokens that it takes calls for; None: any, and its major version.
+        claims: checks the claims of users; None: nobody looks at them.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class Hosted:
         limiter: Limiter | None = None,
         announce: Callable[[], None] = lambda: None,
         targets: tuple[str, ...] | None = None,
+        claims: ClaimsCheck | None = None,
     ) -> None:
         self.server = server
         self._link = link
@@ -115,19 +121,25 @@ class Hosted:
         )
         self.events = Events(link, namespace=namespace, region=region, server=server.name)
         self._result_meta = _result_meta(server, *place)
-        self._methods = ServerMethods(
+        name = encode_token(server.name)
+        of_server = None if claims is None else ServerClaims(claims, name)
+        self._make = door_maker(of_server)
+        methods: Callable[..., ServerMethods] = ServerMethods
+        if self.tree.authorizer is not None:
+            methods = partial(PersonalMethods, authorizer=self.tree.authorizer, claims=of_server, tasks=tasks)
+        self._methods = methods(
             server,
             intake.replies,
             self._result_meta,
             lambda: link.max_payload,
             lambda scope: intake.book.heard(scope, clock.monotonic()),
         )
-        name = encode_token(server.name)
         self._direct = f"{ROOT}.{namespace}.{region}.req.{name}.{instance_target(instance)}.*.*.*.*"
         self._doors: dict[str, Sink] = {}
         shared = (ResourcesDoor, CompletionDoor)
         self._shared: dict[str, SharedDoor] = {
-            f"{method_token(kind.method)}.{NONE}": kind(intake, server, self._result_meta) for kind in shared
+            f"{method_token(kind.method)}.{NONE}": kind(intake, server, self._result_meta, self._make)
+            for kind in shared
         }
         self._addresses: dict[str, str] = {}
         self._owners: dict[str, ActorCell] = {}
@@ -203,7 +215,7 @@ class Hosted:
         if shared is not None:
             shared.open(spec, cell, intake)
         else:
-            self._doors[spec.address] = Door(intake, spec, cell, self._result_meta)
+            self._doors[spec.address] = self._make(intake, spec, cell, self._result_meta)
         self._addresses[spec.id] = spec.address
         if self._may_join:
             self._join(spec)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -24,16 +24,31 @@ from longreach.wire.mcp import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from longreach.actor.server import Server
-    from longreach.actor.spec import OfferKind
-    from longreach.node.replies import Replies
+    from longreach.actor.spec import HandlerSpec, OfferKind
+    from longreach.node.replies import Replies, ReplyRoute
     from longreach.transport.link import Headers, Sink
 
 _log = logging.getLogger("longreach.node.methods")
 _PAGE_SHARE = 0.5
 """A page of a listing is at most this share of max_payload: its envelope and slow links want room."""
+
+
+class Listed(NamedTuple):
+    """What a list method lists, and the member of its result that has it."""
+
+    kind: OfferKind
+    member: str
+
+
+LISTS: Mapping[str, Listed] = {
+    "tools/list": Listed("tool", "tools"),
+    "prompts/list": Listed("prompt", "prompts"),
+    "resources/list": Listed("resource", "resources"),
+    "resources/templates/list": Listed("template", "resourceTemplates"),
+}
 
 
 class _ListParams(msgspec.Struct):
@@ -67,10 +82,7 @@ class ServerMethods:
         self._heard = heard
         self._methods: dict[str, Callable[[_ListParams], Any]] = {
             "server/discover": self._discover,
-            "tools/list": partial(self._list, "tool", "tools"),
-            "prompts/list": partial(self._list, "prompt", "prompts"),
-            "resources/list": partial(self._list, "resource", "resources"),
-            "resources/templates/list": partial(self._list, "template", "resourceTemplates"),
+            **{method: partial(self._list, listed) for method, listed in LISTS.items()},
         }
 
     @property
@@ -81,8 +93,8 @@ class ServerMethods:
     def sink(self, method: str) -> Sink:
         """The sink for the subscription of one method."""
 
-        def take(subject: str, reply: str, data: bytes, _: Headers | None) -> None:
-            parts = subject.split(".")
+        def take(subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
+            parts = subject.split(".", 10)
             route = self._replies.route(reply, parts[7], parts[8])
             if route is None:
                 event(_log, "request.unanswerable", logging.WARNING, subject=subject)
@@ -93,9 +105,20 @@ class ServerMethods:
             except jsonrpc.Malformed as error:
                 self._replies.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
                 return
-            self._replies.respond(route, request.id, self._answer(method, request))
+            self._serve(route, method, request, (parts[7], parts[8]), headers)
 
         return take
+
+    def _serve(
+        self,
+        route: ReplyRoute,
+        method: str,
+        request: jsonrpc.Request,
+        asker: tuple[str, str],
+        headers: Headers | None,
+    ) -> None:
+        """Answer a request of `asker`, via and caller."""
+        self._replies.respond(route, request.id, self._answer(method, request))
 
     def unknown(self, subject: str, reply: str, data: bytes, _: Headers | None) -> None:
         """Refuse what is addressed to this very node, but does not exist on it."""
@@ -119,12 +142,16 @@ class ServerMethods:
         if request.method != method:
             text = f"the subject says {method}, the body {request.method}"
             return jsonrpc.encode_error(request.id, codes.MISMATCH, text, None)
+        return self._checked(request, self._methods[method])
+
+    def _checked(self, request: jsonrpc.Request, answer: Callable[[_ListParams], Any]) -> bytes:
+        """The response: what `answer` makes of the parameters, if they are in order."""
         try:
             params = msgspec.json.decode(request.params, type=_ListParams)
             problem = jsonrpc.validate_meta(params.meta)
             if problem is not None:
                 return jsonrpc.encode_error(request.id, problem.code, problem.message, problem.data)
-            return jsonrpc.encode_result(request.id, self._methods[method](params))
+            return jsonrpc.encode_result(request.id, answer(params))
         except ValueError as error:  # of msgspec, and of UTF-8
             return jsonrpc.encode_error(request.id, codes.INVALID_PARAMS, str(error), None)
 
@@ -138,11 +165,13 @@ class ServerMethods:
             meta=_with_title(self._result_meta, self._server.title),
         )
 
-    def _list(self, kind: OfferKind, member: str, params: _ListParams) -> dict[str, Any]:
-        specs = tuple(self._server.offered(kind).values())
-        listed = [spec.listed for spec in specs if spec.listed is not None]
-        page = page_of(listed, kind, params.cursor, int(self._max_payload() * _PAGE_SHARE))
-        result: dict[str, Any] = {member: page.items}
+    def _list(self, listed: Listed, params: _ListParams) -> dict[str, Any]:
+        return self._page(listed, params, tuple(self._server.offered(listed.kind).values()))
+
+    def _page(self, listed: Listed, params: _ListParams, specs: Iterable[HandlerSpec]) -> dict[str, Any]:
+        found = [spec.listed for spec in specs if spec.listed is not None]
+        page = page_of(found, listed.kind, params.cursor, int(self._max_payload() * _PAGE_SHARE))
+        result: dict[str, Any] = {listed.member: page.items}
         if page.next_cursor is not None:
             result["nextCursor"] = page.next_cursor
         return {

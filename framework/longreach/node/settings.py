@@ -51,6 +51,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         bare_inboxes: answer requests whose reply subject is a bare ``_INBOX.``; None: only where the
             broker is the embedded one.
         limits: what each caller may do on this node, whatever it calls; servers and tools have their own.
+        claims_keys_file: a file with the public keys of gateways whose users' claims are believed, one a
+            line; it is read again when it changes. Without it nobody's claims are looked at.
         canary: the share of calls, in percent, that the servers take as canaries; 100: they are none.
     """
 
@@ -66,6 +68,7 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     state_keys_file: str | None = None
     bare_inboxes: bool | None = None
     limits: Limits = Limits()
+    claims_keys_file: str | None = None
     canary: int = 100
 
     def __post_init__(self) -> None:
