@@ -108,6 +108,41 @@ async def cut_off(effects: Path, request: pytest.FixtureRequest) -> None:
         check(damage, STUCK_TOLD_S)
 
 
+@pytest.mark.timeout(300)
+async def test_link_reset(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The node is back at once, and has kept its results: nothing is lost, whatever the tool does."""
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, cable):
+        async with Damage(mesh, tmp_path / "effects") as damage:
+            for _ in range(ROUNDS):
+                await returned(mesh, victim)
+                await damage.calm()
+                cable.cut(closing=True)
+                damage.fault()
+                cable.heal()
+        report(request, damage.row("node's link reset"))
+        assert [done.error for done in damage.done if done.error is not None] == []
+        assert damage.doubled() == []
+
+
+@pytest.mark.timeout(120)
+async def test_bad_link(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Slow, late and lossy is not dead."""
+    async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, cable):
+        async with Damage(mesh, tmp_path / "effects") as damage:
+            for _ in range(max(1, ROUNDS // 4)):
+                await returned(mesh, victim)
+                await damage.calm()
+                cable.delay(0.1)
+                cable.drop(0.05)
+                cable.slow(200_000)
+                damage.fault()
+                await asyncio.sleep(5)
+                cable.heal()
+        report(request, damage.row("node's link slow, late and lossy"))
+        assert [done.error for done in damage.done if done.error is not None] == []
+        assert damage.doubled() == []
+
+
 @pytest.mark.timeout(120)
 async def test_a_handler_that_holds_the_interpreter(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, _):

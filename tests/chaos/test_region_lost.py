@@ -24,6 +24,7 @@ from tests.support.wiretap import Wiretap, subjects, traces
 from longreach import NatsOptions, connect
 from longreach.client.mesh import Mesh
 from longreach.errors import BrokerUnavailable, CallTimeout, LongreachError, ResidencyRefused
+from longreach.policy.questions import Config
 from longreach.testing import NodeProcess, Regions
 from longreach.transport.natslink import NatsLink
 
@@ -31,6 +32,7 @@ ROUNDS = int(os.environ.get("LONGREACH_REGION_ROUNDS", "1"))
 MOVED_S = 2.0
 FAILBACK_S = 1.0
 HOME_S = 20.0
+STUCK_TOLD_S = Config().stuck_s + 1.0
 SECONDS = (0.005, 0.3, 0.6)
 SECRET = secrets.token_hex(8)
 """Part of what every pinned call asks, and is answered."""
@@ -130,12 +132,12 @@ async def restore(regions: Regions, nodes: list[NodeProcess]) -> None:
     await asyncio.gather(*(node.restart() for node in nodes))
 
 
-async def at_home(mesh: Mesh, calls: int = 20) -> None:
-    """Wait until so many calls in a row run in eu, and the connection is there too."""
+async def at_home(mesh: Mesh, calls: int = 20, region: str = "eu") -> None:
+    """Wait until so many calls in a row run in their home."""
     async with asyncio.timeout(HOME_S):
         row = 0
         while row < calls:
-            row = row + 1 if (await mesh.call("chaos.where")).region == "eu" else 0
+            row = row + 1 if (await mesh.call("chaos.where")).region == region else 0
 
 
 async def overheard(regions: Regions, stack: AsyncExitStack) -> Inbox:
@@ -200,6 +202,29 @@ async def test_region_lost_whole(tmp_path: Path, request: pytest.FixtureRequest)
         for lost_at in damage.faults:
             moved = [d.ended for d in damage.done if d.region == "us" and d.ended > lost_at]
             assert min(moved) - lost_at < MOVED_S
+
+
+@pytest.mark.timeout(240)
+async def test_regions_cut_off_from_each_other(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """A client in eu whose calls go to us when the cable is cut: they are run again in eu, and go back."""
+    async with scene(tmp_path / "effects") as (regions, _, _, free, _):
+        abroad = free.options(region="us", prefer=["eu"])
+        async with Damage(abroad, tmp_path / "effects", SECONDS) as damage:
+            for _ in range(ROUNDS):
+                await at_home(abroad, region="us")
+                await damage.calm()
+                regions.cut()
+                damage.fault()
+                await asyncio.sleep(STUCK_TOLD_S)
+                await damage.calm()
+                assert (await abroad.call("chaos.where")).region == "eu"
+                regions.heal()
+                await regions.met()
+            await at_home(abroad, region="us")
+        report(request, damage.row("regions cut off from each other"))
+        assert [done.error for done in damage.looks.failed] == []
+        assert damage.doubled() == []
+        assert max(damage.told_after(done) for done in damage.changes.failed) <= STUCK_TOLD_S
 
 
 @pytest.mark.timeout(120)
