@@ -48,8 +48,9 @@ chaos: $(READY)  ## nodes, brokers and regions killed, stopped and cut off under
 conformance: $(READY)  ## the official suite, both eras, through two gateways and two replicas
 	$(BIN)/python -m tests.conformance
 
-fuzz: $(READY)  ## 100,000 requests that are wrong, at a gateway: no defect, nothing left behind
+fuzz: $(READY)  ## 100,000 wrong requests at a gateway, a million garbled messages at all: nothing stops or leaks
 	LONGREACH_FUZZ=100000 $(BIN)/python -m pytest tests/integration/gateway/test_fuzz.py -s
+	LONGREACH_GARBLED=1000000 $(BIN)/python -m pytest tests/attacks/test_garbled.py -s
 
 bench: $(READY)  ## speed, compared with bare nats-py within one run
 	$(BIN)/python -m benchmarks
