@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from longreach.actor.call import Call, Cancelled, Completed, Crashed, Ending, Failed, NotStarted, RawResult
+from longreach.actor.call import (
+    Call,
+    Cancelled,
+    Completed,
+    Crashed,
+    Ending,
+    Failed,
+    Forbidden,
+    NotStarted,
+    RawResult,
+)
 from longreach.node.rawresults import stamp
 from longreach.observe import event
 from longreach.wire import codes, jsonrpc
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.node.intake")
 _NOTE = {HEADER: "note"}
 _TIMED_OUT = "deadline"
+_FORBIDDEN = "you may not use this; nothing ran"
+_NOTHING_RAN = {"delivered": "no", "reason": "forbidden"}
 _CUT_OFF = {
     "drain": "the node drained and its time limit",
     "crash": "another call crashed the actor, which",
@@ -148,6 +160,8 @@ class Intake:
             case NotStarted(reason, retry_after_ms):
                 node = self._node if reason == "busy" else None
                 return jsonrpc.encode_not_started(call.id, reason, retry_after_ms, node=node)
+            case Forbidden():
+                return jsonrpc.encode_error(call.id, codes.FORBIDDEN, _FORBIDDEN, _NOTHING_RAN)
             case Crashed(reference):
                 text = f"this call crashed the actor that ran it; the log's reference is {reference}"
                 return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "crashed_actor"})
