@@ -7,6 +7,7 @@ import os
 import signal
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from tests.integration.topology.shapes import describe
 from tests.support.commands import Desk, RunningNode
 from tests.support.gateways import encode, headers_for, message
 from tests.support.topologies import Deployment
+
+from longreach.cli.topology import store
 
 _ROOT = Path(__file__).resolve().parents[3]
 BANK = _ROOT / "examples" / "bank" / "topology.toml"
@@ -54,7 +57,7 @@ def test_the_settings_files_are_taken_as_they_are(desk: Desk, deployed: Deployme
     assert forged.returncode != 0
     assert forged.stdout == ""
     listed = desk.longreach("ls", "nodes", "--json", *config("operators", "ops"))
-    assert [found["node"].partition(".")[0] for found in json.loads(listed.stdout)] == ["n-eu"]
+    assert [found["name"].partition(".")[0] for found in json.loads(listed.stdout)] == ["n-eu"]
     _call_through_the_gateway(desk, deployed.context("gateways", "web"))
     drained = desk.longreach("drain", "n-eu", *config("operators", "ops"))
     assert drained.returncode == 0, drained.stderr
@@ -134,3 +137,48 @@ def test_a_slip_is_told_with_its_line(desk: Desk) -> None:
         f"longreach: topology.toml:{line}: callers.analyst.may: 'modles' is no server of namespace "
         "'default'; did you mean models?\n"
     )
+
+
+def test_the_page_is_true(desk: Desk) -> None:
+    """docs/topology.md: its description is right, its commands say what they are shown to say."""
+    page = PAGE.read_text()
+    desk.write("topology.toml", page.partition("```toml\n")[2].partition("```")[0])
+    shown = page.partition("```console\n")[2].partition("```")[0]
+    said = ""
+    for line in shown.splitlines():
+        if line.startswith("$ "):
+            done = desk.shell(
+                line.removeprefix("$ ").replace("longreach", f"{sys.executable} -m longreach.cli")
+            )
+            assert done.returncode == 0, done.stderr
+            said += f"{line}\n{done.stdout}"
+    assert said == shown
+    tree = page.partition("deployed/brokers/eu-1/")[2]
+    for folder in ("nodes/docs-1", "callers/alice", "operators/ops", "system", "keys"):
+        assert f"deployed/{folder}/" in tree
+        assert (desk.folder / "deployed" / folder).is_dir()
+
+
+def test_credentials_that_end_are_taken_until_then(desk: Desk, tmp_path: Path) -> None:
+    text = describe("single", "jwt", "off")
+    desk.write("topology.toml", text)
+    with Deployment(text, tmp_path) as deployed:
+        node = desk.node("app:docs", "--config", str(deployed.context("nodes", "n-eu")))
+        node.until("try")
+
+        config = str(deployed.context("callers", "alice"))
+        call = ("call", "docs.echo", "text=hi", "--config", config, "--creds", "short.creds")
+        words = ("topology", "creds", "callers/alice", "--out", str(deployed.folder))
+        made = desk.longreach(*words, "--expires", "600")
+        assert made.returncode == 0, made.stderr
+        desk.write("short.creds", made.stdout)
+        assert desk.longreach(*call).stdout == "hi\n"
+        past = int(time.time()) - 5
+        desk.write("short.creds", store.renew(deployed.description, deployed.folder, "callers/alice", past))
+        ended = desk.longreach(*call)
+        assert (ended.returncode, ended.stdout) == (6, "")
+    assert desk.longreach("topology", "creds", "callers/alise", "--expires", "9").stderr == (
+        "longreach: 'callers/alise' is no user of the description; did you mean callers/alice?\n"
+    )
+    unwritten = desk.longreach("topology", "creds", "callers/alice", "--out", "none", "--expires", "9")
+    assert "has no keys of callers/alice" in unwritten.stderr

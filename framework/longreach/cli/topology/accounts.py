@@ -36,8 +36,10 @@ def accounts_file(made: model.Description, place: str, everybody: Iterable[Membe
     return dump(_by_nkey(here, vault))
 
 
-def credentials(made: model.Description, member: Member, vault: Vault) -> Credentials:
-    """What the member is given."""
+def credentials(
+    made: model.Description, member: Member, vault: Vault, expires_at: int | None = None
+) -> Credentials:
+    """What the member is given; only a JWT can expire, in seconds since the epoch."""
     pair = vault.key("user", member.id)
     if made.credentials == "nkeys":
         return Credentials(pair.seed, None)
@@ -46,6 +48,7 @@ def credentials(made: model.Description, member: Member, vault: Vault) -> Creden
         subject=pair.public,
         account=_account(vault, member.namespace).public,
         signer=_scope(vault, member),
+        expires_at=expires_at,
     )
     return Credentials(None, jwts.creds(token, pair.seed))
 

@@ -94,6 +94,33 @@ def check(file: str) -> int:
     return OK
 
 
+@topology.command()
+@click.argument("user", metavar="USER")
+@_file
+@_folder
+@click.option(
+    "--expires",
+    "expires_s",
+    metavar="SECONDS",
+    type=click.IntRange(min=1),
+    required=True,
+    help="How long they are good for, from now.",
+)
+def creds(user: str, file: str, folder: str, expires_s: int) -> int:
+    """Print credentials that end, for a user such as callers/alice: a .creds file with a JWT.
+
+    Links read their --creds file again before the JWT in it ends: put new ones in its place in time.
+    """
+    import time
+    from pathlib import Path
+
+    from longreach.cli.topology import store
+
+    made = store.load(Path(file))
+    click.echo(store.renew(made, Path(folder), user, int(time.time()) + expires_s), nl=False)
+    return OK
+
+
 def _report(plan: Plan, folder: str) -> None:
     if not plan.changes:
         click.echo(f"nothing changes in {folder}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import secrets
 from collections.abc import Mapping
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longreach.cli.topology import checking, reading
+from longreach.cli.topology.accounts import credentials
 from longreach.cli.topology.brokers import ACCOUNTS
 from longreach.cli.topology.generate import File, generate
+from longreach.cli.topology.members import members
 from longreach.cli.topology.model import Description
 from longreach.cli.topology.vault import Vault
 from longreach.errors import ConfigError
@@ -137,6 +140,30 @@ def write(made: Plan, folder: Path) -> None:
         _put(folder, MANIFEST, File("".join(f"{path}\n" for path in sorted(made.files))))
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error}") from None
+
+
+def renew(made: Description, folder: Path, user: str, expires_at: int) -> str:
+    """A creds file for a user, such as ``callers/alice``, that ends at a time (seconds since the epoch).
+
+    Raises:
+        ConfigError: there are no JWTs, no such user, or it was not written yet.
+    """
+    if made.credentials != "jwt":
+        raise ConfigError('only JWTs end: write credentials = "jwt" at the top of the description')
+    everybody = {member.id: member for member in members(made)}
+    if user not in everybody:
+        near = difflib.get_close_matches(user, everybody, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(everybody)}"
+        raise ConfigError(f"{user!r} is no user of the description; {hint}")
+    try:
+        vault = Vault(_kept(folder / KEYS), secrets.token_bytes)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{folder} cannot be read: {error}") from None
+    known = set(vault.texts)
+    given = credentials(made, everybody[user], vault, expires_at).creds
+    if vault.texts.keys() - known or given is None:
+        raise ConfigError(f"{folder} has no keys of {user}: `longreach topology write` makes them")
+    return given
 
 
 def _make_folder(path: Path, top: Path) -> None:
