@@ -430,7 +430,7 @@ class Caller:
         if type(result) is Failure:
             if breaker.works():
                 self._health.moved(breaker)
-            return result._replace(to=candidate.to, node=attempt.node_name)
+            return result._replace(to=candidate.to, node=result.node or attempt.node_name)
         if breaker.answered(self._clock.monotonic() - attempt.sent_at):
             self._health.moved(breaker)
         return result
