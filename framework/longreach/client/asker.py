@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from longreach.client.bodies import Bodies, BodyOptions
 from longreach.client.caller import Caller
 from longreach.client.inbox import Inbox
 from longreach.client.questions import Questions
 from longreach.client.vigil import Vigil
 from longreach.policy.liveness import Liveness, Lost, NodeId
+from longreach.tasks import TaskSet
+from longreach.wire.parts import COMPRESSED, UNDERSTANDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +43,8 @@ class Shared(msgspec.Struct, frozen=True):
         skew_ms: how far ahead the nodes' clocks may be.
         on_lost: told of each loss that liveness finds, before the call is ended.
         health: of the routes.
+        tasks: own what goes on for bodies that no message holds.
+        bodies: what is done with those.
     """
 
     link: Link
@@ -51,6 +56,8 @@ class Shared(msgspec.Struct, frozen=True):
     skew_ms: Callable[[], int]
     on_lost: Callable[[Lost], None]
     health: Health
+    tasks: TaskSet
+    bodies: BodyOptions
 
 
 class Asker:
@@ -68,7 +75,8 @@ class Asker:
     ) -> None:
         self._shared = shared
         link, clock, namespace = shared.link, shared.clock, shared.namespace
-        self.inbox = Inbox(link, namespace, via, caller, shared.regions)
+        ending = COMPRESSED if shared.bodies.compress else UNDERSTANDS
+        self.inbox = Inbox(link, namespace, via, caller, shared.regions, ending)
         self.questions = Questions(link, self.inbox, clock, namespace=namespace, via=via, caller=caller)
         self.liveness = Liveness()
         self.vigil = Vigil(self.liveness, self.questions, clock, self._lost, self._tick)
@@ -86,6 +94,7 @@ class Asker:
             skew_ms=shared.skew_ms,
             stats=shared.stats,
             on_place=lambda server, region: on_place(self, server, region),
+            bodies=Bodies(self.questions, self.liveness, clock, shared.tasks, shared.bodies),
         )
         self.in_use = 0
         """How many requests are being made; one that is in use is not closed for being idle."""

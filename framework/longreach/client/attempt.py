@@ -18,6 +18,7 @@ from longreach.policy.retry import Failure
 from longreach.trace import CALL, GIVEN
 from longreach.wire import jsonrpc
 from longreach.wire.inputs import InputRequiredResult
+from longreach.wire.parts import PARTS, PULL
 
 if TYPE_CHECKING:
     from longreach.client.notes import OnNote
@@ -40,6 +41,14 @@ class Owner(Protocol):
 
     def accepted(self, attempt: Attempt, body: bytes) -> None:
         """A node says that it has the call."""
+        ...
+
+    def part(self, attempt: Attempt, kind: str, body: bytes) -> None:
+        """A node offers its result in parts, or asks for a part of the request."""
+        ...
+
+    def never_whole(self, attempt: Attempt) -> bool:
+        """Whether the request went in parts, and not all of them."""
         ...
 
 
@@ -82,10 +91,14 @@ class Attempt(Waiter):
             self.owner.accepted(self, body)
         elif kind == "note" and self.on_note is not None:
             self.on_note(body)
+        elif kind in (PARTS, PULL):
+            self.owner.part(self, kind, body)
 
     def end(self, failure: Failure) -> None:
         """End it without an answer."""
         if not self.future.done():
+            if failure.delivered == "unknown" and self.owner.never_whole(self):
+                failure = failure._replace(delivered="no")
             if self.node is not None:
                 failure = failure._replace(node=self.node_name)
             self.future.set_result(failure)  # type: ignore[arg-type]

@@ -19,12 +19,13 @@ from longreach.client.attempt import Attempt, Way
 from longreach.client.hedging import HEDGED, Latencies, hedge
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.plan import Outcome
-from longreach.errors import LongreachError
+from longreach.errors import LongreachError, TooLarge
 from longreach.observe import event
 from longreach.policy.liveness import Lost, NodeId
 from longreach.policy.retry import Again, Failure, RetryState, Returns, Stop, decide
 from longreach.policy.route import Candidate
 from longreach.wire import frames
+from longreach.wire.parts import PULL
 from longreach.wire.subjects import ANY, ROOT, check_subject, method_token
 from longreach.wire.tokens import encode_token
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from longreach.client.attempt import Encode, MakeHeaders
+    from longreach.client.bodies import Bodies
     from longreach.client.health import Health
     from longreach.client.inbox import Inbox
     from longreach.client.notes import OnNote
@@ -71,6 +73,7 @@ class Caller:
         skew_ms: how far ahead the nodes' clocks may be, to be allowed for in deadlines.
         stats: counts what is done.
         on_place: told the server and region of each new way, before anything is sent there.
+        bodies: those that no message holds.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Caller:
         skew_ms: Callable[[], int],
         stats: CallStats,
         on_place: Callable[[str, str], None],
+        bodies: Bodies,
     ) -> None:
         self._link = link
         self._inbox = inbox
@@ -110,6 +114,7 @@ class Caller:
         self._pausing: set[asyncio.Future[None]] = set()
         self.stats = stats
         self._on_place = on_place
+        self._bodies = bodies
 
     async def call(
         self,
@@ -378,8 +383,10 @@ class Caller:
             else:
                 self._link.send(way.subject, body, way.reply_base + token, headers())
         except LongreachError as error:
-            way.breaker.given_up()
-            return endings.from_refusal(error, candidate.region)._replace(to=candidate.to)
+            refused = await self._offer(way, attempt, body, error, headers)
+            if refused is not None:
+                return refused._replace(to=candidate.to)
+            read = self._bodies.refusing(token, read)
         self.stats.attempts += 1
         self._inbox.add(attempt)
         self._attempts[token] = attempt
@@ -401,6 +408,12 @@ class Caller:
             self._vigil.liveness.ended(token)
         if type(answer) is bytes:
             return self._read(answer, read, attempt, candidate, way.breaker)
+        return self._failed(answer, plan, attempt, candidate, way.breaker)
+
+    def _failed(
+        self, answer: Any, plan: Plan, attempt: Attempt, candidate: Candidate, breaker: Breaker
+    ) -> Failure:
+        """That there was no response; and what that says of the route."""
         if answer is None:
             answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
         elif answer.reason in (endings.DEADLINE, endings.CLOSED):
@@ -408,8 +421,34 @@ class Caller:
         elif answer.reason == endings.DENIED:
             self._health.denied[str(plan.target), candidate.region] = self._clock.monotonic()
         failure: Failure = answer._replace(to=candidate.to)
-        self._health.lost(way.breaker, failure, self._clock.monotonic() - now)
+        self._health.lost(breaker, failure, self._clock.monotonic() - attempt.sent_at)
         return failure
+
+    async def _offer(
+        self,
+        way: Way,
+        attempt: Attempt,
+        body: bytes,
+        error: LongreachError,
+        headers: MakeHeaders | None,
+    ) -> Failure | None:
+        """Offer a request in parts that the link refused; the failure, if that is not why, or no use.
+
+        Raises:
+            TooLarge: it is too large even so.
+        """
+        try:
+            if not isinstance(error, TooLarge):
+                raise error
+            more = None if headers is None else headers()
+            await self._bodies.offer(attempt, body, way.reply_base + attempt.token, error, more)
+        except LongreachError as refusal:
+            way.breaker.given_up()
+            return endings.from_refusal(refusal, attempt.region)
+        except asyncio.CancelledError:
+            way.breaker.given_up()
+            raise
+        return None
 
     def _read(
         self,
@@ -478,6 +517,22 @@ class Caller:
         now = self._clock.monotonic()
         self._vigil.liveness.accepted(attempt.token, attempt.node, now)
         self._vigil.wake(now)
+
+    def part(self, attempt: Attempt, kind: str, body: bytes) -> None:
+        """A node offers its result in parts, or asks for a part of the request."""
+        self.accepted(attempt, body.partition(b"\n")[0])  # it says who it is
+        try:
+            if kind == PULL:
+                self._bodies.put(attempt, body)
+            else:
+                self._bodies.fetch(attempt, body)
+        except msgspec.DecodeError as error:
+            event(_log, "frame.malformed", logging.WARNING, call=attempt.token, reason=str(error))
+
+    def never_whole(self, attempt: Attempt) -> bool:
+        """Whether the request went in parts, and not all of them: then it did not begin, and never will."""
+        upload = self._bodies.upload(attempt.token)
+        return upload is not None and not upload.is_whole
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from longreach.client.bodies import BodyOptions
 from longreach.client.mesh import Mesh
 from longreach.client.options import CallOptions
 from longreach.client.session import Session
 from longreach.clock import SYSTEM_CLOCK
-from longreach.errors import BrokerUnavailable
+from longreach.errors import BrokerUnavailable, ConfigError
+from longreach.policy.parts import MAX_BODY_BYTES
 from longreach.transport.embedded import find_running
 from longreach.transport.natslink import NatsLink
 from longreach.transport.options import NatsOptions
@@ -52,6 +54,8 @@ def connect(
     on_roots: OnRoots | None = None,
     capabilities: Mapping[str, Any] | None = None,
     wait_s: float = 2.0,
+    max_body_bytes: int = MAX_BODY_BYTES,
+    compress: bool = False,
     connection: NatsOptions | None = None,
     link: Link | None = None,
 ) -> Connecting:
@@ -81,6 +85,8 @@ def connect(
         on_roots: says which folders matter.
         capabilities: that this client has beside what these functions bring.
         wait_s: how long to wait for a broker.
+        max_body_bytes: the largest request, or result, that is carried in parts where no message holds it.
+        compress: compress requests that go in parts, and take large results compressed from nodes that do.
         connection: credentials and TLS; `nats` takes the place of its URLs.
         link: a connection that is there already, such as a `MemoryLink` in tests.
 
@@ -108,7 +114,10 @@ def connect(
     base = connection or NatsOptions()
     if urls:
         base = msgspec.structs.replace(base, urls=tuple(u for url in urls for u in url.split(",")))
-    return Connecting(base, options, namespace, caller, via, servers, wait_s, link)
+    if max_body_bytes < 1:
+        raise ConfigError(f"max_body_bytes must be at least 1, not {max_body_bytes}")
+    bodies = BodyOptions(max_body_bytes, compress)
+    return Connecting(base, options, namespace, caller, via, servers, wait_s, link, bodies)
 
 
 class Connecting:
@@ -124,6 +133,7 @@ class Connecting:
         servers: Sequence[str] | None,
         wait_s: float,
         link: Link | None,
+        bodies: BodyOptions,
     ) -> None:
         self._connection = connection
         self._options = options
@@ -133,6 +143,7 @@ class Connecting:
         self._servers = servers
         self._wait_s = wait_s
         self._link = link
+        self._bodies = bodies
         self._mesh: Mesh | None = None
 
     def __await__(self) -> Generator[Any, None, Mesh]:
@@ -161,6 +172,7 @@ class Connecting:
             residency=self._options.residency,
             servers=self._servers,
             via=self._via,
+            bodies=self._bodies,
         )
         try:
             await session.open()

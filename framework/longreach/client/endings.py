@@ -33,6 +33,8 @@ DENIED = "denied"
 LINK = "link"
 TOO_LARGE = "too_large"
 CLOSED = "closed"
+RESULT_TOO_LARGE = "result_too_large"
+DAMAGED = "damaged"
 
 _FINAL = (codes.INVALID_PARAMS, codes.INVALID_REQUEST, codes.MISMATCH, codes.MISSING_CAPABILITY)
 """Codes of what would be answered in the same way again."""
@@ -41,6 +43,7 @@ _UNKNOWN_TEXT = {
     "node_stuck": "the node that had the call stopped answering",
     "gone": "the node that had the call no longer has it, and its answer did not arrive",
     "nobody_has_it": "no node says that it has the call",
+    DAMAGED: "its result came in parts, and is not what was offered",
     CUT_OFF: "the node drained and cut the call off at its time limit",
 }
 
@@ -93,6 +96,9 @@ def to_error(
         if failure.delivered == "unknown":
             text += "; it may have run. Allow more with timeout_s, or ask `longreach ls` who serves it"
         return CallTimeout(text, delivered=failure.delivered, **fields)
+    if failure.reason == RESULT_TOO_LARGE:
+        text = f"{target} ran, but its result is over this connection's limit, max_body_bytes"
+        return RemoteError(text, **fields)
     if failure.delivered == "unknown" and failure.reason == CLOSED:
         return OutcomeUnknown(f"the mesh was closed while {target} ran; it was told to stop", **fields)
     if failure.delivered == "unknown":

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 NO_RESPONDERS = "503"
 
+_MARK_CHARS = 16
+_RANDOM_BYTES = _MARK_CHARS // 2 * 256
+
 W = TypeVar("W", bound="Waiter")
 Answer = bytes | None
 """The bytes of a response; None: the broker said that nobody listens."""
@@ -78,10 +81,13 @@ class Inbox:
         via: the `via` token of this client.
         caller: the `caller` token of this client.
         regions: the region tokens in which answers are heard; ``*`` for all.
+        ending: what the connection's token ends with, which says what its asker understands.
     """
 
-    def __init__(self, link: Link, namespace: str, via: str, caller: str, regions: Iterable[str]) -> None:
-        self.connection = secrets.token_hex(16)
+    def __init__(
+        self, link: Link, namespace: str, via: str, caller: str, regions: Iterable[str], ending: str = ""
+    ) -> None:
+        self.connection = secrets.token_hex(16) + ending
         self._link = link
         self._base = f"{ROOT}.{namespace}."
         self._tail = f".rep.{via}.{caller}.{self.connection}."
@@ -89,7 +95,8 @@ class Inbox:
         self._waiters: dict[str, Waiter] = {}
         self._subscriptions: list[Subscription] = []
         self._count = 0
-        self._mark = f"z{secrets.token_hex(4)}"
+        self._random = ""
+        self._at = 0
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -111,9 +118,20 @@ class Inbox:
         self._waiters.clear()
 
     def new_token(self, deadline_ms: int) -> str:
-        """A `<call>` token that no other question of this client has."""
+        """A `<call>` token that no other question of this client has.
+
+        Nobody can guess it: who has answered one question cannot answer another that was asked elsewhere.
+        """
         self._count += 1
-        return f"{self._count:x}{self._mark}-{deadline_ms:x}-f"  # callid.build_call, without the calls
+        at = self._at
+        if at == len(self._random):
+            self._random, at = (
+                secrets.token_hex(_RANDOM_BYTES),
+                0,
+            )  # many at once, which costs one as good as nothing
+        self._at = at + _MARK_CHARS
+        mark = self._random[at : at + _MARK_CHARS]
+        return f"{self._count:x}z{mark}-{deadline_ms:x}-f"  # callid.build_call, without the calls
 
     def reply_base(self, region: str) -> str:
         """The reply subject of a question that is asked in `region` (a token), up to its `<call>` token."""

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from longreach.client.asker import Shared
 from longreach.client.askers import Askers
+from longreach.client.bodies import BodyOptions
 from longreach.client.discovery import Discovery
 from longreach.client.health import Health
 from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
 from longreach.errors import BrokerUnavailable
 from longreach.observe import event
+from longreach.policy.parts import MAX_BODY_BYTES
 from longreach.policy.retry import RetryBudget
 from longreach.tasks import TaskSet
 from longreach.wire.subjects import ROOT, resource_hash
@@ -47,6 +49,7 @@ class Session:
         residency: the only regions that may be heard and asked; None: all.
         servers: the servers that it is about; None: all.
         via: through whom the callers call, a gateway's name, or None.
+        bodies: what is done with bodies that no message holds; None: as by default.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Session:
         residency: frozenset[str] | None,
         servers: Sequence[str] | None,
         via: str | None = None,
+        bodies: BodyOptions | None = None,
     ) -> None:
         self.link = link
         self.clock = clock
@@ -79,6 +83,8 @@ class Session:
             skew_ms=self._skew_allowance,
             on_lost=self._lost,
             health=self.health,
+            tasks=self.tasks,
+            bodies=bodies or BodyOptions(MAX_BODY_BYTES),
         )
         self.askers = Askers(shared, via, caller)
         self.home = self.askers.home

@@ -14,11 +14,14 @@ from longreach.node.claiming import ClaimsCheck
 from longreach.node.control import Control
 from longreach.node.hosting import Hosted
 from longreach.node.intake import Intake
+from longreach.node.large import LargeBodies
 from longreach.node.replies import Replies
+from longreach.node.results import CompressingReplies
 from longreach.node.watch import SlowCalls
 from longreach.policy.calls import CallBook
 from longreach.policy.limits import Limiter
 from longreach.wire import frames
+from longreach.wire.parts import PART, PUT
 from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import encode_token
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from longreach.tasks import TaskSet
     from longreach.transport.link import Link
 
-_NODE_VERBS = frozenset({"alive", "cancel", "blobs"})
+_NODE_VERBS = frozenset({"alive", "cancel", "blobs", PART, PUT})
 _ALL_VERBS = frozenset({"whose", "cancel"})
 _OPS_VERBS = frozenset({"drain", "info", "canary"})
 _WHO_VERBS = frozenset({"who"})
@@ -54,6 +57,7 @@ class Parts(NamedTuple):
     announcer: Announcer
     hosted: tuple[Hosted, ...]
     canaries: Mapping[str, Canary]
+    large: LargeBodies
 
 
 def assemble(
@@ -83,11 +87,23 @@ def assemble(
     """
     namespace, region = encode_token(settings.namespace), encode_token(settings.region)
     book = CallBook(caller_silence_s=settings.caller_silence_s)
-    replies = Replies(link, namespace, region, clock, bare_inboxes=bare_inboxes)
+    kind = CompressingReplies if settings.compress else Replies
+    replies = kind(link, namespace, region, clock, bare_inboxes=bare_inboxes)
     accepted = frames.Accepted(settings.identity, instance, settings.region)
     slow = SlowCalls(book, replies, clock, msgspec.json.encode(accepted))
     intake = Intake(replies, book, clock, slow.wake, f"{settings.identity}.{instance}")
     slow.watch(intake)
+    intake.large = large = LargeBodies(
+        replies,
+        book,
+        clock,
+        tasks,
+        me=(settings.identity, instance, settings.region),
+        max_payload=lambda: link.max_payload,
+        max_body=settings.max_body_bytes,
+        compress=settings.compress,
+    )
+    replies.large = large.results.offer
     announcer = Announcer(
         link,
         replies,
@@ -152,7 +168,7 @@ def assemble(
         )
         one.tree.on_failed(hooks.server_failed)
         hosted.append(one)
-    return Parts(replies, intake, slow, announcer, tuple(hosted), canaries)
+    return Parts(replies, intake, slow, announcer, tuple(hosted), canaries, large)
 
 
 def _control_subjects(

@@ -14,6 +14,7 @@ import msgspec
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.wire import frames
+from longreach.wire.parts import PART, PUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -70,7 +71,6 @@ class Control:
         self._drain = drain
         self._canary = canary
         self._verbs: dict[str, Callable[[ReplyRoute, bytes], None]] = {
-            "whose": self._whose,
             "alive": self._alive,
             "cancel": self._cancel,
             "blobs": self._blobs,
@@ -78,6 +78,8 @@ class Control:
             "drain": self._drain_verb,
             "info": self._info_verb,
             "canary": self._canary_verb,
+            PART: self._part,
+            PUT: self._put,
         }
 
     def sink(self, asker_at: int, verbs: frozenset[str]) -> Sink:
@@ -96,7 +98,10 @@ class Control:
                 return
             self._book.heard(route.scope, self._clock.monotonic())
             try:
-                self._verbs[verb](route, data)
+                if verb == "whose":  # only in `all.`, where the server's token comes before the asker's
+                    self._whose(route, data, parts[asker_at - 1])
+                else:
+                    self._verbs[verb](route, data)
             except msgspec.DecodeError as error:  # the asker's mistake, and only it is hurt
                 event(_log, "question.malformed", logging.WARNING, subject=subject, reason=str(error))
             except LongreachError as error:  # an answer that no message holds, as the asker has it
@@ -111,7 +116,7 @@ class Control:
             route, frames.AliveReply(self._identity, self._instance, list(gone), self._clock.wall_ms())
         )
 
-    def _whose(self, route: ReplyRoute, data: bytes) -> None:
+    def _whose(self, route: ReplyRoute, data: bytes, server_token: str) -> None:
         asked = frames.decode(data, frames.WhoseRequest).calls
         have, done = self._book.whose(route.scope, asked, self._clock.monotonic())
         self._answer(
@@ -123,6 +128,7 @@ class Control:
                 list(have),
                 list(done),
                 self._clock.wall_ms(),
+                msgspec.UNSET if asked else self._announcer.announcement_of(server_token),
             ),
         )
 
@@ -130,9 +136,15 @@ class Control:
         asked = frames.decode(data, frames.CancelRequest)
         now = self._clock.monotonic()
         for key in self._book.cancel(route.scope, asked.calls, now):
-            taken = self._intake.calls.get(key)
-            if taken is not None:
-                taken.cell.cancel(key, "cancelled")
+            self._intake.stop(key, "cancelled")
+
+    def _part(self, route: ReplyRoute, data: bytes) -> None:
+        if self._intake.large is not None:
+            self._intake.large.results.give(route, data)
+
+    def _put(self, route: ReplyRoute, data: bytes) -> None:
+        if self._intake.large is not None:
+            self._intake.large.requests.put(route, data)
 
     def _blobs(self, route: ReplyRoute, data: bytes) -> None:
         self._announcer.answer_blobs(route, frames.decode(data, frames.BlobsRequest).digests)

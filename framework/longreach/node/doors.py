@@ -24,6 +24,7 @@ from longreach.wire.completion import (
     PromptReference,
     decode_complete,
 )
+from longreach.wire.frames import HEADER
 from longreach.wire.schema.arguments import shortened
 
 if TYPE_CHECKING:
@@ -62,6 +63,26 @@ class _Entrance:
         asker = self._askers[subject] = (parts[7], parts[8])
         return asker
 
+    @abstractmethod
+    def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
+        """Take one request."""
+
+    def _not_a_request(
+        self,
+        error: jsonrpc.Malformed,
+        subject: str,
+        reply: str,
+        route: ReplyRoute,
+        data: bytes,
+        headers: Headers | None,
+    ) -> None:
+        """Refuse what is malformed, unless it is the offer of a request that comes in parts."""
+        rest = {key: value for key, value in (headers or {}).items() if key != HEADER} or None
+        if headers is None or not self._intake.take_offer(
+            route, data, headers, lambda whole: self(subject, reply, whole, rest)
+        ):
+            self._intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+
     def _refuse(
         self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, error: jsonrpc.RpcError
     ) -> None:
@@ -93,7 +114,7 @@ class Door(_Entrance):
         try:
             request = jsonrpc.decode_call(data)
         except jsonrpc.Malformed as error:
-            self._intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+            self._not_a_request(error, subject, reply, route, data, headers)
             return
         params = request.params
         if request.method != self._method or params.name != self._name:
@@ -183,7 +204,7 @@ class SharedDoor(_Entrance):
         try:
             request: Any = self._decode(data)
         except jsonrpc.Malformed as error:
-            self._intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
+            self._not_a_request(error, subject, reply, route, data, headers)
             return
         if request.method != self.method:
             text = f"the subject says {self.method}, the body {request.method}"

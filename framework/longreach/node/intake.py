@@ -33,9 +33,11 @@ if TYPE_CHECKING:
 
     from longreach.actor.cell import ActorCell
     from longreach.clock import Clock
+    from longreach.node.large import LargeBodies
     from longreach.node.replies import Replies, ReplyRoute
     from longreach.node.tally import Tally
     from longreach.policy.calls import CallBook
+    from longreach.transport.link import Headers
 
 _log = logging.getLogger("longreach.node.intake")
 _NOTE = {HEADER: "note"}
@@ -77,6 +79,9 @@ class Intake:
         node: ``identity.instance``; callers that find no room here go to another one.
     """
 
+    large: LargeBodies | None = None
+    """Bodies that no message holds; set where the node is put together."""
+
     def __init__(
         self,
         replies: Replies,
@@ -97,6 +102,27 @@ class Intake:
     def refuse(self, route: ReplyRoute, data: bytes) -> None:
         """Answer a request that never became a call."""
         self.replies.refuse(route, data)
+
+    def take_offer(
+        self, route: ReplyRoute, data: bytes, headers: Headers | None, begin: Callable[[bytes], None]
+    ) -> bool:
+        """Take the offer of a request that no message holds; False: it is none.
+
+        Args:
+            route: where the request is answered.
+            data: what came in its place.
+            headers: that it came with.
+            begin: takes the request once it is whole.
+        """
+        return self.large is not None and self.large.requests.begin(route, data, headers, begin)
+
+    def stop(self, key: str, why: str) -> None:
+        """Nobody waits for a call any more, by the book's word: it is cancelled, its bodies are dropped."""
+        taken = self.calls.get(key)
+        if taken is not None:
+            taken.cell.cancel(key, why)
+        elif self.large is not None:
+            self.large.drop(key)
 
     def take(self, call: RoutedCall, keep_running: bool) -> bool:
         """Write a call into the book and offer it to its actor; False: it is none that may begin."""

@@ -250,9 +250,14 @@ class Node:
         if self.state in ("starting", "serving"):
             self._move("drain")
         try:
+            end_at = self._clock.monotonic() + self._drain_timeout_s
             for hosted in self._hosted:
                 await hosted.leave()
+            if self._parts is not None:
+                self._parts.large.requests.drain()
             await asyncio.gather(*(hosted.drain(self._drain_timeout_s) for hosted in self._hosted))
+            if self._parts is not None:
+                await self._parts.large.results.fetched(max(0.0, end_at - self._clock.monotonic()))
             await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
             if self._hosted:
                 # Not before: to a client, "down" means that what it still waits for here is lost (M8.3).
@@ -278,6 +283,7 @@ class Node:
             for canary in self._parts.canaries.values():
                 canary.close()
             self._parts.slow.close()
+            self._parts.large.close()
             self._replies.close()
         if self._broker is not None:
             await self._broker.close(self._link)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -51,6 +52,7 @@ class _Held(NamedTuple):
     subject: str
     data: bytes
     deadline_ms: int
+    headers: Headers | None = None
 
 
 class Replies:
@@ -87,6 +89,8 @@ class Replies:
         self._held_bytes = 0
         self._scopes: dict[tuple[str, str, str], str] = {}
         self._again: asyncio.TimerHandle | None = None
+        self.large: Callable[[ReplyRoute, jsonrpc.RequestId | None, bytes], bool] | None = None
+        """Takes a result that no message holds; False: its asker does not understand parts."""
 
     @property
     def held(self) -> int:
@@ -124,7 +128,16 @@ class Replies:
         scope = f"{via}.{caller}.{BARE_INBOX}"
         return ReplyRoute(reply, scope + reply, scope, reply, 0, frames=False)
 
-    def frame(self, route: ReplyRoute, data: bytes, headers: Headers) -> None:
+    def offer(self, route: ReplyRoute, data: bytes, headers: Headers) -> None:
+        """Send what takes the place of a response: held, as one is, while the link is down."""
+        try:
+            self._link.send(route.subject, data, headers=headers)
+        except TooLarge:
+            event(_log, "result.dropped", logging.WARNING, why="larger than the broker carries")
+        except LongreachError:
+            self._hold(_Held(route.subject, data, route.deadline_ms, headers))
+
+    def frame(self, route: ReplyRoute, data: bytes, headers: Headers | None) -> None:
         """Send a frame that may be lost: nothing is held, no error is raised."""
         try:
             self._link.send(route.subject, data, headers=headers)
@@ -139,6 +152,8 @@ class Replies:
         try:
             self._link.send(route.subject, data)
         except TooLarge as error:
+            if self.large is not None and self.large(route, request_id, data):
+                return
             event(_log, "result.too_large", logging.WARNING, bytes=len(data), call=route.call)
             text = f"it ran, but its result cannot be sent: {error}"
             reason = {"reason": "result_too_large"}
@@ -196,7 +211,7 @@ class Replies:
             if held.deadline_ms and held.deadline_ms < now_ms:
                 continue
             try:
-                self._link.send(held.subject, held.data)
+                self._link.send(held.subject, held.data, headers=held.headers)
             except TooLarge:  # the new broker allows less than the old one did
                 event(_log, "result.dropped", logging.WARNING, why="larger than the broker carries")
             except LongreachError:

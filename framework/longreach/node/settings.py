@@ -11,6 +11,7 @@ import msgspec
 
 from longreach.errors import ConfigError
 from longreach.policy.limits import Limits
+from longreach.policy.parts import MAX_BODY_BYTES
 from longreach.transport.options import NatsOptions
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
@@ -48,6 +49,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         state_keys_file: a file with such keys, one a line, before those of `state_keys`; it is read again
             when it changes. Without either, a node on the embedded broker uses a file of its user's, and
             any other node a key of its own, which makes retries that reach another node fail.
+        max_body_bytes: the largest request, or result, that is carried in parts where no message holds it.
+        compress: compress results of more than 64 KiB for askers that want that.
         bare_inboxes: answer requests whose reply subject is a bare ``_INBOX.``; None: only where the
             broker is the embedded one.
         limits: what each caller may do on this node, whatever it calls; servers and tools have their own.
@@ -66,6 +69,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     caller_silence_s: float = 15.0
     state_keys: tuple[str, ...] = ()
     state_keys_file: str | None = None
+    max_body_bytes: int = MAX_BODY_BYTES
+    compress: bool = False
     bare_inboxes: bool | None = None
     limits: Limits = Limits()
     claims_keys_file: str | None = None
@@ -80,6 +85,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigError(
                     f"{setting} {value!r} cannot be a name: use 1 to 64 of letters, digits, '_', '-' and '.'"
                 )
+        if self.max_body_bytes < 1:
+            raise ConfigError(f"max_body_bytes must be at least 1, not {self.max_body_bytes}")
         if not 0 <= self.canary <= 100:
             raise ConfigError(f"canary is a share in percent, 0 to 100, not {self.canary}")
         for setting in ("drain_timeout_s", "announce_every_s", "caller_silence_s"):

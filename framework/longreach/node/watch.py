@@ -93,4 +93,4 @@ class SlowCalls:
             taken = intake.calls.get(key)
             if taken is not None:
                 event(_log, "caller.silent", logging.WARNING, call=taken.route.call, what=taken.spec.id)
-                taken.cell.cancel(key, "caller_silent")
+            intake.stop(key, "caller_silent")

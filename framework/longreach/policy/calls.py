@@ -158,6 +158,18 @@ class CallBook:
         if self._accepted:
             self._no_longer_accepted(key, scope)
 
+    def again(self, key: str, scope: str, now: float) -> None:
+        """A call that has run is here again: its asker knows of its result, and has yet to fetch it."""
+        self._here[key] = scope
+        self._accepted.setdefault(scope, set()).add(key)
+        self._heard.setdefault(scope, now)
+
+    def forget(self, key: str) -> None:
+        """A call that has not begun is about to arrive once more."""
+        scope = self._here.pop(key, None)
+        if scope is not None and self._accepted:
+            self._no_longer_accepted(key, scope)
+
     def _no_longer_accepted(self, key: str, scope: str) -> None:
         calls = self._accepted.get(scope)
         if calls is None:
@@ -209,7 +221,7 @@ class CallBook:
         while young and now >= young[0][0] + ACCEPTED_AFTER_S:  # the sum that `next_due` names
             _, key = young.popleft()
             scope = self._here.get(key)
-            if scope is None:
+            if scope is None or key in self._accepted.get(scope, ()):
                 continue
             self._accepted.setdefault(scope, set()).add(key)
             self._heard.setdefault(scope, now)

@@ -1,0 +1,205 @@
+"""Results that no message holds: offered to their askers, and given to them range by range.
+
+A result is kept until its asker says that it has come whole, cancels, or falls silent, or until its deadline;
+so long its call is here, by the node's book. Nothing is sent that was not asked for.
+Source: docs/binding.md 17.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from longreach.node.replies import Replies
+from longreach.observe import event
+from longreach.policy.parts import BODIES_OF_ALL, BODIES_OF_ONE, Room
+from longreach.wire import codes, jsonrpc
+from longreach.wire.frames import HEADER
+from longreach.wire.packing import Packed, pack_body
+from longreach.wire.parts import (
+    HEAD_BYTES,
+    INLINE_BYTES,
+    MAX_PART_BYTES,
+    PARTS,
+    PartRequest,
+    pack,
+    understands,
+    unpack,
+    wants_compressed,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from longreach.clock import Clock
+    from longreach.node.replies import ReplyRoute
+    from longreach.policy.calls import CallBook
+    from longreach.tasks import TaskSet
+
+_log = logging.getLogger("longreach.node.results")
+COMPRESS_ABOVE_BYTES = 64 * 1024
+"""What is smaller is not compressed, where a message holds it."""
+_OFFER = {HEADER: PARTS}
+_BARE_TIMEOUT_S = 60.0
+
+
+class _Held:
+    """One result that is on its way."""
+
+    def __init__(self, route: ReplyRoute, size: int) -> None:
+        self.route = route
+        self.asker = route.scope.rpartition(".")[0]
+        self.size = size
+        self.data: bytes | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class CompressingReplies(Replies):
+    """Replies of a node that compresses: what is not small takes the way of large results."""
+
+    def respond(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, data: bytes) -> None:
+        """See `Replies.respond`."""
+        is_wanted = len(data) > COMPRESS_ABOVE_BYTES and wants_compressed(route.scope)
+        if not (is_wanted and self.large is not None and self.large(route, request_id, data)):
+            super().respond(route, request_id, data)
+
+
+class LargeResults:
+    """Keeps large results of one node until they are fetched.
+
+    Args:
+        replies: sends.
+        book: the node's memory of calls.
+        clock: the time.
+        tasks: own what is made ready in threads.
+        me: (identity, instance, region) of the node.
+        max_payload: asks the link for the broker's limit, in bytes.
+        max_body: the largest result, in bytes.
+        compress: whether results are compressed for askers that want that.
+    """
+
+    def __init__(
+        self,
+        replies: Replies,
+        book: CallBook,
+        clock: Clock,
+        tasks: TaskSet,
+        *,
+        me: tuple[str, str, str],
+        max_payload: Callable[[], int],
+        max_body: int,
+        compress: bool = False,
+    ) -> None:
+        self._replies = replies
+        self._book = book
+        self._clock = clock
+        self._tasks = tasks
+        self._me = me
+        self._max_payload = max_payload
+        self._max_body = max_body
+        self._compress = compress
+        self._held: dict[str, _Held] = {}
+        self._room = Room(BODIES_OF_ONE * max_body, BODIES_OF_ALL * max_body)
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def offer(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, data: bytes) -> bool:
+        """Offer a result to its asker; False: that one does not understand parts.
+
+        What is too large even so, or finds no room, is answered with an error.
+        """
+        if not (route.frames and understands(route.scope)):
+            return False
+        size = len(data)
+        held = _Held(route, size)
+        if size > self._max_body:
+            why = f"its {size} bytes are over this node's limit, max_body_bytes = {self._max_body}"
+            self._refuse(route, request_id, why)
+        elif not self._room.take(held.asker, size):
+            self._refuse(route, request_id, "too many large results wait to be fetched; fetch them first")
+        else:
+            self._book.again(route.key, route.scope, self._clock.monotonic())
+            self._held[route.key] = held
+            self._empty.clear()
+            self._tasks.start(self._send(held, data), name="large result")
+        return True
+
+    def give(self, route: ReplyRoute, data: bytes) -> None:
+        """Answer the question for a range.
+
+        Raises:
+            msgspec.DecodeError: it is none.
+        """
+        asked, _ = unpack(data, PartRequest)
+        key = f"{route.scope}.{asked.call}"
+        held = self._held.get(key)
+        if held is None or held.data is None:
+            if asked.bytes:
+                self._replies.frame(route, b"", None)
+            return
+        if asked.at >= len(held.data):
+            self.drop(key)
+            return
+        size = min(max(1, asked.bytes), MAX_PART_BYTES, self._most())
+        self._replies.frame(route, held.data[asked.at : asked.at + size], None)
+
+    def drop(self, key: str) -> bool:
+        """Nobody wants that result any more; False: there is none."""
+        held = self._held.pop(key, None)
+        if held is None:
+            return False
+        if held.timer is not None:
+            held.timer.cancel()
+        self._room.give(held.asker, held.size)
+        self._book.ended(key, self._clock.monotonic())
+        if not self._held:
+            self._empty.set()
+        return True
+
+    async def fetched(self, timeout_s: float) -> None:
+        """Wait until all that is kept has been fetched, or given up; at most `timeout_s`."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._empty.wait()
+        except TimeoutError:
+            event(_log, "result.dropped", logging.WARNING, why="the node ended", results=len(self._held))
+
+    def close(self) -> None:
+        """Keep nothing."""
+        for key in tuple(self._held):
+            self.drop(key)
+
+    async def _send(self, held: _Held, data: bytes) -> None:
+        route = held.route
+        compress = self._compress and wants_compressed(route.scope)
+        identity, instance, region = self._me
+        packed: Packed = await asyncio.to_thread(
+            pack_body, data, compress, identity=identity, instance=instance, region=region
+        )
+        if self._held.get(route.key) is not held:  # nobody waits any more
+            return
+        inline = packed.data[: min(INLINE_BYTES, self._most())]
+        held.data = packed.data
+        self._replies.offer(route, pack(packed.offer, inline), _OFFER)
+        if len(inline) == len(packed.data):
+            self.drop(route.key)
+            return
+        left_s = (route.deadline_ms - self._clock.wall_ms()) / 1000 if route.deadline_ms else _BARE_TIMEOUT_S
+        held.timer = asyncio.get_running_loop().call_later(max(0.0, left_s), self._expired, route.key)
+
+    def _expired(self, key: str) -> None:
+        if self.drop(key):
+            event(_log, "result.dropped", logging.WARNING, why="nobody fetched it in time")
+
+    def _most(self) -> int:
+        return max(1, self._max_payload() - HEAD_BYTES)
+
+    def _refuse(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, why: str) -> None:
+        event(_log, "result.too_large", logging.WARNING, call=route.call, why=why)
+        text = f"it ran, but its result cannot be sent: {why}"
+        reason = {"reason": "result_too_large"}
+        self._replies.refuse(route, jsonrpc.encode_error(request_id, codes.INTERNAL_ERROR, text, reason))
