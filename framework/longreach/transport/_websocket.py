@@ -1,7 +1,7 @@
 """NATS over WebSocket, for networks that let nothing else through: frames around the same bytes.
 
 The frames are those of `websockets`, in its form without I/O; the socket is ours as under TCP, so that a link
-can bound what waits in it, reset it, and see it end (docs/adr/0016).
+can bound what waits in it, reset it, and see it end (docs/adr/0031).
 """
 
 from __future__ import annotations
