@@ -13,6 +13,7 @@ from longreach.client.plan import PROMPTS_GET, RESOURCES_READ, TOOLS_CALL, Plan,
 from longreach.errors import CallTimeout, NotFound
 from longreach.policy.detour import detour
 from longreach.policy.route import Wish, pick, routes
+from longreach.policy.versions import Exactly
 from longreach.wire import codes
 from longreach.wire.subjects import method_token
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from longreach.policy.route import Candidate, Routes
 
 _MAX_PLANS = 10_000
+_Key = tuple[str, str, str | None, str | None, str | None, str | None]
 
 
 class Planner:
@@ -43,7 +45,7 @@ class Planner:
         self._options = options
         self._health = session.health
         self._tools: dict[str, tuple[object, Plan]] = {}
-        self._plans: dict[tuple[str, str, str | None, str | None, str | None], tuple[object, Plan]] = {}
+        self._plans: dict[_Key, tuple[object, Plan]] = {}
 
     def known(self, tool: str) -> Plan | None:
         """What is known of a tool, by ``server.tool``; None: ask `plan`, and tell `remember`."""
@@ -65,6 +67,7 @@ class Planner:
         *,
         to: str | None = None,
         node: str | None = None,
+        version: str | None = None,
     ) -> Plan:
         """What is known of a target; asked of the mesh once, and again when the catalog has changed.
 
@@ -75,13 +78,14 @@ class Planner:
             timeout_s: for how long the mesh may be asked.
             to: the target token of a version.
             node: ``identity.instance``: this node only; None: as the options say.
+            version: this version only, which is live; None: as the options say.
 
         Raises:
             NotFound: no node offers it.
             CallTimeout: nobody told what the server offers.
             BrokerUnavailable: nobody can be asked.
         """
-        key = (server, method, name, to, node)
+        key = (server, method, name, to, node, version)
         known = self._plans.get(key)
         if known is not None and known[0] is self._health.stamp:
             return known[1]
@@ -89,7 +93,7 @@ class Planner:
         target = Target(server, method, name)
         try:
             async with asyncio.timeout(limit_s):
-                plan = await self._new_plan(target, to, node)
+                plan = await self._new_plan(target, to, node, version)
         except TimeoutError:
             raise CallTimeout(
                 f"no node told within {limit_s:g} s what {server!r} offers; {target} was not "
@@ -101,7 +105,7 @@ class Planner:
         self._plans[key] = (self._health.stamp, plan)
         return plan
 
-    async def _new_plan(self, target: Target, to: str | None, node: str | None) -> Plan:
+    async def _new_plan(self, target: Target, to: str | None, node: str | None, version: str | None) -> Plan:
         discovery = self._discovery
         head = _head(target)
         found = _find(discovery.catalog, target)
@@ -118,6 +122,8 @@ class Planner:
             raise NotFound(found.message, reason=found.missing)
 
         wish = self.wish(to, node)
+        if version is not None:
+            wish = wish._replace(version=Exactly(version))
 
         def ordered(denied: frozenset[str] = frozenset()) -> Routes:
             health = self._health.of(target.server)

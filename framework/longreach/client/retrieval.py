@@ -18,6 +18,7 @@ from longreach.errors import ConfigError, RemoteError
 from longreach.policy.changes import LIST_KINDS, ListKind
 from longreach.wire.completion import Completion, PromptReference, ResourceReference
 from longreach.wire.inputs import InputRequiredResult
+from longreach.wire.mcp import SERVER_INFO_KEY
 
 if TYPE_CHECKING:
     from longreach.client.options import CallOptions
@@ -217,21 +218,36 @@ class Retrieval(Operating):
             asking.server, asking.method, asking.name, asking.options.timeout_s, to=asking.to
         )
         deadline = asking.began + asking.options.limit_s(plan.timeout_s)
+        version = _asked_by(first.result)
         return await converse(
             first,
-            lambda extra, node: self._send(asking, read, extra, node),
+            lambda extra, node: self._send(asking, read, extra, node, version),
             asking.options,
             str(plan.target),
             lambda: deadline - self._session.clock.monotonic(),
         )
 
     async def _send(
-        self, asking: Asking, read: Read[R], extra: bytes, node: str | None
+        self,
+        asking: Asking,
+        read: Read[R],
+        extra: bytes,
+        node: str | None,
+        version: str | None = None,
     ) -> Outcome[R | InputRequiredResult]:
-        """One round of a request, retries included."""
+        """One round of a request, retries included; at `version` as long as that is there."""
         options = asking.options
+        if version is not None:
+            live = {i.version for i in self._session.discovery.catalog.of_server(asking.server)}
+            version = version if version in live and len(live) > 1 else None
         plan = await self._planner.plan(
-            asking.server, asking.method, asking.name, options.timeout_s, to=asking.to, node=node
+            asking.server,
+            asking.method,
+            asking.name,
+            options.timeout_s,
+            to=asking.to,
+            node=node,
+            version=version,
         )
         return await self._session.home.caller.call(
             plan, asking.payload + extra, options, encode_call, read, options.on_note, asking.began
@@ -248,6 +264,14 @@ def split_name(name: str, what: str) -> tuple[str, str]:
     if not (server and dot and rest):
         raise ConfigError(f"{name!r} names no {what}: write server.{what}, as `longreach ls` shows it")
     return server, rest
+
+
+def _asked_by(result: Any) -> str | None:
+    """The version that asks for input: what it has sealed, no other version opens."""
+    meta = result.meta if isinstance(result.meta, dict) else {}
+    who = meta.get(SERVER_INFO_KEY)
+    version = who.get("version") if isinstance(who, dict) else None
+    return version if isinstance(version, str) else None
 
 
 def _json(value: Any) -> str:

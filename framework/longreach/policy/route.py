@@ -12,7 +12,7 @@ from typing import NamedTuple
 from longreach.policy.breaker import UNSEEN, Seen
 from longreach.policy.catalog import Catalog
 from longreach.policy.instances import Instance
-from longreach.policy.versions import VersionRange
+from longreach.policy.versions import Exactly, VersionRange
 from longreach.wire.subjects import ANY, canary_target, instance_target, version_target
 
 
@@ -53,7 +53,7 @@ class Wish(NamedTuple):
     residency: frozenset[str] | None = None
     to: str | None = None
     node: str | None = None
-    version: VersionRange | None = None
+    version: VersionRange | Exactly | None = None
 
     def objection(self, instance: Instance, denied: frozenset[str] = frozenset()) -> str | None:
         """Why an instance is no place for the call; None: it is one."""

@@ -56,6 +56,19 @@ class VersionRange(NamedTuple):
         return self.text
 
 
+class Exactly(NamedTuple):
+    """One version, by its text: also such as cannot be compared."""
+
+    text: str
+
+    def fits(self, version: str) -> bool:
+        """Whether it is that one."""
+        return version == self.text
+
+    def __str__(self) -> str:
+        return self.text
+
+
 @lru_cache(maxsize=4096)
 def read_version(text: str) -> Version | None:
     """A version that can be compared; None: it does not begin with a number."""
