@@ -8,13 +8,18 @@ import pytest
 from tests.support.damage import Row, table
 
 HERE = Path(__file__).parent
-BESIDE = {"test_credentials.py"}
+BESIDE = {
+    "test_short_lived_jwts",
+    "test_link_reset",
+    "test_bad_link",
+    "test_regions_cut_off_from_each_other",
+}
 """Long and light: `make chaos` runs these beside the others, which run one after the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in (item for item in items if item.path.parent == HERE):
-        item.add_marker(pytest.mark.xdist_group("beside" if item.path.name in BESIDE else "in turn"))
+        item.add_marker(pytest.mark.xdist_group("beside" if item.name in BESIDE else "in turn"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

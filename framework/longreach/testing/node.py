@@ -45,6 +45,7 @@ class NodeProcess(Process):
         self._run_in = folder or Path.cwd()
         self._environment = dict(environment or {})
         self._folder: Path | None = None
+        self._lives = 0
         self.node = ""
 
     def launch(self) -> None:
@@ -55,9 +56,9 @@ class NodeProcess(Process):
         """
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="longreach-node-"))
-        self.node = ""
-        self.log_file = self._folder / "log"
-        self.log_file.write_bytes(b"")
+            self.log_file = self._folder / "log"
+            self.log_file.touch()
+        self._lives = len(self.events("node.serving"))
         kept = {key: value for key, value in os.environ.items() if not key.startswith("LONGREACH_")}
         paths = os.pathsep.join(filter(None, sys.path))
         self.start_guarded(
@@ -71,6 +72,7 @@ class NodeProcess(Process):
     def dispose(self) -> None:
         """Kill it, and remove its log."""
         self.end()
+        self._lives = 0
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
@@ -90,6 +92,7 @@ class NodeProcess(Process):
 
     def _serves(self) -> bool:
         serving = self.events("node.serving")
-        if serving:
-            self.node = str(serving[-1]["node"])
-        return bool(self.node)
+        if len(serving) == self._lives:
+            return False
+        self.node = str(serving[-1]["node"])
+        return True

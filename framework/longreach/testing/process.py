@@ -27,18 +27,25 @@ class Process:
         self._guarded: GuardedProcess | None = None
 
     def __enter__(self) -> Self:
-        self.launch()
+        self._begin()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.dispose()
 
     async def __aenter__(self) -> Self:
-        await asyncio.to_thread(self.launch)
+        await asyncio.to_thread(self._begin)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.to_thread(self.dispose)
+
+    def _begin(self) -> None:
+        try:
+            self.launch()
+        except BaseException:
+            self.dispose()
+            raise
 
     # To be said by what it is
 

@@ -82,10 +82,13 @@ class Proxy:
 
     async def open(self) -> None:
         """Begin to listen."""
+        self._tasks = TaskSet("proxy")
+        self._refusing = False
         self._server = await asyncio.start_server(self._take, HOST, self.port)
 
     async def close(self) -> None:
         """Stop listening, and end every connection."""
+        self._refusing = True
         if self._server is not None:
             self._server.close()
         for connection in tuple(self._connections):
