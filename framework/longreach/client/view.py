@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from longreach.client.attempt import as_it_is, pass_answer
+from longreach.client.listed import Info, seen_of
 from longreach.client.planner import Planner
 from longreach.client.results import BAD_JSON
 from longreach.client.views import (
@@ -91,20 +93,26 @@ class View:
         return self._session.discovery.catalog
 
     async def tools(self, server: str | None = None) -> list[ToolInfo]:
-        """All tools, or those of one server, sorted by name; fetches what is not known yet."""
-        return list_tools(await self._known(server), server)
+        """All tools, or those of one server, sorted by name; fetches what is not known yet.
+
+        Of a server whose listings are private, those that this caller may use: one of its nodes is asked. A
+        server that does not answer is left out, unless it is the one that was asked for.
+        """
+        return await self._mine("tools/list", list_tools(await self._known(server), server), server)
 
     async def prompts(self, server: str | None = None) -> list[PromptInfo]:
         """All prompts, or those of one server, sorted by name; see `tools`."""
-        return list_prompts(await self._known(server), server)
+        return await self._mine("prompts/list", list_prompts(await self._known(server), server), server)
 
     async def resources(self, server: str | None = None) -> list[ResourceInfo]:
         """All resources that have one URI, or those of one server, sorted by URI; see `tools`."""
-        return list_resources(await self._known(server), server)
+        found = list_resources(await self._known(server), server)
+        return await self._mine("resources/list", found, server)
 
     async def templates(self, server: str | None = None) -> list[TemplateInfo]:
         """All resource templates, or those of one server, sorted by template; see `tools`."""
-        return list_templates(await self._known(server), server)
+        found = list_templates(await self._known(server), server)
+        return await self._mine("resources/templates/list", found, server)
 
     async def servers(self) -> list[ServerInfo]:
         """All servers, sorted by name."""
@@ -198,6 +206,21 @@ class View:
     async def close(self) -> None:
         """End the connection; calls that still wait end as `OutcomeUnknown`, and their nodes are told."""
         await self._session.close()
+
+    async def _mine(self, method: str, found: list[Info], asked_for: str | None) -> list[Info]:
+        """Those of `found` that this caller may see, by the word of servers whose listings are private."""
+        manifests = self.catalog.manifests_of
+        servers = {each.server for each in found}
+        private = [name for name in servers if any(m.cache_scope == "private" for m in manifests(name))]
+        if not private:
+            return found
+        return await seen_of(found, method, private, self._ask_list, strict=asked_for is not None)
+
+    async def _ask_list(self, server: str, method: str, request: bytes) -> bytes:
+        options = self._options
+        plan = await self._planner.plan(server, method, None, options.timeout_s)
+        caller = self._session.home.caller
+        return (await caller.call(plan, request, options, as_it_is, pass_answer)).result
 
     async def _known(self, server: str | None) -> Catalog:
         discovery = self._session.discovery

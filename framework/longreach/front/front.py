@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,6 +22,7 @@ from longreach.front.hub import Hub
 from longreach.front.naming import CALL_TOOL, SEARCH_TOOLS
 from longreach.front.offering import Offering
 from longreach.front.paging import page_start
+from longreach.front.personal import Claims, Personal, Who
 from longreach.front.shelf import Item, Kind
 from longreach.front.source import OnNote, Source
 from longreach.wire import codes
@@ -39,6 +41,12 @@ class How(NamedTuple):
     caller: str | None
     on_note: OnNote | None
     timeout_s: float | None
+    claims: Claims | None = None
+
+    @property
+    def who(self) -> Who:
+        """Who asks."""
+        return Who(self.caller, self.claims)
 
 
 _Handler = Callable[[Incoming, How], Awaitable[Answer]]
@@ -92,6 +100,7 @@ class Front:
         self._version = version
         self._book = Book(mesh, filters, server)
         self._search = toolsearch.ToolSearch()
+        self._personal = Personal(mesh)
         self._hub = Hub(mesh, self._book, self.visible, filters, server)
         self._methods: dict[str, _Handler] = {
             "tools/call": self._call_tool,
@@ -119,6 +128,7 @@ class Front:
         caller: str | None = None,
         on_note: OnNote | None = None,
         timeout_s: float | None = None,
+        claims: Claims | None = None,
     ) -> Answer:
         """Answer a request; of every method but subscriptions/listen.
 
@@ -131,6 +141,7 @@ class Front:
             on_note: called with each notification that belongs to the request, from within the event loop;
                 it must not wait.
             timeout_s: the whole request; None: the tool's own limit, or the mesh's.
+            claims: what is known of the user, beside its name; None: nothing is sent on.
         """
         handler = self._methods.get(request.method)
         if handler is None:
@@ -139,7 +150,7 @@ class Front:
         if problem is not None:
             return refusal_of(request.id, problem)
         try:
-            return await handler(request, How(caller, on_note, timeout_s))
+            return await handler(request, How(caller, on_note, timeout_s, claims))
         except LongreachError as failed:
             return failure(request.id, failed, _asked_for(request))
         except Malformed as malformed:
@@ -196,7 +207,8 @@ class Front:
             return await self._forward(*address, request, how)
         try:
             if request.name == SEARCH_TOOLS:
-                return result(request.id, await self._search.search(offering, request.data))
+                seen = await self._seen(offering, how)
+                return result(request.id, await self._search.search(offering, request.data, seen))
             item, data = toolsearch.find_called(offering, request.data)
         except toolsearch.BadArguments as error:
             return result(request.id, toolsearch.encode_text_result(str(error), is_error=True))
@@ -230,25 +242,30 @@ class Front:
             on_note=how.on_note,
             timeout_s=how.timeout_s,
             to_node=_node_of(state) if state is not None else None,
+            headers=None if how.claims is None else partial(how.claims.headers, server),
         )
         if self.server is None:
             response = rewriting.with_offered_uris(response, server)
         return received(response)
 
     async def _list(self, request: Incoming, how: How) -> Answer:
-        del how
         kind = lists.LISTS[request.method]
         cursor = decode_with(_cursor_decoder, request.data).params.cursor
         offering = await self._book.learned()
         if self.server is not None and not offering.shelves:
             raise NotFound("nothing to list", reason="not_fetched" if offering.unknown else "no_such_server")
         items = self.visible(offering, kind)
-        start = page_start(items, kind, cursor)
-        page: bytes | None = self._book.kept((kind, start))
-        if page is None:
+        if items is offering.lists[kind] and offering.cache_scope == "private":
+            items = await self._personal.items(offering, kind, how.who)
+            start = page_start(items, kind, cursor)
             page = lists.encode_page(offering, kind, items, start, self._info(offering))
-            self._book.keep((kind, start), page)
-        return result(request.id, page)
+            return result(request.id, page)
+        start = page_start(items, kind, cursor)
+        kept: bytes | None = self._book.kept((kind, start))
+        if kept is None:
+            kept = lists.encode_page(offering, kind, items, start, self._info(offering))
+            self._book.keep((kind, start), kept)
+        return result(request.id, kept)
 
     async def _discover(self, request: Incoming, how: How) -> Answer:
         del how
@@ -264,6 +281,11 @@ class Front:
             page = lists.encode_discover(offering, self._info(offering), instructions)
             self._book.keep("discover", page)
         return result(request.id, page)
+
+    async def _seen(self, offering: Offering, how: How) -> Sequence[Item] | None:
+        """The tools that a caller may see; None: all of them."""
+        tools = await self._personal.items(offering, "tools", how.who)
+        return None if tools is offering.lists["tools"] else tools
 
     def visible(self, offering: Offering, kind: Kind) -> Sequence[Item]:
         """What is listed of a kind: all that is offered, or the two tools that stand for too many."""

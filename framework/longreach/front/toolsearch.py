@@ -130,12 +130,13 @@ class ToolSearch:
         self._weights: dict[tuple[str, str], Weights] = {}
         self._making = asyncio.Lock()
 
-    async def search(self, offering: Offering, data: bytes) -> bytes:
+    async def search(self, offering: Offering, data: bytes, seen: Sequence[Item] | None = None) -> bytes:
         """The result of `search_tools`.
 
         Args:
             offering: what is offered.
             data: the request.
+            seen: the tools that the caller may see; None: all of them.
 
         Raises:
             BadArguments: they do not fit.
@@ -146,7 +147,12 @@ class ToolSearch:
             raise BadArguments(f"{SEARCH_TOOLS}: {error}") from None
         async with self._making:
             ranking = await self._index(offering.lists["tools"])
-        found = _fitting(ranking.search(arguments.query, arguments.limit))
+        if seen is None:
+            found = _fitting(ranking.search(arguments.query, arguments.limit))
+        else:
+            may = {item.offered for item in seen}
+            hits = ranking.search(arguments.query, len(offering.lists["tools"]))
+            found = _fitting([item for item in hits if item.offered in may][: arguments.limit])
         tools = _encode({"tools": [Raw(item.data) for item in found]})
         text = tools.decode() if found else "no tool fits; try other words, or fewer of them"
         return encode_text_result(text, structured=tools)
