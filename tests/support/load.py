@@ -45,6 +45,7 @@ class Load:
 
     def __post_init__(self) -> None:
         self._stop = asyncio.Event()
+        self._abandoned = False
         self._numbers = itertools.count()
         self.open: dict[int, float] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -57,12 +58,11 @@ class Load:
         """Begin no more calls, and wait for those that are open."""
         self._stop.set()
         async with asyncio.timeout(timeout_s):
-            await asyncio.gather(
-                *self._tasks, return_exceptions=any(task.cancelled() for task in self._tasks)
-            )
+            await asyncio.gather(*self._tasks, return_exceptions=self._abandoned)
 
     def abandon(self) -> None:
         """Cancel the calls that are open: the test has failed already."""
+        self._abandoned = True
         for task in self._tasks:
             task.cancel()
 
