@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import nats
 import pytest
 from tests.support.broker import Broker
 
-from longreach import Context, NatsOptions, Node, NodeSettings, Server, connect
+from longreach import Context, NatsOptions, Node, NodeSettings, Server, ToolError, connect
 from longreach.errors import PermissionDenied
+from longreach.node import canaries
 
 PREFIX = "lr.v1.acme.eu."
 
@@ -33,19 +34,25 @@ BOB = allow(
     p("req.docs.*._.bob.tools-call.echo", "all.docs._.bob.*", "node.*.*._.bob.*", "who._.bob"),
     p("rep._.bob.>", "adv.docs.*.*", "evt.docs.>"),
 )
-NODE = allow(
-    p("rep.>", "adv.docs.n1.*", "evt.docs.>"),
-    [
-        f"{PREFIX}req.docs.> docs",
-        *p("all.docs.>", "node.n1.>", "ops.n1.>", "who.*.*"),
-        "lr.v1.acme._.who.*.*",
-    ],
-)
+
+
+def node_of(identity: str) -> str:
+    return allow(
+        p("rep.>", f"adv.docs.{identity}.*", "evt.docs.>"),
+        [
+            f"{PREFIX}req.docs.> docs",
+            *p("all.docs.>", f"node.{identity}.>", f"ops.{identity}.>", "who.*.*", "adv.docs.>"),
+            "lr.v1.acme._.who.*.*",
+        ],
+    )
+
+
 CONFIG = f"""
 authorization {{ users: [
   {{ user: alice, password: pw, {ALICE} }}
   {{ user: bob, password: pw, {BOB} }}
-  {{ user: n1, password: pw, {NODE} }}
+  {{ user: n1, password: pw, {node_of("n1")} }}
+  {{ user: n2, password: pw, {node_of("n2")} }}
   {{ user: root, password: pw }}
 ] }}
 """
@@ -227,3 +234,45 @@ async def test_outside_them_the_broker_says_no(broker: Broker, node: Node) -> No
     finally:
         await bob.close()
     assert node.state == "serving"
+
+
+async def test_a_canary_gets_its_share_and_rolls_itself_back_within_them(
+    broker: Broker, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M15.7: its node hears what the others announce, and no more."""
+    monkeypatch.setattr(canaries, "LOOK_EVERY_S", 0.02)
+    newer = Server("docs", version="1.1.0")
+
+    @newer.tool(name="echo", read_only=True)
+    async def fails(text: str) -> str:
+        raise ToolError(text)
+
+    settings = NodeSettings(
+        region="eu", namespace="acme", identity="n2", connection=options(broker, "n2"), canary=0
+    )
+    async with (
+        Node(newer, settings=settings) as canary,
+        mesh_of(broker, "alice") as mesh,
+        mesh_of(broker, "root") as operator,
+    ):
+        await operator.canary("docs", "1.1.0", 50)
+        await until(
+            lambda: {i.canary for i in mesh._session.discovery.catalog.of_server("docs")} == {None, 50}
+        )
+        answers = [await mesh.call("docs.echo", {"text": "x"}) for _ in range(120)]
+        assert {answer.is_error for answer in answers} == {True, False}
+        assert {answer.attempts for answer in answers} == {1}
+        node._announcer.announce()
+        assert canary._parts is not None
+        share = canary._parts.canaries["docs"]
+        await until(lambda: share.weight == 0)
+        await until(
+            lambda: {i.canary for i in mesh._session.discovery.catalog.of_server("docs")} == {None, 0}
+        )
+        assert not (await mesh.call("docs.echo", {"text": "x"})).is_error
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
