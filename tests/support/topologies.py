@@ -68,7 +68,7 @@ class RunningBroker:
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.folder = folder
         self.port = broker.port
-        self.monitor = f"http://{broker.listen}:{broker.monitor_port}"
+        self.monitor = f"http://127.0.0.1:{broker.monitor_port}"
         self._log = folder / "log"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -1,4 +1,4 @@
-"""Descriptions of the four shapes, with the same servers and callers in each."""
+"""Descriptions of the four shapes, and of all in one, with the same servers and callers in each."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ SHAPES: Mapping[str, Mapping[str, int]] = {
     "cluster": {"eu": 3},
     "regions": {"eu": 1, "us": 1},
     "edge": {"eu": 1, "us": 1, "branch": 1},
+    "large": {"eu": 3, "us": 2, "branch": 2},
 }
 """How many brokers each place has; `branch` is an edge of `eu`."""
 
-FAR = {"single": "eu", "cluster": "eu", "regions": "us", "edge": "branch"}
+FAR = {"single": "eu", "cluster": "eu", "regions": "us", "edge": "branch", "large": "branch"}
 """Where the caller `far` is, who calls into `eu`."""
 
 

@@ -60,3 +60,52 @@ async def test_grants_come_and_go_and_calls_of_others_go_on(tmp_path: Path, cred
 
         with pytest.raises((CredentialsRejected, FileNotFoundError, LongreachError)):
             await connect(connection=gone, caller="carol", residency=["eu"])
+
+
+TENANT = """
+[namespaces.tenant]
+regions = ["eu", "us"]
+[servers.theirs]
+namespace = "tenant"
+name = "docs"
+nodes = ["t1"]
+[nodes.t1]
+at = "eu"
+namespace = "tenant"
+[callers.tim]
+at = "us"
+namespace = "tenant"
+regions = ["eu"]
+connect = []
+may = ["docs"]
+"""
+WIDE = """
+[callers.wide]
+at = "branch"
+regions = ["us", "branch", "eu"]
+may = ["docs"]
+"""
+
+
+@pytest.mark.parametrize("credentials", ["nkeys", "jwt"])
+async def test_a_tenant_moves_in_and_hears_of_nobody_else(tmp_path: Path, credentials: str) -> None:
+    text = describe("large", credentials, extra=WIDE)
+    with Deployment(text, tmp_path) as deployed:
+        async with (
+            deployed.node("n-eu", new_docs()),
+            deployed.node("n-us", new_docs()),
+            deployed.node("n-branch", new_docs()),
+            deployed.mesh("wide") as wide,
+        ):
+            for region in ("us", "branch", "eu"):
+                result = await wide.options(region=region, prefer=()).call("docs.echo", {"text": region})
+                assert (result.region, result.text) == (region, region)
+            plan = await asyncio.to_thread(deployed.apply, text + TENANT)
+            assert plan.to_reload == ("eu-1", "eu-2", "eu-3", "us-1", "us-2")
+            assert (await wide.call("docs.echo", {"text": "still"})).region == "us"
+            async with deployed.mesh("tim") as tim:
+                assert await tim.nodes() == []
+                async with deployed.node("t1", new_docs()) as theirs:
+                    called = await tim.call("docs.echo", {"text": "mine"})
+                    assert called.node == theirs.name
+            assert len(await wide.nodes()) == 3

@@ -17,7 +17,7 @@ from longreach.client.info import Update
 from longreach.client.mesh import Mesh
 from longreach.errors import LongreachError, PermissionDenied
 
-CASES = [*((shape, "nkeys") for shape in SHAPES), ("edge", "jwt")]
+CASES = [(shape, "jwt" if shape == "large" else "nkeys") for shape in SHAPES]
 
 
 class Running(NamedTuple):

@@ -17,6 +17,8 @@ ACCOUNTS = "accounts.conf"
 CONFIG = "nats.conf"
 PINGS = {"ping_interval": "2s", "ping_max": 2}
 """A peer that hangs is found in 6 s; with the defaults that takes minutes (docs/topology.md)."""
+_MONITORING = "127.0.0.1"
+"""It knows no passwords: whoever may see it is on the machine, or comes through a proxy."""
 _AUTH_TIMEOUT_S = 5
 _TLS_TIMEOUT_S = 5
 
@@ -27,12 +29,12 @@ def broker_file(made: model.Description, name: str, links: list[Member], vault: 
     secure = _tls(made, name, root)
     config: dict[str, Any] = {
         "server_name": name,
-        "listen": f"{broker.listen}:{broker.port}",
-        "client_advertise": f"{broker.host}:{broker.port}",
+        "listen": _at(broker.listen, broker.port),
+        "client_advertise": _at(broker.host, broker.port),
         **PINGS,
     }
     if broker.monitor_port is not None:
-        config["http"] = f"{broker.listen}:{broker.monitor_port}"
+        config["http"] = f"{_MONITORING}:{broker.monitor_port}"
     if secure is not None:
         config["tls"] = secure
     config["accounts file"] = Include(ACCOUNTS)
@@ -45,8 +47,8 @@ def broker_file(made: model.Description, name: str, links: list[Member], vault: 
         config["leafnodes"] = {"remotes": _remotes(made, name, links, vault, root)}
     elif any(edge.hub == broker.at for edge in made.edges.values()):
         config["leafnodes"] = {
-            "listen": f"{broker.listen}:{broker.leaf_port}",
-            "advertise": f"{broker.host}:{broker.leaf_port}",
+            "listen": _at(broker.listen, broker.leaf_port),
+            "advertise": _at(broker.host, broker.leaf_port),
             "tls": _between(made, name, root),
         }
     return dump(config)
@@ -56,7 +58,7 @@ def client_urls(made: model.Description, places: tuple[str, ...]) -> list[str]:
     """Where clients that are accepted at `places` connect, in their order."""
     scheme = "nats" if made.tls.mode == "off" else "tls"
     return [
-        f"{scheme}://{broker.host}:{broker.port}"
+        f"{scheme}://{_at(broker.host, broker.port)}"
         for place in places
         for broker in made.brokers_at(place).values()
     ]
@@ -96,13 +98,13 @@ def _cluster(made: model.Description, name: str, peers: list[str], vault: Vault,
     password = vault.password(f"links/cluster-{broker.at}")
     return {
         "name": broker.at,
-        "listen": f"{broker.listen}:{broker.cluster_port}",
-        "cluster_advertise": f"{broker.host}:{broker.cluster_port}",
+        "listen": _at(broker.listen, broker.cluster_port),
+        "cluster_advertise": _at(broker.host, broker.cluster_port),
         **PINGS,
         "authorization": _login("broker", password),
         "tls": _between(made, name, root),
         "routes": [
-            f"nats://broker:{password}@{made.brokers[peer].host}:{made.brokers[peer].cluster_port}"
+            f"nats://broker:{password}@{_at(made.brokers[peer].host, made.brokers[peer].cluster_port)}"
             for peer in peers
         ],
     }
@@ -114,8 +116,8 @@ def _gateway(made: model.Description, name: str, vault: Vault, root: str) -> dic
     others = [region for region in made.regions if region != broker.at]
     return {
         "name": broker.at,
-        "listen": f"{broker.listen}:{broker.gateway_port}",
-        "advertise": f"{broker.host}:{broker.gateway_port}",
+        "listen": _at(broker.listen, broker.gateway_port),
+        "advertise": _at(broker.host, broker.gateway_port),
         "reject_unknown_cluster": True,
         "authorization": _login("broker", password),
         "tls": _between(made, name, root),
@@ -123,7 +125,7 @@ def _gateway(made: model.Description, name: str, vault: Vault, root: str) -> dic
             {
                 "name": region,
                 "urls": [
-                    f"nats://broker:{password}@{each.host}:{each.gateway_port}"
+                    f"nats://broker:{password}@{_at(each.host, each.gateway_port)}"
                     for each in made.brokers_at(region).values()
                 ],
             }
@@ -145,7 +147,7 @@ def _remotes(
         kept = list(stays(made, link)) or None
         remotes.append(
             {
-                "urls": [f"nats://{each.host}:{each.leaf_port}" for each in hub],
+                "urls": [f"nats://{_at(each.host, each.leaf_port)}" for each in hub],
                 "account": accounts.account_name(made, link.namespace, vault),
                 "nkey": seed,
                 "credentials": None if seed else f"{root}/brokers/{name}/{leaf_creds(link)}",
@@ -164,3 +166,7 @@ def leaf_creds(link: Member) -> str:
 
 def _login(user: str, password: str) -> dict[str, Any]:
     return {"user": user, "password": password, "timeout": _AUTH_TIMEOUT_S}
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec
 
 _VALID_FOR = timedelta(days=365)
+_RENEWED_BEFORE = timedelta(days=30)
 _CLOCK_SKEW = timedelta(hours=1)
 
 
@@ -63,6 +64,20 @@ def new_certificate(authority: Issued, name: str, hosts: list[str], now: datetim
         )
     )
     return _issued(builder, key, signer)
+
+
+def is_good(cert: str, now: datetime, issuer: str | None = None) -> bool:
+    """Whether a certificate lasts for a while, and `issuer`, if there is one, has signed it."""
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        loaded = x509.load_pem_x509_certificate(cert.encode())
+        if issuer is not None:
+            loaded.verify_directly_issued_by(x509.load_pem_x509_certificate(issuer.encode()))
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return loaded.not_valid_after_utc - now > _RENEWED_BEFORE
 
 
 def _builder(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import re
 from collections.abc import Iterable
 from itertools import combinations
 
@@ -13,6 +14,8 @@ from longreach.cli.topology.reading import Text
 from longreach.errors import DeclarationError
 from longreach.wire.names import check_server_name
 
+_HOST = re.compile(r"[A-Za-z0-9._:-]+")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")  # what a node may be set to
 RESERVED = ("SYS", "$G", "$SYS")
 _TLS_FILES = ("ca", "cert", "key")
 
@@ -52,6 +55,9 @@ def _brokers(made: model.Description, where: Text) -> None:
     taken: dict[tuple[str, int], str] = {}
     for name, broker in made.brokers.items():
         _known(where, ("brokers", name, "at"), broker.at, {**made.regions, **made.edges}, "region or edge")
+        for key in ("host", "listen"):
+            if not _HOST.fullmatch(getattr(broker, key)):
+                raise where.wrong(("brokers", name, key), "is no host: a name or an address, without a port")
         for key in ("port", "cluster_port", "gateway_port", "leaf_port", "monitor_port"):
             port = getattr(broker, key)
             if port is None:
@@ -89,6 +95,10 @@ def _is_loopback(host: str) -> bool:
 
 def _namespaces(made: model.Description, where: Text) -> None:
     for name, namespace in made.namespaces.items():
+        if not _NAME.fullmatch(name) or set(name) <= {"."} or name == "_":
+            raise where.wrong(
+                ("namespaces", name), "cannot be a namespace: 1 to 64 of letters, digits, '_', '-' and '.'"
+            )
         if name in RESERVED:
             raise where.wrong(("namespaces", name), "is a name of the broker's own; take another")
         for region in namespace.regions or ():
@@ -130,8 +140,9 @@ def _users(made: model.Description, where: Text) -> None:
         other = names.setdefault((asks, user.namespace, name_of(key, user)), f"{kind}.{key}")
         if other != f"{kind}.{key}":
             raise where.wrong((kind, key), f"has the same name in the same namespace as {other}")
-        if not user.name and user.name is not None:
-            raise where.wrong((kind, key, "name"), "cannot be empty")
+        name = name_of(key, user)
+        if not name or (isinstance(user, model.Node) and not _NAME.fullmatch(name)):
+            raise where.wrong((kind, key, "name"), f"{name!r} cannot be a name of one of the {kind}")
         for field in ("connect", "regions"):
             for region in getattr(user, field, None) or ():
                 _known(where, (kind, key, field), region, places, "region or edge")

@@ -15,6 +15,8 @@ from longreach.cli.topology.members import LEAVES, Member, members
 from longreach.cli.topology.vault import Vault
 from longreach.policy.sealing import key_line, new_key
 
+_END = "-----END CERTIFICATE-----\n"
+
 
 class File(NamedTuple):
     """What a file holds; a private one is its owner's alone."""
@@ -83,7 +85,7 @@ def _certificates(made: model.Description, name: str, vault: Vault, now: datetim
     def new() -> Issued:
         return certificates.new_certificate(authority, name, [host], now)
 
-    issued = _kept(vault, f"tls/{name}-{host}", new)
+    issued = _kept(vault, f"tls/{name}-{host}", new, now, authority.cert)
     folder = f"brokers/{name}"
     return {
         f"{folder}/ca.pem": File(authority.cert, False),
@@ -93,15 +95,20 @@ def _certificates(made: model.Description, name: str, vault: Vault, now: datetim
 
 
 def _authority(made: model.Description, vault: Vault, now: datetime) -> Issued:
-    return _kept(vault, "tls/authority", lambda: certificates.new_authority(made.name, now))
+    return _kept(vault, "tls/authority", lambda: certificates.new_authority(made.name, now), now)
 
 
-def _kept(vault: Vault, name: str, make: Callable[[], Issued]) -> Issued:
-    """A certificate and key of the vault; they are made together or not at all."""
-    both = vault.text(f"{name}.pem", lambda: "\n".join(make()))
-    mark = "-----END CERTIFICATE-----\n"
-    cert, _, key = both.partition(mark)
-    return Issued(cert + mark, key.lstrip())
+def _kept(
+    vault: Vault, name: str, make: Callable[[], Issued], now: datetime, issuer: str | None = None
+) -> Issued:
+    """A certificate and key of the vault; they are made together, and anew before they end."""
+    both = vault.text(
+        f"{name}.pem",
+        lambda: "\n".join(make()),
+        lambda text: certificates.is_good(text.partition(_END)[0] + _END, now, issuer),
+    )
+    cert, _, key = both.partition(_END)
+    return Issued(cert + _END, key.lstrip())
 
 
 def _sharing(made: model.Description, node: str) -> str:

@@ -129,9 +129,11 @@ def asker_grants(place: Place, who: Asker, uses: Iterable[Use]) -> Grants:
     identities: dict[str, None] = {}
     for use in uses:
         server = encode_token(use.server)
-        identities.update(dict.fromkeys(place.owners.get(use.server, ())))
-        publish += [f"{prefix}.req.{server}.*.{who}.{tail}" for tail in use.tails]
-        publish.append(f"{prefix}.all.{server}.{who}.*")
+        owners = place.owners.get(use.server, ())
+        if owners:  # elsewhere there is nobody to ask
+            identities.update(dict.fromkeys(owners))
+            publish += [f"{prefix}.req.{server}.*.{who}.{tail}" for tail in use.tails]
+            publish.append(f"{prefix}.all.{server}.{who}.*")
         subscribe += [f"{prefix}.adv.{server}.*.*", f"{prefix}.evt.{server}.>"]
     publish += [f"{prefix}.node.{encode_token(identity)}.*.{who}.*" for identity in identities]
     publish.append(f"{prefix}.who.{who}")
@@ -165,6 +167,11 @@ def operator_grants(place: Place, name: str) -> Grants:
     """What an operator needs to see what is up there, and to drain nodes; it calls nothing."""
     prefix, me = place.prefix, caller(name)
     return Grants(
-        (f"{prefix}.ops.*.*.{me}.*", f"{prefix}.node.*.*.{me}.*", f"{prefix}.who.{me}"),
+        (
+            f"{prefix}.ops.*.*.{me}.*",
+            f"{prefix}.node.*.*.{me}.*",
+            f"{prefix}.all.*.{me}.*",
+            f"{prefix}.who.{me}",
+        ),
         (f"{prefix}.rep.{me}.>", f"{prefix}.adv.*.*.*", f"{prefix}.evt.>"),
     )

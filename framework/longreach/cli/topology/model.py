@@ -46,7 +46,7 @@ class Broker(Entry, frozen=True, kw_only=True):
         cluster_port: for the brokers of its region.
         gateway_port: for the brokers of other regions.
         leaf_port: for edges.
-        monitor_port: for monitoring over HTTP; None: none.
+        monitor_port: for monitoring over HTTP, on the loopback address; None: none.
     """
 
     at: str

@@ -29,10 +29,10 @@ class Vault:
         self.used: set[str] = set()
         self.random_bytes = random_bytes
 
-    def text(self, name: str, make: Callable[[], str]) -> str:
-        """The secret of that name."""
+    def text(self, name: str, make: Callable[[], str], is_good: Callable[[str], bool] | None = None) -> str:
+        """The secret of that name; one that is there and not good any more is made anew."""
         self.used.add(name)
-        if name not in self.texts:
+        if name not in self.texts or (is_good is not None and not is_good(self.texts[name])):
             self.texts[name] = make()
         return self.texts[name]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 
 import pytest
@@ -59,11 +59,13 @@ may = ["docs"]
 """
 
 
-def make(text: str = TEXT, kept: dict[str, str] | None = None) -> tuple[dict[str, File], Vault]:
+def make(
+    text: str = TEXT, kept: dict[str, str] | None = None, now: datetime = NOW
+) -> tuple[dict[str, File], Vault]:
     numbers = count(1)
     vault = Vault(kept or {}, lambda size: next(numbers).to_bytes(size, "big"))
     made, where = reading.read(text)
-    return generate(checking.check(made, where), vault, root="/r", now=NOW), vault
+    return generate(checking.check(made, where), vault, root="/r", now=now), vault
 
 
 def everybody(text: str = TEXT) -> dict[str, members.Member]:
@@ -186,6 +188,23 @@ def test_nodes_that_share_a_server_share_state_keys():
     files, _ = make()
     keys = [files[f"nodes/{key}/state.keys"].text for key in ("n1", "n2", "n3")]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_certificates_are_made_anew_before_they_end():
+    text = f'[tls]\nmode = "test"\n{TEXT}'
+    first, vault = make(text)
+    path = "brokers/eu-1/cert.pem"
+    assert make(text, vault.texts)[0][path] == first[path]
+    later, kept = make(text, vault.texts, NOW + timedelta(days=340))
+    assert later[path] != first[path]
+    assert later["callers/alice/ca.pem"] != first["callers/alice/ca.pem"]
+    assert make(text, kept.texts, NOW + timedelta(days=341))[0] == later
+
+
+def test_a_name_is_asked_for_only_where_it_is_served():
+    bob = everybody(TEXT.replace('nodes = ["n1", "n2"]', 'nodes = ["n1"]'))["callers/bob"]
+    asked = [subject for subject in bob.grants.publish if ".us." in subject]
+    assert asked == ["lr.v1.default.us.who._.bob"]
 
 
 def test_pings_are_short_and_secrets_are_private():

@@ -73,6 +73,18 @@ def test_a_slip_is_told_with_its_place(old: str, new: str, message: str):
     assert str(refused.value).startswith(message)
 
 
+@pytest.mark.parametrize("name", ["../x", "a b", "", "_", "..", "x" * 65])
+def test_a_tenant_has_a_name(name: str):
+    with pytest.raises(ConfigError, match="cannot be a namespace"):
+        check(GOOD.replace("[callers.alice]", f'[callers.alice]\nnamespace = "{name}"'))
+
+
+def test_a_host_is_a_host():
+    with pytest.raises(ConfigError, match=r"b1.host: is no host: a name or an address, without a port"):
+        check(GOOD.replace('host = "127.0.0.1"', 'host = "nats://x"'))
+    check('[tls]\nmode = "test"\n' + GOOD.replace('host = "127.0.0.1"', 'host = "fd00::1"'))
+
+
 def test_plain_text_is_for_loopback_only():
     with pytest.raises(ConfigError, match="plain text is for loopback addresses only"):
         check(GOOD.replace('host = "127.0.0.1"', 'host = "nats.example"'))
