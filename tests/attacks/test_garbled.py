@@ -36,6 +36,12 @@ COUNT = int(os.environ.get("LONGREACH_GARBLED", "20000"))
 GROWTH_MB = 48.0
 
 
+pytestmark = pytest.mark.filterwarnings(
+    # The SDK leaves streams of exchanges that were broken off to the garbage collector.
+    r"ignore:[\s\S]*MemoryObject:pytest.PytestUnraisableExceptionWarning"
+)
+
+
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """What waits for a gateway that is silent, waits no longer than the test."""

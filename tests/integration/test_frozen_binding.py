@@ -154,6 +154,10 @@ class OldNode:
                 json.dumps({"identity": IDENTITY, "instance": INSTANCE, "gone": [], "clockMs": 1}).encode(),
             )
             return
+        if verb == "whose" and not json.loads(data)["calls"]:
+            about = {"identity": IDENTITY, "instance": INSTANCE, "region": "eu", "clockMs": 1}
+            self._send(reply, json.dumps({**about, "have": [], "done": []}).encode())
+            return
         if verb == "cancel":
             return
         known = self._answers.get(self._question(subject, data.decode()))

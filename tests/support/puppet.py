@@ -50,6 +50,7 @@ class Puppet:
         self.seq = 0
         self.asked: dict[str, list[Asked]] = {}
         self.on: dict[str, Callable[[Asked], bytes | None]] = {"who": self._who, "blobs": self._blobs}
+        self.on["vouch"] = self._vouch
         self.offer(offer or Offer())
         self._news = asyncio.Event()
         here = f"lr.v1.default.{region}"
@@ -75,6 +76,8 @@ class Puppet:
         verb = "who" if "who" in parts[4:5] else parts[9] if parts[4] == "req" else parts[-1]
         verb = "call" if verb == "tools-call" else verb
         asked = Asked(subject, reply, msgspec.json.decode(data))
+        if verb == "whose" and not asked.body["calls"]:
+            verb = "vouch"
         self.asked.setdefault(verb, []).append(asked)
         self._news.set()
         answer = self.on.get(verb, lambda _: None)(asked)
@@ -112,6 +115,10 @@ class Puppet:
 
     def _who(self, _: Asked) -> bytes:
         return msgspec.json.encode({"announcements": [self.announcement()]})
+
+    def _vouch(self, _: Asked) -> bytes:
+        about = {"identity": "puppet", "instance": self.instance, "region": self.region, "clockMs": 0}
+        return msgspec.json.encode({**about, "have": [], "done": [], "announcement": self.announcement()})
 
     def _blobs(self, asked: Asked) -> bytes:
         return frames.pack_blobs(self.contents, asked.body["digests"], 1_000_000)[0]

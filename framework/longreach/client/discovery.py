@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import tenacity
 
+from longreach.client.vouching import Vouching
 from longreach.errors import BrokerUnavailable, LongreachError, RemoteError
 from longreach.observe import event
 from longreach.policy.catalog import Catalog, Hearing
@@ -180,9 +181,13 @@ class Discovery:
         token = self._questions.inbox.new_token(self._clock.wall_ms() + int(timeout_s * 1000) + 1000)
         heard = asyncio.Event()
 
+        vouching = Vouching(
+            self._questions, self._apply, self._clock.wall_ms() + int(timeout_s * 1000) + 1000
+        )
+
         def answered(answer: Answer) -> None:
             if answer is not None:
-                self._who_answered(answer)
+                self._who_answered(answer, vouching, heard.set)
             heard.set()
 
         self._questions.inbox.gather(token, answered)
@@ -197,21 +202,24 @@ class Discovery:
                     async with asyncio.timeout(min(quiet_s, left_s)):
                         await heard.wait()
                 except TimeoutError:
-                    return
+                    if vouching.is_answered:
+                        return
         except LongreachError as error:
             event(_log, "who.unsent", logging.DEBUG, reason=str(error))
         finally:
             self._questions.inbox.forget(token)
+            vouching.close()
 
-    def _who_answered(self, answer: bytes) -> None:
+    def _who_answered(self, answer: bytes, vouching: Vouching, on_answer: Callable[[], None]) -> None:
         try:
             announcements = frames.decode(answer, frames.WhoReply).announcements
         except msgspec.DecodeError as error:
             event(_log, "announcement.malformed", logging.WARNING, reason=str(error))
             return
         for announcement in announcements:
-            if announcement.state == "up":  # nothing vouches for who answers: it takes nobody down
-                self._apply(announcement)
+            # Nothing vouches for who answers: it takes nobody down, and is only where to ask further.
+            if announcement.state == "up" and self._is_ours(announcement):
+                vouching.hear(announcement, on_answer)
 
     def _announced(self, subject: str, _: str, data: bytes, __: Headers | None) -> None:
         try:
@@ -226,10 +234,12 @@ class Discovery:
             return
         self._apply(announcement)
 
+    def _is_ours(self, announcement: frames.Announcement) -> bool:
+        is_asked_for = self._servers is None or announcement.server in self._servers
+        return is_asked_for and (self._regions is None or announcement.region in self._regions)
+
     def _apply(self, announcement: frames.Announcement) -> None:
-        if self._servers is not None and announcement.server not in self._servers:
-            return
-        if self._regions is not None and announcement.region not in self._regions:
+        if not self._is_ours(announcement):
             return
         if not self.hearing.is_news(announcement):
             return

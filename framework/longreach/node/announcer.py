@@ -166,6 +166,13 @@ class Announcer:
         announcements = [self._announcement(name, "up") for name in self._bundles]
         self._replies.send(route, msgspec.json.encode(frames.WhoReply(announcements=announcements)))
 
+    def announcement_of(self, server_token: str) -> frames.Announcement | msgspec.UnsetType:
+        """How one server is announced, if it is."""
+        for name in self._bundles:
+            if encode_token(name) == server_token:
+                return self._announcement(name, "up")
+        return msgspec.UNSET
+
     def answer_blobs(self, route: ReplyRoute, wanted: list[str]) -> None:
         """Send as many whole blobs of those wanted as fit into one message; the asker asks again."""
         limit = max(_MIN_REPLY_BYTES, int(self._link.max_payload * _REPLY_SHARE))

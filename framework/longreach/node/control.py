@@ -71,7 +71,6 @@ class Control:
         self._drain = drain
         self._canary = canary
         self._verbs: dict[str, Callable[[ReplyRoute, bytes], None]] = {
-            "whose": self._whose,
             "alive": self._alive,
             "cancel": self._cancel,
             "blobs": self._blobs,
@@ -99,7 +98,10 @@ class Control:
                 return
             self._book.heard(route.scope, self._clock.monotonic())
             try:
-                self._verbs[verb](route, data)
+                if verb == "whose":  # only in `all.`, where the server's token comes before the asker's
+                    self._whose(route, data, parts[asker_at - 1])
+                else:
+                    self._verbs[verb](route, data)
             except msgspec.DecodeError as error:  # the asker's mistake, and only it is hurt
                 event(_log, "question.malformed", logging.WARNING, subject=subject, reason=str(error))
             except LongreachError as error:  # an answer that no message holds, as the asker has it
@@ -114,7 +116,7 @@ class Control:
             route, frames.AliveReply(self._identity, self._instance, list(gone), self._clock.wall_ms())
         )
 
-    def _whose(self, route: ReplyRoute, data: bytes) -> None:
+    def _whose(self, route: ReplyRoute, data: bytes, server_token: str) -> None:
         asked = frames.decode(data, frames.WhoseRequest).calls
         have, done = self._book.whose(route.scope, asked, self._clock.monotonic())
         self._answer(
@@ -126,6 +128,7 @@ class Control:
                 list(have),
                 list(done),
                 self._clock.wall_ms(),
+                msgspec.UNSET if asked else self._announcer.announcement_of(server_token),
             ),
         )
 

@@ -59,8 +59,11 @@ class WhoseRequest(msgspec.Struct, frozen=True):
     calls: Calls
 
 
-class WhoseReply(msgspec.Struct, frozen=True, rename="camel"):
-    """Those that are here, and those that have ended here; of all others, never."""
+class WhoseReply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """Those that are here, and those that have ended here; of all others, never.
+
+    Whoever asks about no calls at all is told how the node announces the server that was asked for.
+    """
 
     identity: Name
     instance: Name
@@ -68,6 +71,7 @@ class WhoseReply(msgspec.Struct, frozen=True, rename="camel"):
     have: list[str]
     done: list[str]
     clock_ms: Count
+    announcement: Announcement | UnsetType = UNSET
 
 
 class CancelRequest(msgspec.Struct, frozen=True, omit_defaults=True):

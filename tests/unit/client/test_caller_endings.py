@@ -161,7 +161,7 @@ async def test_a_permission_that_is_missing_ends_the_call_without_having_run(bro
         Puppet(broker, tools("do"), region="us", instance="p2"),
     )
     there.on["call"] = lambda _: result("us")
-    allowed = ["lr.v1.default.us.>", "lr.v1.default._.>", "lr.v1.default.*.node.>"]
+    allowed = ["lr.v1.default.us.>", "lr.v1.default._.>", "lr.v1.default.*.node.>", "lr.v1.default.*.all.>"]
     async with connect(link=broker.link(publish=allowed), region="eu", timeout_s=5) as mesh:
         assert (await mesh.call("docs.do", {}, idempotent=False)).attempts == 2
         with pytest.raises(PermissionDenied) as ended:

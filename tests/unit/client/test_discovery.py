@@ -109,7 +109,7 @@ async def test_a_census_forgets_who_does_not_answer(broker: MemoryBroker):
     puppet, silent = Puppet(broker, tools("a")), Puppet(broker, tools("a"), instance="p2")
     async with connect(link=broker.link()) as mesh:
         assert len(await mesh.nodes()) == 2
-        silent.on["who"] = lambda _: None
+        silent.on["who"] = silent.on["vouch"] = lambda _: None
         await mesh.refresh()
         assert [node.instance for node in await mesh.nodes()] == ["p1"]
         assert puppet.asked["who"]

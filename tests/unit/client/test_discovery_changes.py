@@ -40,8 +40,9 @@ async def test_what_a_server_that_left_offered_is_dropped(broker: MemoryBroker):
 async def test_an_answer_to_who_takes_nobody_down(broker: MemoryBroker, puppet: Puppet, mesh: Mesh):
     """Any node may answer `who`, and nothing vouches for what it says of others."""
     (known,) = mesh.catalog.instances.values()
-    gone = msgspec.json.encode({"announcements": [puppet.announcement("down")]})
-    mesh._session.discovery._who_answered(gone)
+    puppet.on["who"] = lambda _: msgspec.json.encode({"announcements": [puppet.announcement("down")]})
+    puppet.on["vouch"] = lambda _: None
+    await mesh._session.discovery.refresh()
     assert known.key in mesh.catalog.instances
     puppet.announce("down")
     await eventually(lambda: known.key not in mesh.catalog.instances)
