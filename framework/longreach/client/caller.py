@@ -26,7 +26,7 @@ from longreach.policy.retry import Again, Failure, RetryState, Returns, Stop, de
 from longreach.policy.route import Candidate
 from longreach.wire import frames
 from longreach.wire.parts import PULL
-from longreach.wire.subjects import ANY, ROOT, check_subject, method_token
+from longreach.wire.subjects import ANY, ROOT, check_subject, is_slot, method_token
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
@@ -229,7 +229,8 @@ class Caller:
         if options.idempotent is False or not plan.hints().read_only or after_s is None:
             answer, count = await attempt(first)(), 1
         else:
-            second = next((c for c in plan.candidates(frozenset()) if c != first), first)
+            others = (c for c in plan.candidates(frozenset()) if c != first and not is_slot(c.to))
+            second = next(others, first)
             answer, count = await hedge([attempt(first), attempt(second)], after_s, may)
         if type(answer) is not Failure:
             latencies.add(self._clock.monotonic() - now)
@@ -419,7 +420,7 @@ class Caller:
         elif answer.reason in (endings.DEADLINE, endings.CLOSED):
             self._cancel(attempt, plan.target.server)
         elif answer.reason == endings.DENIED:
-            self._health.denied[str(plan.target), candidate.region] = self._clock.monotonic()
+            self._health.refused(str(plan.target), candidate.region)
         failure: Failure = answer._replace(to=candidate.to)
         self._health.lost(breaker, failure, self._clock.monotonic() - attempt.sent_at)
         return failure

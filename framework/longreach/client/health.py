@@ -68,6 +68,12 @@ class Health:
 
         return seen
 
+    def refused(self, target: str, region: str) -> None:
+        """The broker's permissions forbid it there."""
+        if len(self.denied) >= _MAX_ROUTES:
+            self.denied.clear()
+        self.denied[target, region] = self._clock.monotonic()
+
     def lost(self, breaker: Breaker, failure: Failure, lasted_s: float) -> None:
         """An attempt ended without an answer."""
         silent = failure.reason == endings.DEADLINE and failure.node is None and lasted_s >= _SILENT_S

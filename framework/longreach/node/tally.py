@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _CALLERS_FAULT = frozenset({codes.INVALID_PARAMS, codes.INVALID_REQUEST, codes.MISSING_CAPABILITY})
 _TIMED_OUT = "deadline"
+_ERROR = re.compile(rb'"isError"\s*:\s*true')
 
 
 class Tally:
@@ -37,7 +39,7 @@ class Tally:
             self.calls += 1
             result = ending.result
             if getattr(result, "is_error", None) is True or (
-                type(result) is RawResult and b'"isError":true' in result.data.replace(b" ", b"")
+                type(result) is RawResult and _ERROR.search(result.data)
             ):
                 self.errors += 1
         elif isinstance(ending, Crashed) or (isinstance(ending, Cancelled) and ending.why == _TIMED_OUT):

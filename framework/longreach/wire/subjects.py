@@ -90,6 +90,11 @@ def canary_target(version: str) -> str:
     return encode_token(f"c-{version}")
 
 
+def is_slot(to: str) -> bool:
+    """Whether a target token is that of a canary's slot, unless its version is too long to be read."""
+    return to.startswith("c-")
+
+
 def check_subject(subject: str) -> str:
     """`subject`, if the broker's protocol line can carry it.
 

@@ -320,3 +320,17 @@ async def test_explaining_calls_nothing(mesh: Mesh, puppet: Puppet):
     assert (await mesh.explain("mail")).places == ()
     nowhere = await mesh.options(residency=["mars"]).explain("docs.do")
     assert {row.why for row in nowhere.places} == {"outside the residency", "no node there offers docs"}
+
+
+async def test_a_canary_gets_no_hedges(broker: MemoryBroker):
+    stable = joined(node(broker, "a", read_only=True), "_")
+    canary = joined(node(broker, "b", read_only=True), "c-2=2e1=2e0")
+    stable.on["call"] = lambda _: result("a") if len(stable.asked["call"]) > 1 else None
+    async with connect(link=broker.link(), region="eu", timeout_s=5, hedge_s=0.02) as mesh:
+        await announced(mesh, (stable, {}), (canary, {"version": "2.1.0", "canary": 0}))
+        canary.announce(version="2.1.0", canary=1)
+        await eventually(lambda: 1 in {i.canary for i in mesh._session.discovery.catalog.of_server("docs")})
+        while (await mesh.call("docs.do", {})).text != "a":  # one of a hundred goes to the canary at once
+            del canary.asked["call"][:]
+        assert len(stable.asked["call"]) == 2
+        assert not canary.asked.get("call")

@@ -12,8 +12,9 @@ from tests.support.hosts import node
 from tests.support.links import eventually
 
 from longreach import Node, Server, ToolError, connect
+from longreach.client import discovery
 from longreach.errors import CallTimeout, NotFound, RemoteError
-from longreach.node import canaries
+from longreach.node import announcer, canaries
 from longreach.node.tally import Tally
 from longreach.policy.canary import RULES
 from longreach.transport.memory import MemoryBroker
@@ -31,6 +32,14 @@ def docs(version: str) -> Server:
         return version
 
     return server
+
+
+@pytest.fixture(autouse=True)
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one process everybody has heard of a change, and answered, within a few milliseconds."""
+    monkeypatch.setattr(canaries, "LINGER_S", 0.02)
+    monkeypatch.setattr(discovery, "_WHO_QUIET_S", 0.01)
+    monkeypatch.setattr(announcer, "_JITTER_S", 0.002)
 
 
 async def answers(asker: Asker, to: str, number: int) -> str | None:
