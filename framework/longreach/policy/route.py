@@ -194,7 +194,8 @@ def _spread(
 ) -> tuple[_Weighed, ...]:
     """The shares of first attempts: in the region that is asked first, and only what answers there."""
     if not stable:
-        return tuple(slots) if len(slots) > 1 else ()
+        alone = [(candidate, weight) for candidate, weight in slots if candidate.region == slots[0][0].region]
+        return tuple(alone) if len(alone) > 1 else ()
     region = stable[0][0].region
     alike = [
         (candidate, weight)
