@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from longreach.cli.options import SettingsCommand, setting_options
 
-
-class Grants(NamedTuple):
-    """What somebody may publish and subscribe; a queue group comes after a space, as NATS writes it."""
-
-    publish: tuple[str, ...]
-    subscribe: tuple[str, ...]
+if TYPE_CHECKING:
+    from longreach.cli.topology.grants import Grants, Place
 
 
 class Names(NamedTuple):
@@ -66,52 +62,32 @@ def request_subject(names: Names, version: str | None = None) -> str:
 
     to = ANY if version is None else version_target(version)
     method = f"tools-call.{encode_token(names.tool)}" if names.tool else ">"
-    return f"{_prefix(names)}.req.{encode_token(names.server)}.{to}.{_asker(names)}.{method}"
+    return f"{_place(names).prefix}.req.{encode_token(names.server)}.{to}.{_asker(names)}.{method}"
 
 
 def caller_grants(names: Names) -> Grants:
     """The least that a caller needs. Source: docs/binding.md M10.1."""
+    from longreach.cli.topology.grants import Use, asker_grants, caller
     from longreach.wire.tokens import encode_token
 
-    prefix, asker, server = _prefix(names), _asker(names), encode_token(names.server)
     what = f"tools-call.{encode_token(names.tool)}" if names.tool else ">"
-    return Grants(
-        publish=(
-            f"{prefix}.req.{server}.*.{asker}.{what}",
-            f"{prefix}.all.{server}.{asker}.*",
-            f"{prefix}.node.*.*.{asker}.*",
-            f"{prefix}.who.{asker}",
-        ),
-        subscribe=(f"{prefix}.rep.{asker}.>", f"{prefix}.adv.{server}.*.*", f"{prefix}.evt.{server}.>"),
-    )
+    return asker_grants(_place(names), caller(names.caller), [Use(names.server, (what,))])
 
 
 def node_grants(names: Names, identity: str) -> Grants:
     """The least that a node needs to host the server. Source: docs/binding.md M10.1."""
-    from longreach.wire.subjects import ROOT
+    from longreach.cli.topology import grants
     from longreach.wire.tokens import encode_token
 
-    prefix, server = _prefix(names), encode_token(names.server)
     me = identity if identity == "IDENTITY" else encode_token(identity)
-    return Grants(
-        publish=(f"{prefix}.rep.>", f"{prefix}.adv.{server}.{me}.*", f"{prefix}.evt.{server}.>"),
-        subscribe=(
-            f"{prefix}.req.{server}.> {server}",
-            f"{prefix}.all.{server}.>",
-            f"{prefix}.node.{me}.>",
-            f"{prefix}.ops.{me}.>",
-            f"{prefix}.who.*.*",
-            f"{prefix}.adv.{server}.>",
-            f"{ROOT}.{encode_token(names.namespace)}._.who.*.*",
-        ),
-    )
+    return grants.node_grants(_place(names), me, [names.server])
 
 
-def _prefix(names: Names) -> str:
-    from longreach.wire.subjects import ROOT
-    from longreach.wire.tokens import encode_token
+def _place(names: Names) -> Place:
+    """Where it is; any node may serve there."""
+    from longreach.cli.topology.grants import Place
 
-    return f"{ROOT}.{encode_token(names.namespace)}.{encode_token(names.region)}"
+    return Place(names.namespace, names.region, {names.server: ("*",)})
 
 
 def _asker(names: Names) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from longreach.wire.subjects import ANY, ROOT, method_token
-from longreach.wire.tokens import NONE, encode_token
+from longreach.wire.tokens import NONE, encode_optional, encode_token
 
 EVERY = "*"
 
@@ -37,7 +37,7 @@ class Place(NamedTuple):
     """A namespace in a region, and who serves there.
 
     Attributes:
-        owners: identities of nodes, by the name of what they serve.
+        owners: tokens of the identities of nodes, by the name of what they serve; ``*``: whoever it is.
     """
 
     namespace: str
@@ -60,9 +60,9 @@ class Asker(NamedTuple):
         return f"{self.via}.{self.caller}"
 
 
-def caller(name: str) -> Asker:
+def caller(name: str | None) -> Asker:
     """A client that connects by itself."""
-    return Asker(NONE, encode_token(name))
+    return Asker(NONE, encode_optional(name))
 
 
 def gateway(name: str) -> Asker:
@@ -135,7 +135,7 @@ def asker_grants(place: Place, who: Asker, uses: Iterable[Use]) -> Grants:
             publish += [f"{prefix}.req.{server}.*.{who}.{tail}" for tail in use.tails]
             publish.append(f"{prefix}.all.{server}.{who}.*")
         subscribe += [f"{prefix}.adv.{server}.*.*", f"{prefix}.evt.{server}.>"]
-    publish += [f"{prefix}.node.{encode_token(identity)}.*.{who}.*" for identity in identities]
+    publish += [f"{prefix}.node.{identity}.*.{who}.*" for identity in identities]
     publish.append(f"{prefix}.who.{who}")
     return Grants(tuple(dict.fromkeys(publish)), tuple(dict.fromkeys(subscribe)))
 
@@ -146,20 +146,16 @@ def gateway_grants(place: Place, name: str, others: Sequence[str], *, home: bool
     return Grants(tuple(f"{place.prefix}.gw.{encode_token(other)}.>" for other in others), heard)
 
 
-def node_grants(place: Place, identity: str, servers: Iterable[str]) -> Grants:
-    """What a node needs to serve `servers` there."""
-    prefix, me = place.prefix, encode_token(identity)
-    everywhere = f"{ROOT}.{encode_token(place.namespace)}.{ANY}"
-    publish, subscribe = [f"{prefix}.rep.>"], [f"{prefix}.node.{me}.>", f"{prefix}.ops.{me}.>"]
-    for name in servers:
-        server = encode_token(name)
+def node_grants(place: Place, me: str, servers: Iterable[str]) -> Grants:
+    """What a node, whose identity's token is `me`, needs to serve `servers` there."""
+    prefix = place.prefix
+    publish, subscribe, hear = [f"{prefix}.rep.>"], [], []
+    for server in map(encode_token, servers):
         publish += [f"{prefix}.adv.{server}.{me}.*", f"{prefix}.evt.{server}.>"]
-        subscribe += [
-            f"{prefix}.req.{server}.> {server}",
-            f"{prefix}.all.{server}.>",
-            f"{prefix}.adv.{server}.>",
-        ]
-    subscribe += [f"{prefix}.who.*.*", f"{everywhere}.who.*.*"]
+        subscribe += [f"{prefix}.req.{server}.> {server}", f"{prefix}.all.{server}.>"]
+        hear.append(f"{prefix}.adv.{server}.>")
+    subscribe += [f"{prefix}.node.{me}.>", f"{prefix}.ops.{me}.>", f"{prefix}.who.*.*", *hear]
+    subscribe.append(f"{ROOT}.{encode_token(place.namespace)}.{ANY}.who.*.*")
     return Grants(tuple(publish), tuple(subscribe))
 
 

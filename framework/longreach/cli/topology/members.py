@@ -70,7 +70,9 @@ def place(made: model.Description, namespace: str, region: str) -> Place:
     for key, server in made.servers.items():
         nodes = [node for node in server.nodes if made.nodes[node].at == region]
         if server.namespace == namespace and nodes:
-            owners[name_of(key, server)] = tuple(name_of(node, made.nodes[node]) for node in nodes)
+            owners[name_of(key, server)] = tuple(
+                encode_token(name_of(node, made.nodes[node])) for node in nodes
+            )
     return Place(namespace, region, owners)
 
 
@@ -106,7 +108,7 @@ def _in_region(
     here = place(made, user.namespace, region)
     match user:
         case model.Node():
-            return grants.node_grants(here, name, served_by(made, key))
+            return grants.node_grants(here, encode_token(name), served_by(made, key))
         case model.Operator():
             return grants.operator_grants(here, name)
         case model.Caller():
