@@ -103,12 +103,11 @@ class Keeper:
 
     def _wish(self) -> _Wish | None:
         here = self._made.target
-        if not self._ask():
-            return None
+        told = self._ask()
         if self._made.client.is_lame:
             others = [target for target in self._told.targets(self._options) if target != here]
             return _Wish("lame duck", [*others, here], must=True)
-        if stamp(self._options) != self._made.stamp:
+        if told and stamp(self._options) != self._made.stamp:
             return _Wish("credentials", [here], must=True)
         better = preferred(self._options, here.url)
         if better and self._failback_at is not None and self._now() >= self._failback_at:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from longreach.errors import BrokerUnavailable, NotStarted
 from longreach.observe import event
-from longreach.transport._client import NatsClient
 from longreach.transport._connector import Connector
 from longreach.transport._handover import fence, write_sub
 from longreach.transport._outgoing import check_subject, encode_headers, too_large
@@ -169,26 +168,31 @@ class NatsLink(Supervised):
         if self._closed:
             return
         self._closed = True
-        client = self._client
         try:
-            if client is not None:
-                await self._close_client(client, timeout_s)
+            await self._close_connection(timeout_s)
         finally:
             await self._tasks.close()
+            if self._client is not None:
+                self._client.abort("closed")
         self._subscriptions.clear()
         self._sinks.clear()
         self._drop_client("the link is closed")
         self._news.set()
         self._tell("closed", "")
 
-    async def _close_client(self, client: NatsClient, timeout_s: float) -> None:
-        try:
-            await self.fence(timeout_s)
-            await client.close_gently(timeout_s)
-        except BrokerUnavailable as error:
-            event(_log, "link.close_cut_short", logging.DEBUG, reason=str(error))
-        finally:
-            client.abort("closed")
+    async def _close_connection(self, timeout_s: float) -> None:
+        delivered = False
+        if self._client is not None:
+            try:
+                await self.fence(timeout_s)
+                delivered = True
+            except BrokerUnavailable as error:
+                event(_log, "link.close_cut_short", logging.DEBUG, reason=str(error))
+        if self._supervisor is not None:  # from here on there is one connection, in the middle of a move too
+            self._supervisor.cancel()
+            await asyncio.wait({self._supervisor})
+        if delivered and self._client is not None:
+            await self._client.close_gently(timeout_s)
 
 
 if TYPE_CHECKING:  # held by mypy

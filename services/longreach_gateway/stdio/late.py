@@ -35,6 +35,8 @@ WAIT_S = 3.0
 """How long a request waits for a mesh that is not there yet: less than hosts wait for their servers."""
 _AGAIN_S = 1.0
 _ATTEMPT_S = 5.0
+_LOOK_EVERY_S = 3600.0
+"""The token of an embedded broker stays; looking for it may take a second."""
 _NEEDS_NODE = frozenset({"tools/call", "prompts/get", "resources/read", "completion/complete"})
 _EVERYTHING = {
     "tools": {"listChanged": True},
@@ -151,7 +153,9 @@ class LateFront:
         found = find_running()
         if found is None:
             raise BrokerUnavailable(NO_EMBEDDED)
-        return msgspec.structs.replace(self._options, urls=(found.url,), token=found.token)
+        return msgspec.structs.replace(
+            self._options, urls=(found.url,), token=found.token, renew_every_s=_LOOK_EVERY_S
+        )
 
 
 def _discovered(server: str | None) -> dict[str, Any]:
