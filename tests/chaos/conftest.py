@@ -15,10 +15,16 @@ BESIDE = {
     "test_regions_cut_off_from_each_other",
 }
 """Long and light: `make chaos` runs these beside the others, which run one after the other."""
+LAST = "test_overload.py"
+"""Wants the machine for itself."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in (item for item in items if item.path.parent == HERE):
+    mine = [item for item in items if item.path.parent == HERE]
+    places = [place for place, item in enumerate(items) if item.path.parent == HERE]
+    mine.sort(key=lambda item: item.path.name == LAST)
+    for place, item in zip(places, mine, strict=True):
+        items[place] = item
         item.add_marker(pytest.mark.xdist_group("beside" if item.name in BESIDE else "in turn"))
 
 

@@ -129,7 +129,7 @@ async def test_bad_link(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Slow, late and lossy is not dead."""
     async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, cable):
         async with Damage(mesh, tmp_path / "effects") as damage:
-            for _ in range(max(1, ROUNDS // 4)):
+            for _ in range(max(1, ROUNDS // 10)):
                 await returned(mesh, victim)
                 await damage.calm()
                 cable.delay(0.1)

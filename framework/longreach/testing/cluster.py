@@ -146,7 +146,10 @@ class Cluster:
         running = [broker for broker in self.brokers if broker.running]
         names = {broker.name for broker in running}
         for broker in running:
-            routes = broker.ask_monitor("routez")["routes"]
+            try:
+                routes = broker.ask_monitor("routez")["routes"]
+            except OSError:  # it has just ended
+                return False
             if not names <= {route["remote_name"] for route in routes} | {broker.name}:
                 return False
         return True

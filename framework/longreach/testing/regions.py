@@ -60,7 +60,12 @@ class Region(Cluster):
         """Whether each running broker here has a connection to each region of `others` that runs."""
         wanted = {name for name, other in others.items() if any(b.running for b in other.brokers)}
         running = [broker for broker in self.brokers if broker.running]
-        return all(wanted <= set(broker.ask_monitor("gatewayz")["outbound_gateways"]) for broker in running)
+        try:
+            return all(
+                wanted <= set(broker.ask_monitor("gatewayz")["outbound_gateways"]) for broker in running
+            )
+        except OSError:  # one has just ended
+            return False
 
 
 class Regions:
