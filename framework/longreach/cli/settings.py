@@ -160,6 +160,9 @@ SETTINGS: tuple[Setting, ...] = (
     setting("state_keys_file", "node.state_keys_file", values.file,
             "A file with such keys, one a line, the same on all nodes of a server.", "FILE", _SECRETS,
             "--state-keys", only="node", default="the user's own with the embedded broker"),
+    setting("claims_keys", "node.claims_keys_file", values.file,
+            "Public keys of the gateways whose users' claims are believed, one a line.", "FILE", _SECRETS,
+            only="node"),
     setting("servers", "cli.servers", values.texts, "What is hosted, where the command line names nothing.",
             "MODULE:SERVER", _NODE, "", only="node"),
     setting("workers", "cli.workers", values.count, "Processes, in the same queue groups.", "N", _NODE,
@@ -179,6 +182,10 @@ SETTINGS: tuple[Setting, ...] = (
     setting("limit_concurrency", "limits.concurrency", values.count,
             "Calls of each caller under way at once, on this node.", "N", _NODE, only="node",
             default="any number"),
+    setting("audit", "node.audit", values.file, "Write an event for each call; -: to standard output.",
+            "FILE|-", _LOG, only="node"),
+    setting("audit_arguments", "node.audit_arguments", values.switch,
+            "Let these events hold the arguments, too.", "", _LOG, only="node", default="no"),
     setting("log_format", "cli.log_format", values.choice("text", "json"), "How events are written.",
             "text|json", _LOG, only="node", default="text"),
     setting("log_level", "cli.log_level", values.choice("debug", "info", "warning", "error"),
@@ -278,6 +285,6 @@ def _read_file(table: Table, config: str | None) -> tuple[dict[str, Any], Path]:
 
 def _anchored(wanted: Setting, raw: Any, config: Path) -> Any:
     """A relative path in a TOML file is relative to that file, wherever the command is run."""
-    if wanted.read is values.file and isinstance(raw, str) and not raw.startswith("~"):
+    if wanted.read is values.file and isinstance(raw, str) and raw != "-" and not raw.startswith("~"):
         return str(config.parent / raw)
     return raw

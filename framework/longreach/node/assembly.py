@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from longreach.actor.states import States
+from longreach.audit import AuditLog
 from longreach.node.announcer import Announcer
+from longreach.node.auditing import Auditor
 from longreach.node.canaries import WHOLE, Canary, changer, targets_of
 from longreach.node.claiming import ClaimsCheck
 from longreach.node.control import Control
@@ -58,6 +60,7 @@ class Parts(NamedTuple):
     hosted: tuple[Hosted, ...]
     canaries: Mapping[str, Canary]
     large: LargeBodies
+    audit: AuditLog | None
 
 
 def assemble(
@@ -136,6 +139,12 @@ def assemble(
     claims = None
     if settings.claims_keys_file is not None:
         claims = ClaimsCheck(settings.claims_keys_file, namespace, clock)
+    audit = None if settings.audit is None else AuditLog(settings.audit)
+    place = (settings.region, f"{settings.identity}.{instance}")
+
+    def auditor_of(server: str) -> Auditor | None:
+        return None if audit is None else Auditor(audit, server, place, arguments=settings.audit_arguments)
+
     hosted = []
     for server in servers:
         one = Hosted(
@@ -147,13 +156,14 @@ def assemble(
             namespace=namespace,
             region=region,
             instance=instance,
-            place=(settings.region, f"{settings.identity}.{instance}"),
+            place=place,
             on_offers=hooks.offers_changed,
             states=States(keys, clock, namespace=settings.namespace, ttl_s=server.state_ttl_s),
             limiter=limiter,
             announce=announcer.announce,
             targets=targets_of(server.version, weight),
             claims=claims,
+            auditor=auditor_of(server.name),
         )
         canaries[server.name] = Canary(
             link,
@@ -168,7 +178,7 @@ def assemble(
         )
         one.tree.on_failed(hooks.server_failed)
         hosted.append(one)
-    return Parts(replies, intake, slow, announcer, tuple(hosted), canaries, large)
+    return Parts(replies, intake, slow, announcer, tuple(hosted), canaries, large, audit)
 
 
 def _control_subjects(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from longreach.actor.tree import ServerTree
+from longreach.node.auditing import AuditedIntake
 from longreach.node.canaries import targets_of
 from longreach.node.claiming import ServerClaims, door_maker
 from longreach.node.doors import CompletionDoor, ResourcesDoor, SharedDoor
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from longreach.actor.spec import HandlerSpec
     from longreach.actor.states import States
     from longreach.clock import Clock
+    from longreach.node.auditing import Auditor
     from longreach.node.claiming import ClaimsCheck
     from longreach.node.intake import Intake
     from longreach.policy.limits import Limiter
@@ -72,6 +74,7 @@ class Hosted:
         announce: announces the node again, to others that share a limit with it.
         targets: the target tokens that it takes calls for; None: any, and its major version.
         claims: checks the claims of users; None: nobody looks at them.
+        auditor: tells the audit log of calls; None: there is none.
     """
 
     def __init__(
@@ -92,10 +95,12 @@ class Hosted:
         announce: Callable[[], None] = lambda: None,
         targets: tuple[str, ...] | None = None,
         claims: ClaimsCheck | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
         self.server = server
         self._link = link
         self._intake = intake
+        self._auditor = auditor
         self._on_offers = on_offers
         self.tree = ServerTree(server, clock=clock, region=place[0], node=place[1], states=states)
         self.tree.on_state(self._cell_changed)
@@ -138,7 +143,9 @@ class Hosted:
         self._doors: dict[str, Sink] = {}
         shared = (ResourcesDoor, CompletionDoor)
         self._shared: dict[str, SharedDoor] = {
-            f"{method_token(kind.method)}.{NONE}": kind(intake, server, self._result_meta, self._make)
+            f"{method_token(kind.method)}.{NONE}": kind(
+                self._audited(intake, kind.method, None), server, self._result_meta, self._make
+            )
             for kind in shared
         }
         self._addresses: dict[str, str] = {}
@@ -211,7 +218,7 @@ class Hosted:
 
     def _open(self, spec: HandlerSpec, cell: ActorCell) -> None:
         shared = self._shared.get(spec.address)
-        intake = self._limiting.intake_for(spec)
+        intake = self._audited(self._limiting.intake_for(spec), spec.method, spec)
         if shared is not None:
             shared.open(spec, cell, intake)
         else:
@@ -219,6 +226,12 @@ class Hosted:
         self._addresses[spec.id] = spec.address
         if self._may_join:
             self._join(spec)
+
+    def _audited(self, intake: Intake, method: str, spec: HandlerSpec | None) -> Intake:
+        if self._auditor is None:
+            return intake
+        name = None if spec is None or spec.shares_subject else spec.name
+        return AuditedIntake(intake, self._auditor, method, name)
 
     def _join(self, spec: HandlerSpec) -> None:
         method, _, name = spec.address.partition(".")

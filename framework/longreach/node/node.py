@@ -285,6 +285,8 @@ class Node:
             self._parts.slow.close()
             self._parts.large.close()
             self._replies.close()
+            if self._parts.audit is not None:
+                await asyncio.to_thread(self._parts.audit.close)
         if self._broker is not None:
             await self._broker.close(self._link)
         link = self._link or self._given_link

@@ -56,6 +56,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         limits: what each caller may do on this node, whatever it calls; servers and tools have their own.
         claims_keys_file: a file with the public keys of gateways whose users' claims are believed, one a
             line; it is read again when it changes. Without it nobody's claims are looked at.
+        audit: a file that gets one event for each call (docs/identity.md); ``-``: standard output.
+        audit_arguments: the events hold what was asked with, too.
         canary: the share of calls, in percent, that the servers take as canaries; 100: they are none.
     """
 
@@ -74,6 +76,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     bare_inboxes: bool | None = None
     limits: Limits = Limits()
     claims_keys_file: str | None = None
+    audit: str | None = None
+    audit_arguments: bool = False
     canary: int = 100
 
     def __post_init__(self) -> None:
@@ -87,6 +91,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
                 )
         if self.max_body_bytes < 1:
             raise ConfigError(f"max_body_bytes must be at least 1, not {self.max_body_bytes}")
+        if self.audit_arguments and self.audit is None:
+            raise ConfigError("audit_arguments is about the audit log: name it with audit (--audit)")
         if not 0 <= self.canary <= 100:
             raise ConfigError(f"canary is a share in percent, 0 to 100, not {self.canary}")
         for setting in ("drain_timeout_s", "announce_every_s", "caller_silence_s"):
