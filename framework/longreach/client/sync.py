@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from longreach.client.listening import Listening
     from longreach.client.mesh import Mesh
+    from longreach.client.operating import Explanation
     from longreach.client.results import CallResult, PromptResult, ReadResult
     from longreach.wire.completion import Completion
 
@@ -146,6 +147,11 @@ class SyncMesh:
         """All nodes."""
         nodes: list[NodeInfo] = self._run(self._mesh.nodes)
         return nodes
+
+    def explain(self, name: str) -> Explanation:
+        """Say where a call would go, and why not elsewhere; see `Mesh.explain`."""
+        explanation: Explanation = self._run(self._mesh.explain, name)
+        return explanation
 
     def refresh(self, timeout_s: float = 0.5) -> None:
         """Ask all nodes who they are, and forget those that do not answer."""

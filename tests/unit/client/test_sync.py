@@ -51,6 +51,7 @@ def test_it_calls_and_lists_and_leaves_no_thread(mesh: SyncMesh):
     assert mesh.call(add, 1, b=2) == 3
     assert mesh.call("maths.add", {"a": 1, "b": 2}).structured == {"result": 3}
     assert [tool.name for tool in mesh.tools()] == ["add", "fail"]
+    assert [place.why for place in mesh.explain("maths.add").taken] == ["offers it"]
     assert [server.name for server in mesh.servers()] == ["maths"]
     assert len(mesh.nodes()) == 1
     mesh.refresh()
