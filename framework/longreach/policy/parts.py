@@ -21,6 +21,8 @@ IDLE_S = 15.0
 FIRST_BYTES = 32 * 1024
 LEAST_BYTES = 8 * 1024
 MOST_BYTES = 256 * 1024
+LEAST_RANGES = 2
+"""So many are on their way, so that a link is busy while the next one is asked for."""
 MOST_RANGES = 4
 QUICK_S = 0.25
 SLOW_S = 1.0
@@ -106,9 +108,10 @@ class Window:
         elif took_s < QUICK_S:
             self._step = min(2 * self._step, self._most)
             self._ahead = min(self._ahead + 1, MOST_RANGES)
-        elif took_s > SLOW_S:
-            self._step = max(min(LEAST_BYTES, self._most), self._step // 2)
-            self._ahead = 1
+        else:
+            self._ahead = LEAST_RANGES
+            if took_s > SLOW_S:
+                self._step = max(min(LEAST_BYTES, self._most), self._step // 2)
         return True
 
 

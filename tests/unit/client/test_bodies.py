@@ -1,0 +1,273 @@
+"""Requests and results that no message holds, as the client has them. Source: docs/binding.md 17."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from tests.support.hosts import node
+from tests.support.links import eventually
+from tests.support.puppet import nothing_is_left
+
+from longreach import Mesh, Node, Server, connect
+from longreach.errors import LongreachError, OutcomeUnknown, RemoteError, TooLarge
+from longreach.tasks import TaskSet
+from longreach.transport.link import Headers
+from longreach.transport.memory import MemoryBroker, MemoryLink
+
+BIG = 50_000
+
+
+@pytest.fixture
+async def broker() -> MemoryBroker:
+    return MemoryBroker(max_payload=4096)
+
+
+class Docs:
+    """A server with large answers, and how often it ran."""
+
+    def __init__(self) -> None:
+        self.ran = 0
+        self.server = Server("docs", version="1.0.0")
+
+        @self.server.tool()
+        async def write(text: str = "", size: int = 0) -> str:
+            self.ran += 1
+            return text or "x" * size
+
+        @self.server.tool(read_only=True)
+        async def look(size: int = BIG) -> str:
+            self.ran += 1
+            return "x" * size
+
+        @self.server.prompt()
+        async def ask(size: int) -> str:
+            return "x" * size
+
+        @self.server.resource("doc://{size}")
+        async def doc(size: int) -> str:
+            return "x" * size
+
+
+Tamper = Callable[[str, bytes, Headers | None], bytes | None]
+"""Given (subject, data, headers) of a message that a link sends, what is sent instead; None: nothing."""
+
+
+class Tampered:
+    """A link of which a test loses or changes messages."""
+
+    def __init__(self, link: MemoryLink) -> None:
+        self._link = link
+        self.tamper: Tamper = lambda subject, data, headers: data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._link, name)
+
+    def send(self, subject: str, data: bytes, reply: str = "", headers: Headers | None = None) -> None:
+        changed = self.tamper(subject, data, headers)
+        if changed is not None:
+            self._link.send(subject, changed, reply, headers)
+
+
+@asynccontextmanager
+async def mesh_of(broker: MemoryBroker, **options: Any) -> AsyncIterator[tuple[Mesh, Docs, Node, Tampered]]:
+    docs, link = Docs(), Tampered(broker.link())
+    node_options = {key: options.pop(key) for key in ("compress_node",) if key in options}
+    async with (
+        node(broker, docs.server, drain_timeout_s=0.05, compress=bool(node_options)) as host,
+        connect(link=link, **{"timeout_s": 5, **options}) as mesh,  # type: ignore[arg-type]
+    ):
+        await mesh.tools()
+        yield mesh, docs, host, link
+
+
+def left(host: Node, mesh: Mesh) -> tuple[int, int, int, int]:
+    assert host._parts is not None
+    large = host._parts.large
+    return len(large.results), len(large.requests), host.in_flight, len(mesh._session.home.caller._bodies)
+
+
+@pytest.mark.parametrize("size", [3000, 4096, 10_000, 1_000_000])
+@pytest.mark.parametrize("options", [{}, {"compress": True}, {"compress": True, "compress_node": True}])
+async def test_a_result_comes_whole(broker: MemoryBroker, size: int, options: dict[str, Any]):
+    """M17.2, M17.3, M17.10"""
+    async with mesh_of(broker, **options) as (mesh, docs, host, _):
+        result = await mesh.call("docs.write", {"size": size})
+        assert result.text == "x" * size
+        assert (docs.ran, result.attempts) == (1, 1)
+        await eventually(lambda: left(host, mesh) == (0, 0, 0, 0))
+        nothing_is_left(mesh)
+
+
+@pytest.mark.parametrize("options", [{}, {"compress": True}])
+async def test_a_request_goes_whole(broker: MemoryBroker, options: dict[str, Any]):
+    """M17.4: and its result comes back."""
+    text = "".join(f"row {number}\n" for number in range(5000))
+    async with mesh_of(broker, **options) as (mesh, docs, host, _):
+        assert (await mesh.call("docs.write", {"text": text})).text == text
+        assert docs.ran == 1
+        await eventually(lambda: left(host, mesh) == (0, 0, 0, 0))
+        nothing_is_left(mesh)
+
+
+async def test_prompts_and_resources_too(broker: MemoryBroker):
+    """M17.3"""
+    async with mesh_of(broker) as (mesh, _, host, _link):
+        assert len((await mesh.get_prompt("docs.ask", {"size": BIG})).messages[0].content.text) == BIG
+        assert len((await mesh.read("docs", f"doc://{BIG}")).contents[0].text) == BIG
+        await eventually(lambda: left(host, mesh) == (0, 0, 0, 0))
+
+
+async def test_what_is_forwarded_is_passed_on_byte_for_byte(broker: MemoryBroker):
+    """M17.2: for another caller than the connection's own."""
+    async with mesh_of(broker, via="gw") as (mesh, _, host, _link):
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        params = {"name": "write", "arguments": {"text": "y" * BIG}, "_meta": meta}
+        request = {"jsonrpc": "2.0", "id": "seven", "method": "tools/call", "params": params}
+        answer = await mesh.forward(
+            "docs", msgspec.json.encode(request), method="tools/call", name="write", caller="alice"
+        )
+        assert msgspec.json.decode(answer)["id"] == "seven"
+        assert msgspec.json.decode(answer)["result"]["content"][0]["text"] == "y" * BIG
+        await eventually(lambda: left(host, mesh)[:3] == (0, 0, 0))
+
+
+async def test_many_at_once_share_the_room(broker: MemoryBroker):
+    """M17.7: beyond the client's own room they wait for each other; on the node there is room for two."""
+    async with mesh_of(broker, max_body_bytes=100_000) as (mesh, _, host, _link):
+        results = await asyncio.gather(*(mesh.call("docs.look", {"size": 90_000}) for _ in range(20)))
+        assert {len(result.text) for result in results} == {90_000}
+        await eventually(lambda: left(host, mesh) == (0, 0, 0, 0))
+
+
+async def test_a_result_over_the_clients_limit_is_told_as_that(broker: MemoryBroker):
+    """M17.7: it ran."""
+    async with mesh_of(broker, max_body_bytes=10_000) as (mesh, docs, _, _link):
+        with pytest.raises(RemoteError, match="max_body_bytes") as ended:
+            await mesh.call("docs.look", {})
+        assert (ended.value.delivered, ended.value.reason, docs.ran) == ("yes", "result_too_large", 1)
+        nothing_is_left(mesh)
+
+
+async def test_a_lost_part_is_asked_for_again(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch):
+    """M17.5"""
+    monkeypatch.setattr("longreach.policy.parts.AGAIN_S", 0.05)
+    async with mesh_of(broker) as (mesh, docs, _, link):
+        lost = 0
+
+        def lose(subject: str, data: bytes, headers: Headers | None) -> bytes | None:
+            nonlocal lost
+            if subject.endswith((".part", ".put")):
+                lost += 1
+                return data if lost % 3 else None
+            return data
+
+        link.tamper = lose
+        assert (await mesh.call("docs.write", {"text": "y" * BIG})).text == "y" * BIG
+        assert lost > 10
+        assert docs.ran == 1
+
+
+async def test_a_damaged_result_is_unknown_and_a_look_is_repeated(broker: MemoryBroker):
+    """M17.6: what only looks is run again; what changes something is not."""
+    async with mesh_of(broker) as (mesh, docs, host, _):
+        replies = host._replies
+        genuine = replies._link.send
+
+        def damage(subject: str, data: bytes, reply: str = "", headers: Headers | None = None) -> None:
+            if docs.ran == 1 and headers is None and len(data) > 1000:
+                data = data.replace(b"xx", b"yx")
+            genuine(subject, data, reply, headers)
+
+        replies._link.send = damage  # type: ignore[method-assign]
+        result = await mesh.call("docs.look", {})
+        assert (result.text, docs.ran, result.retries) == ("x" * BIG, 2, ("damaged",))
+        docs.ran = 0
+        with pytest.raises(OutcomeUnknown) as ended:
+            await mesh.call("docs.write", {"size": BIG})
+        assert (ended.value.reason, docs.ran) == ("damaged", 1)
+        nothing_is_left(mesh)
+
+
+async def test_a_request_of_which_a_part_never_arrived_did_not_begin(broker: MemoryBroker):
+    """M17.8: its timeout says so, although a node had the offer."""
+    async with mesh_of(broker, timeout_s=0.6) as (mesh, docs, host, link):
+        link.tamper = lambda subject, data, headers: None if subject.endswith(".put") else data
+        with pytest.raises(LongreachError) as ended:  # a timeout, or the node's "expired"
+            await mesh.call("docs.write", {"text": "y" * 1_000_000})
+        assert (ended.value.delivered, docs.ran) == ("no", 0)
+        await eventually(lambda: left(host, mesh) == (0, 0, 0, 0))
+
+
+async def test_a_cancelled_call_drops_its_bodies(broker: MemoryBroker):
+    """M17.8: on both sides, in both directions."""
+    tasks = TaskSet("calls")
+    async with mesh_of(broker) as (mesh, _, host, link):
+        for arguments, verb in (({"text": "y" * BIG}, ".put"), ({"size": BIG}, ".part")):
+            link.tamper = lambda subject, data, headers, verb=verb: (  # type: ignore[misc]
+                None if subject.endswith(verb) else data
+            )
+            call = tasks.spawn(mesh.call("docs.write", arguments))
+            await eventually(lambda: sum(left(host, mesh)[:2]) == 1)
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await eventually(lambda: left(host, mesh) == (0, 0, 0, 0))
+            nothing_is_left(mesh)
+
+
+async def test_a_node_that_takes_no_parts_is_told_from_one_that_ran(broker: MemoryBroker):
+    """M17.4, M11.1: what an old node answers to an offer is today's refusal."""
+    async with mesh_of(broker) as (mesh, docs, host, _):
+        host._intake.large = None
+        for hosted in host._hosted:
+            for door in hosted._doors.values():
+                if hasattr(door, "_intake"):
+                    door._intake.large = None
+        with pytest.raises(TooLarge, match="takes no requests in parts") as ended:
+            await mesh.call("docs.write", {"text": "y" * BIG})
+        assert (ended.value.delivered, docs.ran) == ("no", 0)
+        nothing_is_left(mesh)
+
+
+async def test_a_node_may_allow_less_than_the_client(broker: MemoryBroker):
+    """M17.7"""
+    docs = Docs()
+    async with (
+        node(broker, docs.server, max_body_bytes=10_000),
+        connect(link=broker.link(), timeout_s=5) as mesh,
+    ):
+        await mesh.tools()
+        with pytest.raises(TooLarge, match="10000 bytes") as ended:
+            await mesh.call("docs.write", {"text": "y" * BIG})
+        assert (ended.value.delivered, docs.ran) == ("no", 0)
+        with pytest.raises(RemoteError, match="max_body_bytes = 10000"):
+            await mesh.call("docs.write", {"size": BIG})
+
+
+async def test_a_small_call_meets_nothing_of_it(broker: MemoryBroker):
+    async with mesh_of(broker) as (mesh, _, _host, link):
+        sent: list[Headers | None] = []
+        link.tamper = lambda subject, data, headers: sent.append(headers) or data  # type: ignore[func-returns-value]
+        await mesh.call("docs.write", {"text": "y" * 100})
+        assert sent == [None]
+
+
+async def test_a_mesh_that_closes_leaves_nothing(broker: MemoryBroker):
+    async with mesh_of(broker) as (mesh, _, _host, link):
+        link.tamper = lambda subject, data, headers: None if subject.endswith(".part") else data
+        call = TaskSet("calls").spawn(mesh.call("docs.write", {"size": BIG}))
+        bodies = mesh._session.home.caller._bodies
+        await eventually(lambda: len(bodies) == 1)
+        await mesh.close()
+        with pytest.raises(OutcomeUnknown):
+            await call
+        assert len(bodies) == 0
+        assert bodies._room.used == 0
