@@ -30,7 +30,7 @@ add_table(TABLE, (
             "text|json", _LOG, default="text"),
     setting("log_level", "cli.log_level", values.choice("debug", "info", "warning", "error"),
             "What is written to standard error.", "debug|info|warning|error", _LOG, default="warning"),
-))  # fmt: skip
+), without=("only_servers",))  # fmt: skip
 
 
 class StdioCommand(SettingsCommand):
@@ -66,8 +66,11 @@ def stdio(**flags: Any) -> int:
     filters = Filters.of(servers=own.get("servers", ()), tags=own.get("tags", ()))
     offered = {"server": own.get("server"), "filters": filters, "search_above": own.get("search_above")}
 
+    heard = (own["server"],) if "server" in own else own.get("servers")
+    place = {**found.get("client", {}), "servers": heard}
+
     async def main() -> None:
-        await serve(LateFront(options, found.get("client", {}), offered), own.get("max_line", _MAX_LINE))
+        await serve(LateFront(options, place, offered), own.get("max_line", _MAX_LINE))
 
     run_loop(main())
     return OK

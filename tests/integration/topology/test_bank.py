@@ -40,11 +40,10 @@ def new_server(name: str) -> Server:
     return server
 
 
-@pytest.fixture(params=["nkeys", "jwt"])
-async def bank(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deployment]:
-    text = BANK.read_text().replace('credentials = "nkeys"', f'credentials = "{request.param}"')
+@pytest.fixture
+async def bank(tmp_path: Path) -> AsyncIterator[Deployment]:
     async with AsyncExitStack() as stack:
-        deployed = stack.enter_context(Deployment(text, tmp_path, flags=TRACE))
+        deployed = stack.enter_context(Deployment(BANK.read_text(), tmp_path, flags=TRACE))
         for key, name in NODES.items():
             await stack.enter_async_context(deployed.node(key, new_server(name)))
         yield deployed

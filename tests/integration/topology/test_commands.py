@@ -182,3 +182,31 @@ def test_credentials_that_end_are_taken_until_then(desk: Desk, tmp_path: Path) -
     )
     unwritten = desk.longreach("topology", "creds", "callers/alice", "--out", "none", "--expires", "9")
     assert "has no keys of callers/alice" in unwritten.stderr
+
+
+def test_a_host_that_starts_a_process_and_a_bridge_have_settings_too(desk: Desk, tmp_path: Path) -> None:
+    with Deployment(describe("single"), tmp_path) as deployed:
+        foreign = desk.write("foreign.py", FOREIGN)
+        config = str(deployed.context("nodes", "n-eu"))
+        bridge = desk.bridge("--config", config, "--name", "docs", "--", sys.executable, str(foreign))
+        bridge.until("docs")
+        alice = ("--config", str(deployed.context("callers", "alice")))
+        call = message("tools/call", {"name": "docs__add", "arguments": {"a": 40, "b": 2}})
+        said = desk.longreach("stdio", *alice, stdin=json.dumps(call) + "\n")
+        assert "42" in said.stdout, said.stderr
+        assert "permission.denied" not in bridge.said + said.stderr
+
+
+FOREIGN = """
+from mcp.server import MCPServer
+
+server = MCPServer("foreign")
+
+
+@server.tool()
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+server.run()
+"""

@@ -22,8 +22,9 @@ def context(made: model.Description, kind: str, key: str) -> str:
     name = name_of(key, user)
     if isinstance(user, model.Node):
         run = {"servers": list(user.run)} if user.run else {}
-        mine = {**run, "identity": name, "namespace": user.namespace, "region": user.at}
-        return _dump("node", {**mine, **broker, "state_keys_file": STATE_KEYS})
+        mine = {"identity": name, "namespace": user.namespace, "region": user.at}
+        shared = {**mine, **broker, "state_keys_file": STATE_KEYS}
+        return _dump("node", {**run, **shared}) + ("" if run else "\n" + _dump("bridge", shared))
     regions = regions_of(user)
     place: dict[str, Any] = {
         "namespace": user.namespace,
@@ -39,7 +40,8 @@ def context(made: model.Description, kind: str, key: str) -> str:
             )
         case model.Caller():
             only = [use.server for use in used_by(user)]
-            return _dump("client", {"caller": name, **place, "only_servers": only, **broker})
+            shared = {"caller": name, **place, "only_servers": only, **broker}
+            return f"{_dump('client', shared)}\n{_dump('stdio', shared)}"
         case model.Operator():
             return _dump("client", {"caller": name, **place, **broker})
 
