@@ -27,7 +27,7 @@ TIMEOUT_S = 2.0
 TIMES = 10
 REFUSED_S = 0.1
 SLACK_S = 0.1
-"""Between a deadline and the moment a busy test notices."""
+"""Between a deadline and the moment a test notices, besides the lag of its own loop."""
 GROWTH_MIB = 16.0
 
 
@@ -62,7 +62,7 @@ def check(request: pytest.FixtureRequest, fault: str, load: OpenLoad, probes: Pr
     refusals = sorted(probes.refusals)
     slow = refusals[int(len(refusals) * 0.99)] if refusals else 0.0
     print(
-        f"  {fault}: {dict(endings)}, latest {load.latest_s * 1000:.0f} ms, refusals {len(refusals)}, "
+        f"  {fault}: {dict(endings)}, latest {load.latest_s * 1000:.0f} ms (lag {load.lag_s * 1000:.0f} ms), refusals {len(refusals)}, "
         f"p99 {slow * 1000:.1f} ms, max {max(refusals, default=0) * 1000:.1f} ms, grown {grown:.1f} MiB, "
         f"open {load.most_open}, attempts {load.mesh.stats.attempts}"
     )
@@ -84,7 +84,7 @@ def check(request: pytest.FixtureRequest, fault: str, load: OpenLoad, probes: Pr
     assert refused > 0
     assert sum(others.values()) <= len(load.calls) / 100, others  # such as a call that ran out of time
     assert not [how for how in others if how.startswith(("no_responders", "node_", "nobody"))], others
-    assert load.latest_s < SLACK_S
+    assert load.latest_s < load.lag_s + SLACK_S
     assert refusals
     assert slow < REFUSED_S
     assert {error["data"]["reason"] for error in probes.errors} == {"busy"}
@@ -122,5 +122,5 @@ async def test_one_caller_floods_and_another_keeps_its_share(request: pytest.Fix
     print(f"\n  the other kept {kept:.3f} of its share, {dict(polite.endings)}; goodput {goodput:.3f}")
     check(request, f"a flood x{TIMES}, the other keeps {kept:.2f}", flood, probes, grown)
     assert kept >= 0.8
-    assert polite.latest_s < SLACK_S
+    assert polite.latest_s < polite.lag_s + SLACK_S
     assert goodput >= 0.9

@@ -36,6 +36,11 @@ class OpenLoad:
         tool: what is called.
         rate_per_s: how often.
         timeout_s: of each call.
+
+    Attributes:
+        calls: those that have ended.
+        most_open: so many were under way at once.
+        lag_s: by how much its own loop was late, at the worst.
     """
 
     mesh: Mesh
@@ -44,6 +49,7 @@ class OpenLoad:
     timeout_s: float
     calls: list[Ended] = field(default_factory=list)
     most_open: int = 0
+    lag_s: float = 0.0
 
     async def run(self, seconds: float) -> None:
         """Call for so long, and wait for the last answer."""
@@ -69,6 +75,7 @@ class OpenLoad:
                 made = due
                 self.most_open = max(self.most_open, opened)
                 await asyncio.sleep(TICK_S)
+                self.lag_s = max(self.lag_s, time.monotonic() - now - TICK_S)
 
     @property
     def endings(self) -> Counter[str]:

@@ -8,7 +8,7 @@ import time
 from longreach import Server
 
 SERVICE_S = 0.02
-CONCURRENCY = 4
+CONCURRENCY = 2
 CAPACITY_PER_S = CONCURRENCY / SERVICE_S
 
 narrow = Server("narrow", version="1.0.0")

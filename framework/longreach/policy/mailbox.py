@@ -7,8 +7,11 @@ many wait; only what has expired is searched for, and no sooner than something c
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Generic, Protocol, TypeVar
+
+_TURNS = 32
+"""So many of the last turns say what share each caller has."""
 
 
 class Waiting(Protocol):
@@ -45,6 +48,7 @@ class Mailbox(Generic[T]):
         self._by_length: dict[int, dict[str, None]] = {}
         self._longest = 0
         self._soonest = float("inf")  # nothing here expires before
+        self._turns: deque[str] = deque(maxlen=_TURNS)  # whose the last ones were
 
     def __len__(self) -> int:
         return len(self.owners)
@@ -55,11 +59,17 @@ class Mailbox(Generic[T]):
         return len(self.owners) >= self._size
 
     def ahead(self, owner: str) -> int:
-        """How many have their turn before a further one of `owner`, at the most."""
+        """How many have their turn before a further one of `owner`.
+
+        By those who wait now, at the most; and not fewer than by the share of turns that it had lately, since
+        others come, have their turn and are gone in between.
+        """
         queue = self._queues.get(owner)
         if queue is None:
             return min(len(self.owners), len(self._queues))
-        return min(len(self.owners), (len(queue) + 1) * len(self._queues))
+        now = min(len(self.owners), (len(queue) + 1) * len(self._queues))
+        turns = self._turns.count(owner)
+        return now if not turns else max(now, (len(queue) + 1) * len(self._turns) // turns - 1)
 
     def oldest(self, owner: str) -> T | None:
         """The one of `owner` that has waited longest."""
@@ -83,6 +93,7 @@ class Mailbox(Generic[T]):
     def take(self) -> T:
         """The oldest one of the caller whose turn it is; there must be one."""
         owner, queue = next(iter(self._queues.items()))
+        self._turns.append(owner)
         key, item = queue.popitem(last=False)
         self._gone(owner, queue, key)
         if queue:

@@ -107,3 +107,14 @@ def test_how_many_come_before_a_further_one(owner: str, ahead: int):
     fill(mailbox, "many", 5)
     fill(mailbox, "few", 1)
     assert mailbox.ahead(owner) == ahead
+
+
+def test_who_had_half_of_the_turns_lately_waits_for_as_many_of_others():
+    mailbox: Mailbox[Item] = Mailbox(100)
+    fill(mailbox, "flood", 50)
+    for number in range(10):
+        mailbox.put("polite", Item(f"p{number}"))
+        assert {mailbox.take().key[0], mailbox.take().key[0]} == {"f", "p"}
+    assert len(mailbox) == 40
+    assert mailbox.ahead("flood") == 81
+    assert mailbox.ahead("polite") == 1
