@@ -87,6 +87,11 @@ class OpenLoad:
         good = sum(1 for call in self.calls if call.how == "ok" and since <= call.ended < until)
         return good / (until - since)
 
+    def answered(self, since: float, until: float) -> float:
+        """Which share of the calls that were made between two times was answered with a result."""
+        made = [call for call in self.calls if since <= call.began < until]
+        return sum(1 for call in made if call.how == "ok") / len(made)
+
     @property
     def latest_s(self) -> float:
         """By how much the latest call outlived its deadline."""
