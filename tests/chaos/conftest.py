@@ -12,6 +12,7 @@ BESIDE = {
     "test_short_lived_jwts",
     "test_link_reset",
     "test_bad_link",
+    "test_region_hangs_whole",
     "test_regions_cut_off_from_each_other",
 }
 """Long and light: `make chaos` runs these beside the others, which run one after the other."""

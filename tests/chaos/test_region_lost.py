@@ -32,6 +32,8 @@ ROUNDS = int(os.environ.get("LONGREACH_REGION_ROUNDS", "1"))
 MOVED_S = 2.0
 FAILBACK_S = 1.0
 HOME_S = 20.0
+HANGS_S = 7.5
+TIMEOUT_S = 30.0
 STUCK_TOLD_S = Config().stuck_s + 1.0
 SECONDS = (0.005, 0.3, 0.6)
 SECRET = secrets.token_hex(8)
@@ -64,7 +66,7 @@ async def scene(effects: Path) -> AsyncIterator[Scene]:
             regions.urls,
             region="eu",
             prefer=["us"],
-            timeout_s=20,
+            timeout_s=TIMEOUT_S,
             connection=NatsOptions(name="free", failback_s=FAILBACK_S),
         )
         pinned = connect(
@@ -202,6 +204,31 @@ async def test_region_lost_whole(tmp_path: Path, request: pytest.FixtureRequest)
         for lost_at in damage.faults:
             moved = [d.ended for d in damage.done if d.region == "us" and d.ended > lost_at]
             assert min(moved) - lost_at < MOVED_S
+
+
+@pytest.mark.timeout(240)
+async def test_region_hangs_whole(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """SIGSTOP: nobody says that it is gone, its gateways included. It comes back with all that it had."""
+    async with scene(tmp_path / "effects") as (regions, _, nodes, free, _):
+        async with Damage(free, tmp_path / "effects", SECONDS) as damage:
+            for _ in range(ROUNDS):
+                await at_home(free)
+                await damage.calm()
+                for node in nodes["eu"]:
+                    node.stop()
+                regions["eu"].stop()
+                damage.fault()
+                await asyncio.sleep(HANGS_S)
+                assert (await free.call("chaos.where")).region == "us"
+                for node in nodes["eu"]:
+                    node.cont()
+                regions["eu"].cont()
+                await damage.calm()
+            await at_home(free)
+        report(request, damage.row("region stopped whole, and back"))
+        assert [done.error for done in damage.looks.failed] == []
+        assert damage.doubled() == []
+        assert damage.ghosts(TIMEOUT_S) == []
 
 
 @pytest.mark.timeout(240)
