@@ -75,7 +75,11 @@ def _by_nkey(here: Mapping[str, list[Member]], vault: Vault) -> dict[str, Any]:
     accounts: dict[str, Any] = {
         namespace: {
             "users": [
-                {"nkey": vault.key("user", member.id).public, "permissions": permissions(member.grants)}
+                {
+                    "nkey": vault.key("user", member.id).public,
+                    "allowed_connection_types": member.connections,
+                    "permissions": permissions(member.grants),
+                }
                 for member in tenants
             ]
         }
@@ -93,7 +97,10 @@ def _by_jwt(made: model.Description, here: Mapping[str, list[Member]], vault: Va
     }
     for namespace, tenants in here.items():
         account = _account(vault, namespace)
-        scopes = [jwts.Scope(member.id, _scope(vault, member).public, member.grants) for member in tenants]
+        scopes = [
+            jwts.Scope(member.id, _scope(vault, member).public, member.grants, member.connections)
+            for member in tenants
+        ]
         preload[account.public] = jwts.account_token(
             name=namespace, subject=account.public, signer=operator, scopes=scopes
         )

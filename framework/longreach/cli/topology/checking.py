@@ -6,7 +6,6 @@ import difflib
 import ipaddress
 import re
 from collections.abc import Iterable
-from itertools import combinations
 
 from longreach.cli.topology import grants, model
 from longreach.cli.topology.model import name_of, regions_of
@@ -230,7 +229,4 @@ def loose_ends(made: model.Description) -> list[str]:
             found.append(f"servers.{key}: nobody may use it")
     served = {node for server in made.servers.values() for node in server.nodes}
     found += [f"nodes.{node}: it owns no server" for node in made.nodes if node not in served]
-    for one, two in combinations(made.brokers.items(), 2):
-        if one[1].host == two[1].host and made.tls.mode == "files":
-            found.append(f"brokers.{one[0]} and brokers.{two[0]} are on one host")
     return found

@@ -29,6 +29,7 @@ class Scope(NamedTuple):
     role: str
     key: str
     grants: Grants
+    connections: tuple[str, ...]
 
 
 def operator_token(*, name: str, signer: KeyPair, system: str) -> str:
@@ -48,6 +49,7 @@ def account_token(*, name: str, subject: str, signer: KeyPair, scopes: Iterable[
                 "subs": _UNLIMITED,
                 "data": _UNLIMITED,
                 "payload": _UNLIMITED,
+                "allowed_connection_types": scope.connections,
             },
         }
         for scope in scopes

@@ -32,6 +32,11 @@ class Member(NamedTuple):
     grants: Grants
 
     @property
+    def connections(self) -> tuple[str, ...]:
+        """What its credentials are good for: a link's for no client, a client's for no leaf node."""
+        return ("LEAFNODE",) if self.kind == LEAVES else ("STANDARD", "WEBSOCKET")
+
+    @property
     def id(self) -> str:
         """A name that no other member has, and that can be a file's."""
         return (
