@@ -154,7 +154,16 @@ async def test_a_canary_that_fails_is_rolled_back_by_itself(
     longest_s = max(took_s for _, _, took_s in callers.done) - 0.02
     report(
         request,
-        Row("canary that fails", 1, len(callers.done), 64, errors, mesh.stats.retried, 0, longest_s),
+        Row(
+            "canary that fails: its errors",
+            1,
+            len(callers.done),
+            64,
+            errors,
+            mesh.stats.retried,
+            0,
+            longest_s,
+        ),
     )
     assert len(worse) == 1
     assert 0.03 < during < 0.25
