@@ -56,6 +56,7 @@ def connect(
     wait_s: float = 2.0,
     max_body_bytes: int = MAX_BODY_BYTES,
     compress: bool = False,
+    ask_every_s: float | None = None,
     connection: NatsOptions | None = None,
     link: Link | None = None,
 ) -> Connecting:
@@ -87,6 +88,8 @@ def connect(
         wait_s: how long to wait for a broker.
         max_body_bytes: the largest request, or result, that is carried in parts where no message holds it.
         compress: compress requests that go in parts, and take large results compressed from nodes that do.
+        ask_every_s: for thin links: ask who is there every so many seconds, in place of hearing the
+            heartbeats of all nodes. What comes and goes is known that much later.
         connection: credentials and TLS; `nats` takes the place of its URLs.
         link: a connection that is there already, such as a `MemoryLink` in tests.
 
@@ -116,8 +119,10 @@ def connect(
         base = msgspec.structs.replace(base, urls=tuple(u for url in urls for u in url.split(",")))
     if max_body_bytes < 1:
         raise ConfigError(f"max_body_bytes must be at least 1, not {max_body_bytes}")
+    if ask_every_s is not None and not ask_every_s > 0:
+        raise ConfigError(f"ask_every_s must be more than 0 seconds, not {ask_every_s}")
     bodies = BodyOptions(max_body_bytes, compress)
-    return Connecting(base, options, namespace, caller, via, servers, wait_s, link, bodies)
+    return Connecting(base, options, namespace, caller, via, servers, wait_s, link, bodies, ask_every_s)
 
 
 class Connecting:
@@ -134,6 +139,7 @@ class Connecting:
         wait_s: float,
         link: Link | None,
         bodies: BodyOptions,
+        ask_every_s: float | None,
     ) -> None:
         self._connection = connection
         self._options = options
@@ -144,6 +150,7 @@ class Connecting:
         self._wait_s = wait_s
         self._link = link
         self._bodies = bodies
+        self._ask_every_s = ask_every_s
         self._mesh: Mesh | None = None
 
     def __await__(self) -> Generator[Any, None, Mesh]:
@@ -173,6 +180,7 @@ class Connecting:
             servers=self._servers,
             via=self._via,
             bodies=self._bodies,
+            ask_every_s=self._ask_every_s,
         )
         try:
             await session.open()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,7 @@ class Discovery:
         namespace: namespace token.
         regions: the regions this client may hear and ask; None: all.
         servers: the servers it is about; None: all.
+        ask_every_s: ask who is there so often, and hear no announcements; None: hear them.
     """
 
     def __init__(
@@ -67,8 +69,10 @@ class Discovery:
         namespace: str,
         regions: Sequence[str] | None,
         servers: Sequence[str] | None,
+        ask_every_s: float | None = None,
     ) -> None:
         self._link = link
+        self._ask_every_s = ask_every_s
         self._questions = questions
         self._clock = clock
         self._tasks = tasks
@@ -87,7 +91,10 @@ class Discovery:
         self._closed = False
 
     def open(self) -> None:
-        """Hear announcements, and forget nodes that fell silent."""
+        """Hear announcements, and forget nodes that fell silent; or ask for them every so often."""
+        if self._ask_every_s is not None:
+            self._tasks.start(self._ask_again(self._ask_every_s), name="census")
+            return
         for region in self._regions if self._regions is not None else ("*",):
             token = region if region == "*" else encode_token(region)
             for server in self._servers if self._servers is not None else ("*",):
@@ -264,6 +271,13 @@ class Discovery:
                 now = self._clock.monotonic()
                 self._replace(self.catalog.expire(now, self.hearing))
                 self.hearing.forget_before(now - _FORGET_S)
+
+    async def _ask_again(self, every_s: float) -> None:
+        """A heartbeat each 12 s of every node is more than a thin link should carry."""
+        while True:
+            await asyncio.sleep(every_s * random.uniform(0.9, 1.0))  # noqa: S311 - jitter, no secret
+            if self._link.is_up and not self._closed:
+                await self.census()
 
     def _missing(self, servers: Iterable[str]) -> list[tuple[str, tuple[NodeId, ...]]]:
         wanted = set(servers)

@@ -50,6 +50,7 @@ class Session:
         servers: the servers that it is about; None: all.
         via: through whom the callers call, a gateway's name, or None.
         bodies: what is done with bodies that no message holds; None: as by default.
+        ask_every_s: ask who is there so often, in place of hearing heartbeats; None: hear them.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Session:
         servers: Sequence[str] | None,
         via: str | None = None,
         bodies: BodyOptions | None = None,
+        ask_every_s: float | None = None,
     ) -> None:
         self.link = link
         self.clock = clock
@@ -90,7 +92,14 @@ class Session:
         self.home = self.askers.home
         """Asks for whoever opened the connection."""
         self.discovery = Discovery(
-            link, self.home.questions, clock, self.tasks, namespace=token, regions=regions, servers=servers
+            link,
+            self.home.questions,
+            clock,
+            self.tasks,
+            namespace=token,
+            regions=regions,
+            servers=servers,
+            ask_every_s=ask_every_s,
         )
         self.kept = Kept(clock)
         self._skew_ms = 0

@@ -9,7 +9,7 @@ from tests.support.links import eventually
 from tests.support.puppet import Asked, Puppet, result, tools
 
 from longreach import Mesh, connect
-from longreach.errors import NotFound
+from longreach.errors import ConfigError, NotFound
 from longreach.transport.memory import MemoryBroker
 
 
@@ -173,6 +173,24 @@ async def test_a_pinned_mesh_asks_and_hears_its_regions_only(broker: MemoryBroke
         assert [node.region for node in await mesh.nodes()] == ["eu"]
         await mesh.call("docs.a", {})
     assert there.asked == {}
+
+
+async def test_a_mesh_on_a_thin_link_asks_in_place_of_hearing(broker: MemoryBroker):
+    """What comes and goes is known with the next question, and heartbeats are not even sent to it."""
+    first, second = Puppet(broker, tools("a")), Puppet(broker, tools("a"), instance="p2")
+    async with connect(link=broker.link(), ask_every_s=0.2) as mesh:
+        heard = [each.subject for each in mesh._session.link.heard_by_broker() if ".adv." in each.subject]  # type: ignore[attr-defined]
+        assert heard == []
+        assert {instance.instance for instance in mesh.catalog.instances.values()} == {"p1", "p2"}
+        second.on.clear()
+        await eventually(lambda: len(mesh.catalog.instances) == 1)
+        assert len(first.asked["who"]) > 1
+
+
+@pytest.mark.parametrize("every_s", [0, -1, float("nan")])
+def test_asking_all_the_time_is_refused(every_s: float):
+    with pytest.raises(ConfigError, match="ask_every_s"):
+        connect(ask_every_s=every_s)
 
 
 async def test_the_unknown_is_asked_for_once_more_before_it_is_not_found(broker: MemoryBroker):
