@@ -19,7 +19,7 @@ from websockets.protocol import State
 from websockets.uri import parse_uri
 
 _READ_BYTES = 64 * 1024
-_MAX_FRAME_BYTES = 128 * 1024 * 1024
+_MAX_MESSAGE_BYTES = 128 * 1024 * 1024
 """Above what brokers put into one frame: their largest message is half of it."""
 _MAX_LINE_BYTES = 64 * 1024
 _DATA = (Opcode.BINARY, Opcode.CONT)
@@ -36,7 +36,7 @@ class WebSocketTransport(TcpTransport):
         super().__init__()  # type: ignore[no-untyped-call]
         self._parts = urlsplit(url)
         bare = self._parts._replace(netloc=self._parts.netloc.rpartition("@")[2])
-        self._protocol = ClientProtocol(parse_uri(bare.geturl()), max_size=(None, _MAX_FRAME_BYTES))
+        self._protocol = ClientProtocol(parse_uri(bare.geturl()), max_size=_MAX_MESSAGE_BYTES)
         self._unread = bytearray()
 
     async def open(self, context: ssl.SSLContext | None, tls_name: str | None) -> None:
