@@ -101,7 +101,7 @@ class Machine(RuleBasedStateMachine):
         oldest = self.cell._mailbox.oldest(owner)
         waited_s = 0.0 if oldest is None else self.clock.monotonic() - oldest.arrived
         held_up = self.cell.running == CONCURRENCY and not self.cell._pace.fits(
-            self.cell._mailbox.ahead(owner), timeout_s, waited_s
+            self.clock.monotonic(), self.cell._mailbox.ahead(owner), timeout_s, waited_s
         )
         state = self.cell.state
 

@@ -221,7 +221,7 @@ class ActorCell:
                 late.sink.ended(late, NotStarted("expired"))
         oldest = mailbox.oldest(owner)
         waited_s = 0.0 if oldest is None else now - oldest.arrived
-        if not self._pace.fits(mailbox.ahead(owner), call.deadline - now, waited_s):
+        if not self._pace.fits(now, mailbox.ahead(owner), call.deadline - now, waited_s):
             return "busy"
         refused = mailbox.put(owner, call)
         if refused is call:
@@ -296,7 +296,7 @@ class ActorCell:
     def _next(self, done: Call) -> None:
         """`done` has ended: begin what waits, as far as there is room; what came too late is refused."""
         now = self._clock.monotonic()
-        self._pace.ended(now - (done.left_mailbox or done.arrived))
+        self._pace.ended(now - (done.left_mailbox or done.arrived), now)
         while self._waiting and self._slots < self.concurrency and self.state in ("ready", "draining"):
             call = self._mailbox.take()
             if call.deadline <= now:

@@ -10,6 +10,9 @@ _GUESS_S = 0.05
 """Instead of what nobody has measured yet."""
 _MARGIN = 1.1
 """What is promised to end in time must do so if the next calls take a little longer."""
+_FRESH_S = 5.0
+_FRESH_TIMES = 4.0
+"""What was measured is forgotten after 5 s, or as many times what a call takes, without a measurement."""
 MAX_RETRY_AFTER_S = 60.0
 
 
@@ -24,30 +27,40 @@ class Pace:
         self._concurrency = concurrency
         self._count = 0
         self._service_s = 0.0
+        self._measured_at = 0.0
 
     @property
     def service_s(self) -> float | None:
         """How long one call takes; None: none was measured."""
         return self._service_s if self._count else None
 
-    def ended(self, took_s: float) -> None:
-        """A call has ended that took so long."""
+    def ended(self, took_s: float, now: float) -> None:
+        """A call has ended at `now` (monotonic s) that took so long."""
+        if not self._is_fresh(now):
+            self._count, self._service_s = 0, 0.0
+        self._measured_at = now
         self._count += 1
         if self._count > 1 / _WEIGHT:
             took_s = min(took_s, self._service_s * _OUTLIER)
         self._service_s += (took_s - self._service_s) * max(_WEIGHT, 1 / self._count)
 
-    def fits(self, ahead: int, left_s: float, waited_s: float = 0.0) -> bool:
+    def fits(self, now: float, ahead: int, left_s: float, waited_s: float = 0.0) -> bool:
         """Whether a call with so much time left can end in time, as far as is known.
 
         Args:
+            now: monotonic seconds.
             ahead: how many have their turn before it, by those who wait now.
             left_s: how much time it has.
             waited_s: how long its caller's oldest has waited, which may be longer than by those who wait now:
                 others come and go in between.
         """
         wait_s = max(self._service_s * (ahead + 1) / self._concurrency, waited_s)
-        return (wait_s + self._service_s) * _MARGIN <= left_s or not self._count
+        return (wait_s + self._service_s) * _MARGIN <= left_s or not self._is_fresh(now)
+
+    def _is_fresh(self, now: float) -> bool:
+        """Whether what was measured is of now: who refuses by old times never measures new ones."""
+        kept_s = max(_FRESH_S, _FRESH_TIMES * self._service_s)
+        return self._count > 0 and now - self._measured_at <= kept_s
 
     def is_late(self, left_s: float) -> bool:
         """Whether a call whose turn it is would most likely be cut off by its deadline."""

@@ -10,7 +10,7 @@ from longreach.policy.pace import MAX_RETRY_AFTER_S, Pace
 def measured(*took_s: float, concurrency: int = 4) -> Pace:
     pace = Pace(concurrency)
     for each in took_s:
-        pace.ended(each)
+        pace.ended(each, 0.0)
     return pace
 
 
@@ -32,15 +32,15 @@ def test_one_slow_call_among_fast_ones_moves_it_little():
 
 def test_a_call_may_wait_if_it_can_end_in_time():
     pace = measured(0.02, concurrency=4)
-    assert pace.fits(ahead=100, left_s=0.58)  # 101 quarters of 20 ms, its own, and a tenth
-    assert not pace.fits(ahead=100, left_s=0.52)
-    assert Pace(4).fits(ahead=10_000, left_s=0.001)  # nothing is known
+    assert pace.fits(0.0, ahead=100, left_s=0.58)  # 101 quarters of 20 ms, its own, and a tenth
+    assert not pace.fits(0.0, ahead=100, left_s=0.52)
+    assert Pace(4).fits(0.0, ahead=10_000, left_s=0.001)  # nothing is known
 
 
 def test_a_caller_waits_no_shorter_than_its_oldest_has():
     pace = measured(0.02, concurrency=4)
-    assert pace.fits(ahead=1, left_s=1.0, waited_s=0.8)
-    assert not pace.fits(ahead=1, left_s=1.0, waited_s=0.9)
+    assert pace.fits(0.0, ahead=1, left_s=1.0, waited_s=0.8)
+    assert not pace.fits(0.0, ahead=1, left_s=1.0, waited_s=0.9)
 
 
 def test_who_would_be_cut_off_is_late():
@@ -63,3 +63,13 @@ def test_before_anything_was_measured_the_oldest_that_runs_says_how_slow_it_is()
 
 def test_nobody_is_sent_away_for_long():
     assert measured(3600.0).retry_after_s(256, 0.0) == MAX_RETRY_AFTER_S
+
+
+def test_old_times_are_forgotten_so_that_new_ones_are_measured():
+    pace = measured(10.0, concurrency=1)
+    assert not pace.fits(40.0, ahead=0, left_s=5.0)
+    assert pace.fits(40.1, ahead=0, left_s=5.0)
+    pace.ended(0.02, 41.0)
+    assert pace.service_s == 0.02
+    assert not pace.fits(46.0, ahead=1000, left_s=5.0)
+    assert pace.fits(46.1, ahead=1000, left_s=5.0)
