@@ -131,5 +131,7 @@ def _report(plan: Plan, folder: str) -> None:
     click.echo(f"{folder}: " + ", ".join(f"{count} {kind}" for kind, count in counts.items() if count))
     if plan.to_restart:
         click.echo(f"restart one after the other: {', '.join(plan.to_restart)}")
+    if plan.to_stop:
+        click.echo(f"stop: {', '.join(plan.to_stop)}")
     if plan.to_reload:
         click.echo(f"reload (SIGHUP): {', '.join(plan.to_reload)}")

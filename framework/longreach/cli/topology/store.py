@@ -5,21 +5,21 @@ from __future__ import annotations
 import difflib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from longreach.cli.topology import checking, reading
 from longreach.cli.topology.accounts import credentials
-from longreach.cli.topology.brokers import ACCOUNTS
+from longreach.cli.topology.brokers import ACCOUNTS, CONFIG
 from longreach.cli.topology.generate import File, generate
 from longreach.cli.topology.members import members
 from longreach.cli.topology.model import Description
 from longreach.cli.topology.vault import Vault
 from longreach.errors import ConfigError
 
-KEYS = "keys"
+KEYS, BROKERS = "keys", "brokers"
 _PRIVATE_MODE, _PUBLIC_MODE, _FOLDER_MODE = 0o600, 0o644, 0o700
 MANIFEST = "files.txt"
 """What the last generation wrote: of these files, those that are not made any more are removed. No others."""
@@ -50,24 +50,26 @@ class Plan(NamedTuple):
     @property
     def to_reload(self) -> tuple[str, ...]:
         """Brokers that a SIGHUP brings up to date."""
-        restarted = set(self.to_restart)
-        touched = {change.path.split("/")[1] for change in self.changes if _is_accounts(change.path)}
-        return tuple(sorted(touched - restarted))
+        told = {*self.to_restart, *self.to_stop}
+        return tuple(name for name in self._brokers(lambda change: True) if name not in told)
 
     @property
     def to_restart(self) -> tuple[str, ...]:
         """Brokers that are new, or must be restarted, one after the other."""
-        return tuple(
-            sorted(
-                {
-                    change.path.split("/")[1]
-                    for change in self.changes
-                    if change.path.startswith("brokers/")
-                    and change.kind != "gone"
-                    and not _is_accounts(change.path)
-                }
-            )
+        gone = self.to_stop
+        touched = self._brokers(lambda change: not change.path.endswith(f"/{ACCOUNTS}"))
+        return tuple(name for name in touched if name not in gone)
+
+    @property
+    def to_stop(self) -> tuple[str, ...]:
+        """Brokers that there are no more."""
+        return self._brokers(lambda change: change.kind == "gone" and change.path.endswith(f"/{CONFIG}"))
+
+    def _brokers(self, which: Callable[[Change], bool]) -> tuple[str, ...]:
+        paths = (
+            change.path for change in self.changes if change.path.startswith(f"{BROKERS}/") and which(change)
         )
+        return tuple(sorted({path.split("/")[1] for path in paths}))
 
 
 def load(path: Path) -> Description:
@@ -111,9 +113,10 @@ def plan(made: Description, folder: Path, *, root: str | None = None) -> Plan:
         for path, file in files.items()
         if old.get(path) != file.text
     ]
-    changes += [Change("gone", path) for path in old if path not in files]
+    changes += [Change("gone", path) for path in old if path not in files and not path.startswith(f"{KEYS}/")]
     # Whoever is gone and comes back is somebody new: what was copied of old keys must open nothing.
-    changes += [Change("gone", f"{KEYS}/{name}") for name in vault.texts if name not in vault.used]
+    lost = [f"{KEYS}/{name}" for name in vault.texts if name not in vault.used]
+    changes += [Change("gone", path) for path in lost if path in before]
     return Plan(
         made,
         files,
@@ -137,7 +140,8 @@ def write(made: Plan, folder: Path) -> None:
         for change in made.changes:
             if change.kind == "gone":
                 (folder / change.path).unlink(missing_ok=True)
-        _put(folder, MANIFEST, File("".join(f"{path}\n" for path in sorted(made.files))))
+        written = sorted([*made.files, *(f"{KEYS}/{name}" for name in made.kept)])
+        _put(folder, MANIFEST, File("".join(f"{path}\n" for path in written)))
     except OSError as error:
         raise ConfigError(f"{folder} cannot be written: {error}") from None
 
@@ -195,7 +199,3 @@ def _kept(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(".")
     }
-
-
-def _is_accounts(path: str) -> bool:
-    return path.startswith("brokers/") and path.endswith(f"/{ACCOUNTS}")
