@@ -110,7 +110,7 @@ async def cut_off(effects: Path, request: pytest.FixtureRequest) -> None:
 
 @pytest.mark.timeout(300)
 async def test_link_reset(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """The node is back at once, and has kept its results: nothing is lost, whatever the tool does."""
+    """The node is back at once, and has kept its results: only answers that were on their way are lost."""
     async with load_on_two_nodes(tmp_path / "effects") as (mesh, victim, cable):
         async with Damage(mesh, tmp_path / "effects") as damage:
             for _ in range(ROUNDS):
@@ -120,8 +120,9 @@ async def test_link_reset(tmp_path: Path, request: pytest.FixtureRequest) -> Non
                 damage.fault()
                 cable.heal()
         report(request, damage.row("node's link reset"))
-        assert [done.error for done in damage.done if done.error is not None] == []
-        assert damage.doubled() == []
+        check(damage, KILL_TOLD_S)
+        assert {done.error.reason for done in damage.changes.failed if done.error is not None} <= {"gone"}
+        assert len(damage.changes.failed) <= damage.in_flight / 20
 
 
 @pytest.mark.timeout(120)
