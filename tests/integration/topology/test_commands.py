@@ -93,6 +93,47 @@ def _call_through_the_gateway(desk: Desk, config: Path) -> None:
         gateway.close()
 
 
+def test_sessions_pass_between_gateways_of_two_regions(desk: Desk, tmp_path: Path) -> None:
+    other = """
+[gateways.other]
+at = "eu"
+may = ["docs"]
+settings = { port = 0 }
+"""
+    with Deployment(describe("regions", extra=other), tmp_path) as deployed:
+        node = desk.node("app:docs", "--config", str(deployed.context("nodes", "n-eu")))
+        node.until("try")
+        gateways = [
+            RunningNode(
+                [sys.executable, "-m", "longreach.cli", "gateway", "--config",
+                 str(deployed.context("gateways", name))], desk.folder, desk.environment,
+            )
+            for name in ("web", "other")
+        ]  # fmt: skip
+        try:
+            urls = [
+                next(word for word in gateway.until("/readyz").split() if word.endswith("/mcp"))
+                for gateway in gateways
+            ]
+            headers = {"accept": "application/json, text/event-stream"}
+            for here, there in (urls, reversed(urls)):
+                begun = httpx2.post(
+                    here, json=_legacy("initialize", _INITIALIZE), headers=headers, timeout=20
+                )
+                session = {**headers, "mcp-session-id": begun.headers["mcp-session-id"]}
+                called = _legacy("tools/call", {"name": "docs__echo", "arguments": {"text": "passed on"}})
+                answer = httpx2.post(there, json=called, headers=session, timeout=20)
+                assert (answer.status_code, "passed on" in answer.text) == (200, True), answer.text
+            assert "permission.denied" not in gateways[0].said + gateways[1].said
+        finally:
+            for gateway in gateways:
+                gateway.close()
+
+
+def _legacy(method: str, params: dict[str, object]) -> dict[str, object]:
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+
+
 _INITIALIZE = {
     "protocolVersion": "2025-11-25",
     "capabilities": {},
