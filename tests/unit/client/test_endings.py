@@ -28,6 +28,23 @@ def test_a_not_started_reply_is_no(reason: str):
     assert failure == Failure("no", reason, "eu", 0.25)
 
 
+def test_a_refusal_may_name_the_limit_and_the_node():
+    """M5.1"""
+    said = {"reason": "busy", "limit": "rate", "node": "n1.a1"}
+    failure = endings.from_error(RpcError(-31900, "no", said), "eu")
+    assert failure == Failure("no", "busy", "eu", limit="rate", node="n1.a1")
+    error = endings.to_error(failure, "docs.do", timeout_s=1, residency=None)
+    assert isinstance(error, NotStarted)
+    assert error.limit == "rate"
+    assert "you are beyond your limit (rate)" in str(error)
+
+
+@pytest.mark.parametrize("said", [5, None, ["rate"], {}])
+def test_a_limit_or_a_node_that_is_no_text_is_none(said: object):
+    error = RpcError(-31900, "no", {"reason": "busy", "limit": said, "node": said})
+    assert endings.from_error(error, "eu") == Failure("no", "busy", "eu")
+
+
 @pytest.mark.parametrize("reason", ["cut_off", "deadline"])
 def test_what_ran_in_part_is_unknown(reason: str):
     assert endings.from_error(RpcError(-32603, "x", {"reason": reason}), "eu") == Failure(

@@ -46,6 +46,11 @@ def test_an_answer_keeps_its_bytes_and_says_whether_it_is_an_error(data: bytes, 
             {"delivered": "no", "reason": "busy", "retryAfterMs": 1500},
         ),
         (
+            errors.NotStarted("x", reason="busy", retry_after_s=0.1, limit="rate"),
+            endings.UNAVAILABLE,
+            {"delivered": "no", "reason": "busy", "retryAfterMs": 100, "limit": "rate"},
+        ),
+        (
             errors.NotFound("x", reason="not_fetched"),
             endings.UNAVAILABLE,
             {"delivered": "no", "reason": "not_fetched"},

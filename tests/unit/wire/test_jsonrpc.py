@@ -251,6 +251,18 @@ def test_a_refusal_says_why_and_when_to_ask_again(
     assert jsonrpc.not_started(error) == (reason, after_s)
 
 
+def test_a_refusal_may_name_the_limit_and_the_node():  # M5.1
+    data = jsonrpc.encode_not_started(7, "busy", 10, limit="rate", node="n1.a1")
+    agree(data, ERROR)
+    error = jsonrpc.decode_response(data).error
+    assert error is not UNSET
+    assert (jsonrpc.limit_of(error), jsonrpc.refuser_of(error)) == ("rate", "n1.a1")
+    assert "limited (rate)" in error.message
+    plain = RpcError(-31900, "", {"reason": "busy", "limit": 5, "node": "n" * 500})
+    assert jsonrpc.limit_of(plain) is None
+    assert jsonrpc.refuser_of(plain) == "n" * 256
+
+
 @pytest.mark.parametrize("code", [-31899, -32603, 0, 31900])
 def test_no_other_code_is_a_refusal(code: int):
     assert jsonrpc.not_started(RpcError(code, "", {"reason": "busy"})) is None
