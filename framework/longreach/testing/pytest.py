@@ -1,4 +1,4 @@
-"""Fixtures for pytest. In a conftest.py: ``pytest_plugins = ["longreach.testing.pytest"]``.
+"""Fixtures for pytest. In the topmost conftest.py: ``pytest_plugins = ["longreach.testing.pytest"]``.
 
 They are plain fixtures: no plugin for asyncio is needed for them, and any works beside them.
 """
