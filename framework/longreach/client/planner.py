@@ -126,8 +126,9 @@ class Planner:
             wish = wish._replace(version=Exactly(version))
 
         def ordered(denied: frozenset[str] = frozenset()) -> Routes:
-            health = self._health.of(target.server)
-            return routes(discovery.catalog, target.server, wish, denied=denied, health=health)
+            catalog, health = discovery.catalog, self._health.of(target.server)
+            lacking = _lacking(catalog, target)
+            return routes(catalog, target.server, wish, denied=denied, lacking=lacking, health=health)
 
         if not ordered().candidates and (node is not None or wish.version is not None):
             self._session.require_link()
@@ -137,7 +138,7 @@ class Planner:
                     f"node {node} is gone, and with it what {target} would have gone on with; begin again",
                     reason="no_such_node",
                 )
-            _require_version(discovery.catalog, target.server, wish)
+            _require_version(discovery.catalog, target, wish)
         timeout_ms = _timeout_ms(discovery.catalog, target)
         found_routes = ordered()
         return Plan(
@@ -148,7 +149,12 @@ class Planner:
             min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
             head,
             lambda candidate, stuck: detour(
-                discovery.catalog, target.server, candidate, stuck, random.random
+                discovery.catalog,
+                target.server,
+                candidate,
+                stuck,
+                random.random,
+                _lacking(discovery.catalog, target),
             ),
             self._picker(target.server, found_routes),
         )
@@ -181,19 +187,32 @@ class Planner:
         return probing
 
 
-def _require_version(catalog: Catalog, server: str, wish: Wish) -> None:
-    """Say what is live, where no version of it fits.
+def _require_version(catalog: Catalog, target: Target, wish: Wish) -> None:
+    """Say what is live, where no version that fits offers the target.
 
     Raises:
-        NotFound: none fits.
+        NotFound: none does.
     """
-    others = [i for i in catalog.of_server(server) if wish._replace(version=None).objection(i) is None]
-    if not others or any(wish.objection(instance) is None for instance in others):
+    lacking = _lacking(catalog, target)
+    anyhow = wish._replace(version=None)
+    others = [i for i in catalog.of_server(target.server) if anyhow.objection(i) is None]
+    fitting = [instance for instance in others if wish.objection(instance) is None]
+    if not others or any(instance.digest not in lacking for instance in fitting):
         return
     live = ", ".join(sorted({f"{instance.version} (in {instance.region})" for instance in others}))
-    raise NotFound(
-        f"no live version of {server!r} fits {wish.version}; live: {live}", reason="no_such_version"
-    )
+    what = f"no live version of {target.server!r} fits {wish.version}"
+    if fitting:
+        what = f"no live version of {target.server!r} that fits {wish.version} has {target}"
+    raise NotFound(f"{what}; live: {live}", reason="no_such_version")
+
+
+def _lacking(catalog: Catalog, target: Target) -> frozenset[str]:
+    """What is known not to offer a target; of what has no name in its subject, nothing is."""
+    if target.method == TOOLS_CALL:
+        return catalog.lacking(target.server, target.name or "")
+    if target.method == PROMPTS_GET:
+        return catalog.lacking(target.server, target.name or "", "prompts")
+    return frozenset()
 
 
 def _head(target: Target) -> bytes:

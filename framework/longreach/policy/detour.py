@@ -16,7 +16,12 @@ from longreach.wire.subjects import ANY, instance_target, version_target
 
 
 def detour(
-    catalog: Catalog, server: str, candidate: Candidate, stuck: Collection[NodeId], random: Random
+    catalog: Catalog,
+    server: str,
+    candidate: Candidate,
+    stuck: Collection[NodeId],
+    random: Random,
+    lacking: Collection[str] = (),
 ) -> Candidate:
     """Where to send a re-run that was to go to `candidate`: to one node of its region that is not stuck.
 
@@ -28,6 +33,7 @@ def detour(
         candidate: a region, and the target there.
         stuck: nodes that have stopped answering.
         random: chance.
+        lacking: the digests of what does not offer what is asked for.
     """
     if not stuck:
         return candidate
@@ -36,6 +42,7 @@ def detour(
         for instance in catalog.of_server(server)
         if instance.region == candidate.region
         and instance.canary is None
+        and instance.digest not in lacking
         and candidate.to in (ANY, version_target(instance.version))
     ]
     sound = [node for node in nodes if node not in stuck]

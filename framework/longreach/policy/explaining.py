@@ -65,10 +65,13 @@ def explain(
         denied: regions that the broker refused, and what it said.
         health: what is known of the route to (region, target).
     """
-    found = routes(catalog, server, wish, health=health)
+    lacking = frozenset[str]() if tool is None else catalog.lacking(server, tool)
+    found = routes(catalog, server, wish, lacking=lacking, health=health)
     places = {(c.region, c.to): number for number, c in enumerate(found.candidates, 1)}
     rows = [
-        _consider(instance, wish, found, places, health, _lack(catalog, instance, tool), denied or {})
+        _lacks(instance, tool)
+        if instance.digest in lacking
+        else _consider(instance, wish, found, places, health, denied or {})
         for instance in catalog.of_server(server)
     ]
     there = {row.region for row in rows}
@@ -89,7 +92,6 @@ def _consider(
     found: Routes,
     places: Mapping[tuple[str, str], int],
     health: Callable[[str, str], Seen],
-    lack: str | None,
     denied: Mapping[str, str],
 ) -> Considered:
     node = f"{instance.identity}.{instance.instance}"
@@ -104,8 +106,6 @@ def _consider(
     why = [found.candidates[place - 1].why]
     if instance.canary is not None:
         why.append(f"canary, {instance.canary} %")
-    if lack is not None:
-        why, share = [lack], 0.0
     if seen.standing == "open":
         why.append("its breaker is open: asked last")
     elif seen.standing == "half_open":
@@ -141,8 +141,7 @@ def _share(found: Routes, region: str, target: str, place: int) -> float:
     return sum(weight for c, weight in found.spread if (c.region, c.to) == (region, target)) / whole
 
 
-def _lack(catalog: Catalog, instance: Instance, tool: str | None) -> str | None:
-    names = catalog.names.get(instance.digest)
-    if tool is None or names is None or tool in names.tools:
-        return None
-    return f"version {instance.version} there has no tool called {tool}"
+def _lacks(instance: Instance, tool: str | None) -> Considered:
+    why = f"version {instance.version} there has no tool called {tool}"
+    node = f"{instance.identity}.{instance.instance}"
+    return Considered(instance.region, node, instance.version, None, None, 0.0, why)

@@ -146,6 +146,13 @@ class Offers(msgspec.Struct, frozen=True):
         text = f"{server!r} has no {word} called {name!r}{_close(name, offered)}"
         return Found(None, missing, f"{text}; `longreach ls {kind}` shows what there is")
 
+    def lacking(self, server: str, name: str, kind: Kind = "tools") -> frozenset[str]:
+        """The digests of a server's manifests that are known to have no thing of that name."""
+        digests = {instance.digest for instance in self.of_server(server)}
+        return frozenset(
+            digest for digest in digests if digest in self.names and name not in self.names[digest].of(kind)
+        )
+
     def definitions(self, server: str, name: str, kind: Kind = "tools") -> list[Any]:
         """What a thing of that name is in every live version of its server."""
         digests = {self.names.get(i.digest, _UNKNOWN).of(kind).get(name) for i in self.of_server(server)}

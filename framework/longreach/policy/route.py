@@ -82,6 +82,7 @@ def routes(
     wish: Wish = Wish(),  # noqa: B008 - a value
     *,
     denied: frozenset[str] = frozenset(),
+    lacking: frozenset[str] = frozenset(),
     health: Callable[[str, str], Seen] = lambda *_: UNSEEN,
 ) -> Routes:
     """Order the places that offer `server`: home, then those preferred, then the others.
@@ -91,12 +92,16 @@ def routes(
         server: the server's name.
         wish: the policies.
         denied: regions where the broker's permissions forbid it.
+        lacking: the digests of what does not offer what is asked for.
         health: what is known of the route to (region, target).
     """
     fitting: dict[str, list[Instance]] = {}
     there: dict[str, list[Instance]] = {}
     excluded: dict[str, str] = {}
     for instance in catalog.of_server(server):
+        if instance.digest in lacking:  # it is in no group that the call could reach
+            excluded[instance.region] = f"version {instance.version} there does not offer it"
+            continue
         there.setdefault(instance.region, []).append(instance)
         objection = wish.objection(instance, denied)
         if objection is None:

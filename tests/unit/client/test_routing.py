@@ -334,3 +334,25 @@ async def test_a_canary_gets_no_hedges(broker: MemoryBroker):
             del canary.asked["call"][:]
         assert len(stable.asked["call"]) == 2
         assert not canary.asked.get("call")
+
+
+async def test_a_version_without_the_tool_is_passed_over(broker: MemoryBroker):
+    """Also where nodes are addressed one by one: one of them would say that there is no such tool."""
+    without = joined(Puppet(broker, tools("other"), instance="a", region="eu", group=False), "_", "v1")
+    having, newer = joined(node(broker, "b"), "_", "v1"), joined(node(broker, "c"), "_", "v1")
+    async with connect(link=broker.link(), version=">=1.5,<2", timeout_s=5) as mesh:
+        await announced(
+            mesh,
+            (without, {"version": "1.6.0"}),
+            (having, {"version": "1.4.0"}),
+            (newer, {"version": "1.9.0"}),
+        )
+        await mesh.tools()
+        assert {(await mesh.call("docs.do", {})).text for _ in range(20)} == {"c"}
+        assert "call" not in without.asked
+        with pytest.raises(
+            NotFound, match=r"no live version of 'docs' that fits 1\.6\.0 has docs\.do; live: 1\.4"
+        ):
+            await mesh.options(version="1.6.0").call("docs.do", {})
+        rows = {row.node: row.why for row in (await mesh.explain("docs.do")).places}
+        assert rows["puppet.a"] == "version 1.6.0 there has no tool called do"

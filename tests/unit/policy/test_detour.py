@@ -63,3 +63,11 @@ def test_a_node_that_is_meant_stays_meant():
 
 def test_a_canary_is_no_way_round():
     assert to(catalog("eu/a", "eu/b", canary="b"), "_", "a") == "_"
+
+
+def test_a_node_that_does_not_offer_it_is_no_way_around():
+    value = catalog("eu/a", "eu/b")
+    without = next(i for i in value.instances.values() if i.instance == "b")
+    nodes = [NodeId("eu", "n", "a")]
+    asked = Candidate("eu", "_", "home")
+    assert detour(value, "docs", asked, nodes, lambda: 0.0, {without.digest}) == asked

@@ -251,3 +251,19 @@ def test_a_canary_that_does_not_answer_gets_no_share():
         return Seen("open") if to == SLOT else UNSEEN
 
     assert routes(with_canary(50, "eu/1"), "docs", Wish(), health=seen).spread == ()
+
+
+def test_what_is_known_not_to_offer_it_is_passed_over_and_changes_no_address():
+    value = catalog("eu/1@1.0.0", "us/2@1.0.0")
+    value = value.apply(
+        Announcement(**{**ANNOUNCED, "instance": "3", "version": "1.6.0", "digest": "without"}), 0
+    )
+    lacking = frozenset({"without"})
+    assert [(c.region, c.to) for c in routes(value, "docs", Wish(), lacking=lacking).candidates] == [
+        ("eu", "_"), ("us", "_"),
+    ]  # fmt: skip
+    ranged = routes(value, "docs", Wish(version=parse_range(">=1.5")), lacking=lacking)
+    assert ranged.candidates == ()
+    assert dict(ranged.excluded)["eu"] in (
+        "version 1.6.0 there does not offer it", "no instance of a version that fits >=1.5"
+    )  # fmt: skip
