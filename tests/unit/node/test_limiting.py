@@ -12,6 +12,7 @@ from tests.support.links import eventually
 from longreach import Limits, Server
 from longreach.clock import FakeClock
 from longreach.errors import ConfigError
+from longreach.node import fleet
 from longreach.node.limiting import LimitedIntake
 from longreach.transport.memory import MemoryBroker
 
@@ -136,8 +137,11 @@ def test_a_node_alone_is_no_fleet():
         settings(limits=Limits(fleet_rate_per_s=5))
 
 
-async def test_nodes_of_a_fleet_share_what_they_may_do(broker: MemoryBroker, asker: Asker):
+async def test_nodes_of_a_fleet_share_what_they_may_do(
+    broker: MemoryBroker, asker: Asker, monkeypatch: pytest.MonkeyPatch
+):
     """They hear of each other at once, a late one as well; a rate of four is two for each of two."""
+    monkeypatch.setattr(fleet, "_WELCOME_S", 0.01)
     limits, clock = Limits(fleet_rate_per_s=4), FakeClock()
     async with node(broker, server_with(limits), clock=clock) as first:
         async with node(broker, server_with(limits), clock=clock) as second:
