@@ -140,11 +140,17 @@ class Planner:
                 )
             _require_version(discovery.catalog, target, wish)
         timeout_ms = _timeout_ms(discovery.catalog, target)
-        found_routes = ordered()
+        stamp, found_routes = self._health.stamp, ordered()
+
+        def candidates(denied: frozenset[str]) -> tuple[Candidate, ...]:
+            """As they are now: under load many attempts ask, and nearly always nothing has changed."""
+            fresh = denied or self._health.stamp is not stamp
+            return ordered(denied).candidates if fresh else found_routes.candidates
+
         return Plan(
             target,
             next(iter(found_routes.candidates), None),
-            lambda denied: ordered(denied).candidates,
+            candidates,
             _Hinted(discovery, target),
             min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
             head,
