@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check format chaos conformance fuzz bench clean
+.PHONY: help setup demo test unit check format chaos soak conformance fuzz bench clean
 
 help:  ## show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ chaos: $(READY)  ## nodes, brokers and regions killed, stopped and cut off under
 
 conformance: $(READY)  ## the official suite, both eras, through two gateways and two replicas
 	$(BIN)/python -m tests.conformance
+
+soak: $(READY)  ## ten minutes of random faults under load: each call ends once, and nothing grows
+	LONGREACH_SOAK_S=600 $(BIN)/python -m pytest tests/chaos/test_soak.py -s --timeout 1800
 
 fuzz: $(READY)  ## 100,000 wrong requests at a gateway, a million garbled messages at all: nothing stops or leaks
 	LONGREACH_FUZZ=100000 $(BIN)/python -m pytest tests/integration/gateway/test_fuzz.py -s

@@ -375,6 +375,7 @@ class Siege:
                 if at % (40 * _BATCH) == 0:
                     self._asked.clear()
                     self._answers.clear()
+                    self.world.face.asked.clear()
                 for task in (victims, honest, exchanges):
                     if task.done():
                         task.result()

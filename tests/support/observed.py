@@ -1,4 +1,5 @@
-"""A `longreach` command that tells what it holds: `python -m tests.support.observed PORT gateway ...`.
+"""A `longreach` command that tells what it holds: `python -m tests.support.observed PORT gateway ...`;
+or without PORT, which is then in OBSERVED_PORT.
 
 Whoever connects to PORT gets one line: the unfinished tasks, the descriptors, and the memory in bytes.
 """
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import socket
 import sys
 import threading
@@ -45,7 +47,7 @@ def _answer(listening: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    port = int(sys.argv.pop(1))
+    port = int(os.environ.get("OBSERVED_PORT") or sys.argv.pop(1))
     server = socket.create_server(("127.0.0.1", port))
     threading.Thread(target=_answer, args=(server,), daemon=True).start()
     main()
