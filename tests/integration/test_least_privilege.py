@@ -116,6 +116,8 @@ async def test_everything_works_within_them(broker: Broker, node: Node) -> None:
         assert seen == [1, 2, 3, 4]
         pinned = await mesh.options(node=node.name).call("docs.echo", {"text": "there"})
         assert pinned.node == node.name
+        large = "x" * 3_000_000  # in parts, there and back, for which no permission is needed beyond these
+        assert (await mesh.call("docs.echo", {"text": large})).text == large
         call = asyncio.ensure_future(mesh.call("docs.slow", {"seconds": 30}))  # noqa: TID251 - awaited below
         async with asyncio.timeout(5):
             while node.in_flight == 0:
