@@ -53,6 +53,8 @@ async def test_all_that_a_caller_does_works(running: Running, caplog: pytest.Log
 async def _everything(mesh: Mesh, running: Running, key: str) -> None:
     assert [tool.qualified for tool in await mesh.tools()] == ["docs.echo", "docs.slow"]
     assert (await mesh.call("docs.echo", {"text": "hi"})).text == "hi"
+    large = "x" * 1_500_000  # more than a message holds: it goes in parts, both ways
+    assert (await mesh.call("docs.echo", {"text": large})).text == large
     seen: list[float] = []
     result = await mesh.call("docs.slow", {"seconds": 1.2}, on_progress=lambda done, *_: seen.append(done))
     assert (result.text, seen) == (f"None.{key}", [1, 2, 3, 4])
