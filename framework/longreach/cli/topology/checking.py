@@ -143,9 +143,14 @@ def _users(made: model.Description, where: Text) -> None:
         if not name or (isinstance(user, model.Node) and not _NAME.fullmatch(name)):
             raise where.wrong((kind, key, "name"), f"{name!r} cannot be a name of one of the {kind}")
         for field in ("connect", "regions"):
-            for region in getattr(user, field, None) or ():
+            named = getattr(user, field, None) or ()
+            if len(set(named)) != len(named):
+                raise where.wrong((kind, key, field), "names something twice")
+            for region in named:
                 _known(where, (kind, key, field), region, places, "region or edge")
-        for place in dict.fromkeys((user.at, *regions_of(user))):
+        if not regions_of(user):
+            raise where.wrong((kind, key, "regions"), "is empty: name a region, or leave it out")
+        for place in dict.fromkeys((user.at, *regions_of(user), *(user.connect or ()))):
             if not made.has_account(user.namespace, place):
                 raise where.wrong(
                     (kind, key),

@@ -34,12 +34,12 @@ def context(made: model.Description, kind: str, key: str) -> str:
     }
     match user:
         case model.Gateway():
-            only = [use.server for use in used_by(user)]
+            only = [use.server for use in used_by(user)] or None
             return _dump(
                 "gateway", {"gateway_id": name, **place, "only_servers": only, **broker, **user.settings}
             )
         case model.Caller():
-            only = [use.server for use in used_by(user)]
+            only = [use.server for use in used_by(user)] or None
             shared = {"caller": name, **place, "only_servers": only, **broker}
             return f"{_dump('client', shared)}\n{_dump('stdio', shared)}"
         case model.Operator():

@@ -85,6 +85,20 @@ def test_a_host_is_a_host():
     check('[tls]\nmode = "test"\n' + GOOD.replace('host = "127.0.0.1"', 'host = "fd00::1"'))
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("regions = []", "t.toml:14: callers.alice.regions: is empty: name a region, or leave it out"),
+        ('regions = ["eu", "eu"]', "t.toml:14: callers.alice.regions: names something twice"),
+        ('connect = ["us"]', "t.toml:14: callers.alice.connect: 'us' is no region or edge; there are: eu"),
+    ],
+)
+def test_places_of_a_caller(line: str, message: str):
+    with pytest.raises(ConfigError) as refused:
+        check(f"{GOOD}{line}\n")
+    assert str(refused.value) == message
+
+
 def test_plain_text_is_for_loopback_only():
     with pytest.raises(ConfigError, match="plain text is for loopback addresses only"):
         check(GOOD.replace('host = "127.0.0.1"', 'host = "nats.example"'))
