@@ -91,6 +91,11 @@ class NatsClient(Client):
         """What the broker calls itself, anew for each of its lives."""
         return str(self._server_info.get("server_id", ""))
 
+    @property
+    def cluster(self) -> str:
+        """The name of its cluster; none without one."""
+        return str(self._server_info.get("cluster", ""))
+
     # Writing
 
     def write(self, *parts: bytes) -> None:

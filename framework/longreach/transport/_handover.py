@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
 
 from longreach.errors import BrokerUnavailable
 from longreach.observe import event
@@ -138,6 +139,8 @@ class Handover:
 
     async def _check(self) -> None:
         """Whether what comes from now on comes through both."""
+        if is_apart(self.old, self.new):
+            raise BrokerUnavailable(f"{self.new.shown_url} is up, and has not joined its cluster yet")
         self._gate.turn()
         await asyncio.sleep(SETTLE_S)
         self._gate.turn()  # what is fresher has its copy on the way, maybe
@@ -189,6 +192,29 @@ class Handover:
             self.old.lose("too far behind")
         else:
             self.new.lose("too far ahead")
+
+
+class Teller(Protocol):
+    """What a connection knows of its broker's cluster."""
+
+    @property
+    def cluster(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def told_urls(self) -> tuple[str, ...]:
+        """Its members, as this broker tells."""
+        ...
+
+
+def is_apart(used: Teller, other: Teller) -> bool:
+    """Whether two brokers are of one cluster and do not know each other: they tell of no member in common.
+
+    Where a cluster tells of nobody (`no_advertise`) this cannot be said.
+    """
+    of_one = used.cluster == other.cluster != "" and bool(used.told_urls)
+    return of_one and not {*used.told_urls} & {*other.told_urls}
 
 
 def write_sub(client: NatsClient, subscription: Subscription) -> None:

@@ -16,7 +16,7 @@ from tests.support.links import Inbox, eventually
 from tests.support.operators import Operator, replace
 
 from longreach.errors import BrokerUnavailable
-from longreach.testing import Broker, Cluster
+from longreach.testing import Broker, Cluster, free_port
 from longreach.transport.link import LinkState
 from longreach.transport.natslink import NatsLink
 from longreach.transport.options import NatsOptions
@@ -147,6 +147,25 @@ async def test_a_home_that_hears_nothing_of_the_mesh_is_not_returned_to(caplog: 
         await staying.close()
 
 
+async def test_a_home_that_has_not_joined_its_cluster_is_not_returned_to(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+):
+    """Nothing is sent, so that nothing is missed: what brokers tell of each other is all there is."""
+    caplog.set_level(logging.DEBUG, "longreach.transport")
+    home, away = cluster.brokers
+    joining = home.config
+    home.kill()
+    link = await NatsLink.open(_options(home.url, away.url))
+    home.configure(f'cluster {{ name: "cluster", listen: "127.0.0.1:{free_port()}" }}')
+    await home.restart()
+    await eventually(lambda: caplog.text.count("link.move_failed") >= 2, 20)
+    assert link.url == away.url
+    home.configure(joining)
+    await home.restart()
+    await eventually(lambda: link.url == home.url, 20)
+    await link.close()
+
+
 async def test_a_link_that_is_told_of_the_brokers_beside_its_own_uses_them(cluster: Cluster):
     link = await NatsLink.open(_options(cluster.urls[0]))
     cluster.brokers[0].kill()
@@ -268,7 +287,7 @@ async def test_a_password_is_rotated_while_the_broker_knows_both(tmp_path: Path)
             async def moved() -> None:
                 while True:
                     seen = (await broker.monitor("connz?auth=1"))["connections"]
-                    if [each["authorized_user"] for each in seen] == ["two", "two"]:
+                    if [each.get("authorized_user") for each in seen] == ["two", "two"]:
                         return
                     await asyncio.sleep(0.05)
 
