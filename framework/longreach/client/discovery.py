@@ -43,6 +43,8 @@ _DIGESTS_PER_ASK = 2000
 _MAX_ROUNDS = 3
 _EXPIRE_EVERY_S = 5.0
 _FORGET_S = 600.0
+MAX_SERVER_BYTES = 64 * 1024 * 1024
+"""So many bytes of definitions of one server are kept."""
 
 
 class Discovery:
@@ -230,6 +232,8 @@ class Discovery:
 
     def _announced(self, subject: str, _: str, data: bytes, __: Headers | None) -> None:
         try:
+            if len(data) > frames.MAX_ANNOUNCEMENT_BYTES:
+                raise msgspec.DecodeError(f"{len(data)} bytes are more than an announcement has")
             announcement = frames.decode(data, frames.Announcement)
         except msgspec.DecodeError as error:
             event(_log, "announcement.malformed", logging.WARNING, subject=subject, reason=str(error))
@@ -249,6 +253,9 @@ class Discovery:
         if not self._is_ours(announcement):
             return
         if not self.hearing.is_news(announcement):
+            return
+        if not self.hearing.has_room(announcement):
+            event(_log, "announcement.ignored", logging.WARNING, identity=announcement.identity)
             return
         self.hearing.heard(announcement, self._clock.monotonic())
         self._replace(self.catalog.apply(announcement, self._clock.wall_ms()))
@@ -331,10 +338,22 @@ class Discovery:
             return None
         return first if attempt == 1 and first in holders else holders[(attempt - 1) % len(holders)]
 
+    def _servers_of(self, digests: list[str]) -> set[str]:
+        wanted = set(digests)
+        named = ((m.server, m.digests) for m in self.catalog.manifests.values())
+        return {server for server, has in named if not wanted.isdisjoint(has)}
+
+    def _require_bounds(self, servers: set[str]) -> None:
+        """Fetch no more of a server that offers definitions without end."""
+        for server in servers:
+            if self.catalog.bytes_of(server) > MAX_SERVER_BYTES:
+                raise LongreachError(f"{server} offers more than {MAX_SERVER_BYTES} bytes of definitions")
+
     async def _pull(self, node: NodeId, left: list[str]) -> None:
         """Ask `node` for what is `left` until it has sent it all; `left` shrinks as it arrives."""
         subject = self._questions.node_subject(node.region, node.identity, node.instance, "blobs")
         while left:
+            self._require_bounds(self._servers_of(left))
             asked = left[:_DIGESTS_PER_ASK]
             body = msgspec.json.encode(frames.BlobsRequest(asked))
             answer = await self._questions.ask(subject, body, _FETCH_TIMEOUT_S + 4 * self._link.rtt_s)

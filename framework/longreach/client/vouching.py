@@ -99,6 +99,8 @@ class Vouching:
         if answer is None:
             return  # nobody owns it there
         try:
+            if len(answer) > 2 * frames.MAX_ANNOUNCEMENT_BYTES:
+                raise msgspec.DecodeError(f"{len(answer)} bytes are more than an announcement has")
             reply = frames.decode(answer, frames.WhoseReply)
         except msgspec.DecodeError as error:
             event(_log, "answer.malformed", logging.WARNING, reason=str(error))

@@ -92,7 +92,7 @@ class Catalog(Offers, frozen=True):
             if instance.server not in servers or instance.digest in self.names:
                 continue
             manifest = self.manifests.get(instance.digest)
-            wanted = [instance.digest] if manifest is None else _digests(manifest)
+            wanted = [instance.digest] if manifest is None else manifest.digests
             for digest in wanted:
                 if digest not in self.raw and digest not in self.broken:
                     holders.setdefault(digest, []).append(instance.node)
@@ -120,7 +120,7 @@ class Catalog(Offers, frozen=True):
                     raw[digest] = whole[digest]
         names = dict(self.names)
         for digest, manifest in manifests.items():
-            if digest not in names and all(each in raw or each in broken for each in _digests(manifest)):
+            if digest not in names and all(each in raw or each in broken for each in manifest.digests):
                 names[digest] = _by_name(manifest, known)
         sizes = (len(manifests), len(raw), len(broken), len(names))
         if sizes == (len(self.manifests), len(self.raw), len(self.broken), len(self.names)):
@@ -132,6 +132,11 @@ class Catalog(Offers, frozen=True):
             broken=frozenset(broken),
             names=MappingProxyType(names),
         )._pruned()
+
+    def bytes_of(self, server: str) -> int:
+        """How much of the definitions of a server is here."""
+        named = {each for m in self.manifests.values() if m.server == server for each in m.digests}
+        return sum(len(self.raw[digest]) for digest in named if digest in self.raw)
 
     def _read_manifests(self, blobs: Mapping[str, bytes]) -> dict[str, Manifest]:
         """The manifests among `blobs` that are announced, and new."""
@@ -160,7 +165,7 @@ class Catalog(Offers, frozen=True):
             for digest, manifest in self.manifests.items()
             if digest in announced or manifest.server in changing
         }
-        named = {digest for manifest in manifests.values() for digest in _digests(manifest)}
+        named = {digest for manifest in manifests.values() for digest in manifest.digests}
         return msgspec.structs.replace(
             self,
             manifests=MappingProxyType(manifests),
@@ -172,10 +177,6 @@ class Catalog(Offers, frozen=True):
 
     def _but(self, **changes: Any) -> Catalog:
         return msgspec.structs.replace(self, revision=self.revision + 1, **changes)
-
-
-def _digests(manifest: Manifest) -> list[str]:
-    return [*manifest.tools, *manifest.prompts, *manifest.resources, *manifest.templates]
 
 
 def _by_name(manifest: Manifest, known: Mapping[str, Mapping[str, Any]]) -> Names:

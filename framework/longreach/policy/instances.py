@@ -12,6 +12,11 @@ from longreach.wire.frames import Announcement
 
 Key = tuple[str, str, str]
 
+MAX_OF_ONE = 2000
+"""So many instances of a server under one identity are heard: what announces more is broken, or hostile."""
+MAX_HEARD = 50_000
+"""And so many in all."""
+
 
 class Instance(NamedTuple):
     """A server on a node.
@@ -47,14 +52,28 @@ class Hearing:
     def __init__(self) -> None:
         self._at: dict[Key, float] = {}
         self._seq: dict[Key, int] = {}
+        self._of_one: dict[tuple[str, str], int] = {}
+
+    def __len__(self) -> int:
+        return len(self._at)
 
     def is_news(self, announcement: Announcement) -> bool:
         """Whether `announcement` is newer than what was heard from that node for that server."""
         return announcement.seq > self._seq.get(key_of(announcement), -1)
 
+    def has_room(self, announcement: Announcement) -> bool:
+        """Whether it may be remembered; who announces instances without end fills its own share."""
+        if key_of(announcement) in self._at:
+            return True
+        mine = self._of_one.get((announcement.identity, announcement.server), 0)
+        return mine < MAX_OF_ONE and len(self._at) < MAX_HEARD
+
     def heard(self, announcement: Announcement, now: float) -> None:
         """Remember it."""
         key = key_of(announcement)
+        if key not in self._at:
+            one = (announcement.identity, announcement.server)
+            self._of_one[one] = self._of_one.get(one, 0) + 1
         self._at[key] = now
         self._seq[key] = max(announcement.seq, self._seq.get(key, -1))
 
@@ -67,6 +86,10 @@ class Hearing:
         for key in [key for key, at in self._at.items() if at < limit]:
             del self._at[key]
             self._seq.pop(key, None)
+            one = (key[0], key[2])
+            self._of_one[one] -= 1
+            if not self._of_one[one]:
+                del self._of_one[one]
 
 
 def key_of(announcement: Announcement) -> Key:

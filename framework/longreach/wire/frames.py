@@ -20,6 +20,8 @@ ACCEPTED = "accepted"
 NOTE = "note"
 MAX_CALLS_PER_ASK = 512
 """A message that asks about more calls is malformed: it bounds what one message makes a node remember."""
+MAX_ANNOUNCEMENT_BYTES = 16 * 1024
+"""A larger announcement is malformed: it bounds what one node makes everybody remember."""
 BINDING = 1
 
 Name = Annotated[str, Meta(min_length=1)]

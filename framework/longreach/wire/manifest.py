@@ -39,6 +39,11 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, rename="camel"):
     cache_scope: CacheScope = "public"
     tags: list[str] = []
 
+    @property
+    def digests(self) -> list[str]:
+        """The digests of all definitions."""
+        return [*self.tools, *self.prompts, *self.resources, *self.templates]
+
 
 _T = TypeVar("_T")
 _manifest_decoder = msgspec.json.Decoder(Manifest)
