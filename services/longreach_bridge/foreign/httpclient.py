@@ -28,6 +28,8 @@ REJECTED: Final = -31903
 _NOTHING_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 _UNAUTHORIZED, _FORBIDDEN = 401, 403
 _CUTTING = frozenset({502, 503, 504})
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""So much of a response that is no stream is read; events have a limit of their own."""
 _CONNECT_TIMEOUT_S = 10.0
 _WRITE_TIMEOUT_S = 60.0
 
@@ -43,14 +45,20 @@ def _answer(request: httpx2.Request, code: int, message: str) -> httpx2.Response
 
 
 class _Quiet(httpx2.AsyncByteStream):
-    """A body that ends where the network fails: whoever reads it finds it incomplete."""
+    """A body that ends where the network fails, or at its limit: whoever reads it finds it incomplete."""
 
-    def __init__(self, inner: httpx2.AsyncByteStream) -> None:
+    def __init__(self, inner: httpx2.AsyncByteStream, max_bytes: int | None) -> None:
         self._inner = inner
+        self._left = max_bytes
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._inner:
+                if self._left is not None:
+                    self._left -= len(chunk)
+                    if self._left < 0:
+                        event(_log, "foreign.answer_too_large", logging.WARNING, limit=MAX_BODY_BYTES)
+                        return
                 yield chunk
         except httpx2.TransportError as error:
             event(_log, "foreign.answer_cut", logging.DEBUG, reason=type(error).__name__)
@@ -92,7 +100,8 @@ class PatientClient(httpx2.AsyncClient):
         if status in _CUTTING and not _speaks_json(response):
             await response.aclose()
             return _answer(request, CUT, f"no answer: HTTP {status}")
-        response.stream = _Quiet(response.stream)  # type: ignore[arg-type]
+        limit = MAX_BODY_BYTES if _speaks_json(response) else None
+        response.stream = _Quiet(response.stream, limit)  # type: ignore[arg-type]
         return response
 
 

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from longreach.errors import ProtocolError
+from longreach_bridge.foreign import httpclient
 from longreach_bridge.foreign.calls import Ask, ForeignCall, Params
 from longreach_bridge.foreign.channel import Lost
 from longreach_bridge.foreign.http import HttpChannel
@@ -104,6 +105,35 @@ async def test_requests_carry_their_headers_and_the_secrets() -> None:
     assert headers["mcp-protocol-version"] == "2026-07-28"
     assert headers["mcp-method"] == "tools/call"
     assert headers["mcp-name"] == "t"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("location", ["https://evil.test/mcp", "http://x.test/mcp", "https://x.test:444/mcp"])
+async def test_secrets_go_to_no_other_origin(status: int, location: str) -> None:
+    """Not where a redirect points, whatever the client under it would do."""
+    there = httpx2.Response(status, headers={"location": location})
+    async with opened(lambda _: there, **{"X-Api-Key": "hunter2"}) as (peer, site, _):
+        with pytest.raises((ProtocolError, Lost)):
+            await outcome(peer)
+    assert {request.url.host for request in site.asked} == {"x.test"}
+    assert {(request.url.scheme, request.url.port) for request in site.asked} == {("https", None)}
+
+
+async def test_an_endless_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(httpclient, "MAX_BODY_BYTES", 1000)
+    read: list[int] = []
+
+    class Endless(Stream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"jsonrpc":"2.0","id":1,"result":{"x":"'
+            while len(read) < 1000:
+                read.append(100)
+                yield b"y" * 100
+
+    async with opened(lambda _: streamed(Endless(), "application/json")) as (peer, _, _):
+        with pytest.raises((ProtocolError, Lost)):
+            await outcome(peer)
+    assert len(read) < 20
 
 
 @pytest.mark.parametrize("trouble", [httpx2.ConnectError("x"), httpx2.ConnectTimeout("x")])
