@@ -46,7 +46,7 @@ class Node:
     Args:
         servers: what is hosted; at least one, names must differ.
         settings: how.
-        link: a connection that is there already, for tests; the node closes it.
+        link: a connection that is there already; the node closes it.
         clock: the time.
     """
 
