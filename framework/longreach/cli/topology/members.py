@@ -7,7 +7,7 @@ from typing import NamedTuple
 from longreach.cli.topology import grants, model
 from longreach.cli.topology.grants import Grants, Place
 from longreach.cli.topology.model import name_of, regions_of
-from longreach.cli.topology.patterns import common
+from longreach.cli.topology.patterns import common, touched
 from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import encode_token
 
@@ -144,9 +144,10 @@ def _leaf(made: model.Description, edge: str, namespace: str, users: list[Member
     # where `a.>` may: at the end of a pattern only, and nobody subscribes to anything below.
     publish = tuple(f"{subject[:-1]}>" if subject.endswith(".*") else subject for subject in passing)
     # Whole: a subscription passes the link as it is, or not at all.
-    sent = [subject for grant in outside for subject in grant.publish]
-    heard = dict.fromkeys(_plain(subject) for grant in inside for subject in grant.subscribe)
-    subscribe = tuple(sorted(subject for subject in heard if common(sent, (subject,))))
+    subscribe = touched(
+        (_plain(subject) for grant in inside for subject in grant.subscribe),
+        (subject for grant in outside for subject in grant.publish),
+    )
     there = Grants(publish, subscribe)
     return Member(LEAVES, edge, namespace, (hub,), there)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longreach.cli.topology.patterns import common, holds, meet
+from longreach.cli.topology.patterns import common, holds, meet, touched
 
 TOKENS = st.lists(st.sampled_from(["a", "b", "*"]), min_size=1, max_size=4)
 PATTERNS = st.tuples(TOKENS, st.booleans()).map(
@@ -53,6 +53,19 @@ def test_a_pattern_that_holds_another_matches_all_of_it(whole: str, part: str):
 
 def test_what_is_in_common_is_said_once():
     assert common(["a.>", "a.b.*", "x"], ["a.b.c", "a.b.>", "y"]) == ("a.b.>",)
+
+
+HEADS = st.lists(st.sampled_from(["x", "y", "*"]), min_size=4, max_size=5).map(".".join)
+DEEP = st.lists(st.tuples(HEADS, PATTERNS).map(".".join), max_size=5)
+
+
+@given(DEEP, DEEP)
+def test_what_is_in_common_is_all_that_meets_and_nothing_twice(ones: list[str], others: list[str]):
+    met = {both for one in ones for other in others if (both := meet(one, other)) is not None}
+    found = common(ones, others)
+    assert set(found) == {each for each in met if not any(holds(o, each) for o in met if o != each)}
+    assert list(found) == sorted(set(found))
+    assert touched(ones, others) == tuple(sorted({one for one in ones if any(meet(one, o) for o in others)}))
 
 
 @pytest.mark.parametrize(("whole", "part"), [("a.*", "a.>"), ("a.b", "a.*"), ("a.>", "a"), ("*", "a.b")])
