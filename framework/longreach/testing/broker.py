@@ -114,7 +114,8 @@ class Broker(Process):
             monitor_port=self.monitor_port,
         )
         if self._leafnodes:
-            basis += f'leafnodes {{ listen: "{HOST}:{self.leaf_port}" }}\n'
+            # Not told to leaf nodes: those would join again past the proxy that is their link.
+            basis += f'leafnodes {{ listen: "{HOST}:{self.leaf_port}", no_advertise: true }}\n'
         path = self._folder / "nats.conf"
         path.write_text(f"{basis}{self.config}\n", encoding="utf-8")
         return path
