@@ -34,6 +34,11 @@ from longreach.transport.memory import MemoryBroker, Message
 from longreach.wire.inputs import ElicitParams, ElicitResult
 from longreach_gateway.legacy.era import LegacyEra
 
+_LARGE = "large " * 200_000
+_CALLS: tuple[tuple[str, dict[str, Any]], ...] = (
+    *5 * (("docs.echo", {"text": "on"}), ("docs.slow", {"seconds": 0.05})),
+    ("docs.large", {"text": _LARGE}),
+)
 REPLIES = "lr.v1.default.eu.rep."
 ATTACKERS = "a" * 32
 """The `connection` of all attackers' reply subjects."""
@@ -63,6 +68,11 @@ def everything() -> Server:
         """Asks its caller."""
         answer = await ctx.elicit("sure?", {"type": "object", "properties": {"yes": {"type": "boolean"}}})
         return str(answer)
+
+    @server.tool(timeout_s=2, read_only=True)
+    async def large(text: str) -> str:
+        """More than one message holds, either way."""
+        return text * 2
 
     @server.tool(timeout_s=2)
     async def fails() -> str:
@@ -157,7 +167,19 @@ class World:
         head = b'{"kind":"%s","seq":1,"total":90000}\nabc'
         beat = {"sender": ["g2", "eu", "i2"], "answer": "beat-1", "exchanges": ["e1", "e2"]}
         opened = {"exchange": "e1", "sender": ["g2", "eu", "i2"], "method": "POST", "path": "/mcp", "size": 4}
+        offer = b'{"size":1200000,"digest":"%s","identity":"n1","instance":"%s","region":"eu"}\n{"jso' % (
+            b"A" * 22, node.instance.encode(),
+        )  # fmt: skip
+        part = b'{"call":"7-0-f","at":0,"bytes":9000}\n'
+        put = b'{"call":"7-0-f","at":0}\n{"jsonrpc"'
+        pull = (
+            b'{"identity":"n1","instance":"%s","region":"eu","at":0,"bytes":9000}\n' % node.instance.encode()
+        )
+        asks = f"{here}.node.n1.{node.instance}.{asker}"
         return [
+            *3 * [Packet(f"{here}.req.docs._.{asker}.tools-call.echo", reply, offer, {"Lr": "parts"})],
+            *3 * [Packet(f"{asks}.part", reply, part), Packet(f"{asks}.put", reply, put)],
+            *3 * [Packet(reply, "", offer, {"Lr": "parts"}), Packet(reply, "", pull, {"Lr": "pull"})],
             Packet(f"{here}.all.docs.{asker}.whose", reply, calls),
             Packet(f"{here}.all.docs.{asker}.cancel", reply, calls),
             Packet(f"{here}.node.n1.{node.instance}.{asker}.alive", reply, calls),
@@ -342,11 +364,7 @@ class Siege:
             self._live.append(message.reply)
         if ".gw." in message.subject and len(message.subject.rpartition(".")[2]) == 32:
             self._exchanges.append(message.subject)
-        if (
-            f".{ATTACKERS}." in message.subject
-            and not message.headers
-            and message.subject.startswith(REPLIES)
-        ):
+        if f".{ATTACKERS}" in message.subject and not message.headers and message.subject.startswith(REPLIES):
             self._judge(message.subject.rpartition(".")[2], message.data)
 
     def _judge(self, call: str, answer: bytes) -> None:
@@ -406,7 +424,7 @@ class Siege:
             return packet._replace(subject=self.garbler.random.choice(self._live))
         parts = reply.split(".")
         if len(parts) == 9 and parts[4] == "rep" and self.garbler.random.random() < 0.8:
-            parts[7] = ATTACKERS
+            parts[7] = ATTACKERS + self.garbler.random.choice(("", "", "-p", "-pz"))
             deadline = self.world.nodes[0]._clock.wall_ms() + _LIFE_MS
             parts[8] = f"{next(self._numbers):x}q-{deadline:x}-f"
             packet = packet._replace(reply=".".join(parts))
@@ -423,11 +441,11 @@ class Siege:
     async def _call_on(self, mesh: Mesh, may: Any) -> None:
         """Call, one call after the other, for ever; errors of the kind `may` are taken."""
         while True:
-            for name, arguments in (("docs.echo", {"text": "on"}), ("docs.slow", {"seconds": 0.05})):
+            for name, arguments in _CALLS:
                 with suppress(may):
                     result = await mesh.call(name, arguments)
                     if may == ():
-                        assert result.text in ("on", "slept")
+                        assert result.text in ("on", "slept", 2 * _LARGE)
                     self.outcomes["calls"] += 1
                 await asyncio.sleep(0)
 
@@ -455,6 +473,7 @@ class Held(dict[str, int]):
             subscriptions=sum(len(getattr(link, "_subscriptions")) for link in made.links),  # noqa: B009
             calls=sum(node.in_flight for node in made.nodes),
             results=sum(node._replies.held for node in made.nodes),
+            bodies=sum(len(node._parts.large.results) for node in made.nodes if node._parts is not None),
             waiters=sum(len(asker.inbox) for mesh in meshes for asker in mesh._session.askers),
             watched=sum(len(asker.liveness) for mesh in meshes for asker in mesh._session.askers),
             exchanges=sum(len(era.host) + len(era.forwarder) for era in made.gateways),

@@ -81,6 +81,8 @@ class Vigil:
             self._timer = None
         now = self._clock.monotonic()
         due = self.liveness.next_tick(now)
+        if due is None and self._asked:  # nobody waits any more, but answers are still listened for
+            due = self._asked[0][0] + _ANSWERS_FOR_S
         self._due = float("inf") if due is None else due
         if due is not None:
             self._timer = asyncio.get_running_loop().call_later(max(due - now, 0.002), self._tick)

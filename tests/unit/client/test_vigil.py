@@ -215,3 +215,22 @@ async def test_closing_stops_the_timer_for_good(mesh: Mesh, puppet: Puppet):
         assert vigil._timer is None
     puppet.reply(asked, result())
     await call
+
+
+async def test_the_last_questions_are_forgotten_without_another_call(
+    mesh: Mesh, puppet: Puppet, clock: FakeClock
+) -> None:
+    alive(puppet)
+    call = start(mesh)
+    asked = await puppet.wait("call")
+    puppet.accept(asked)
+    await go_on(mesh, clock, 1.0, puppet)
+    assert puppet.asked["alive"]
+    puppet.reply(asked, result())
+    await call
+    vigil = mesh._session.home.vigil
+    clock.advance(0.6)
+    vigil._tick()
+    assert vigil._timer is not None
+    await quiet(mesh, clock)
+    assert vigil._timer is None

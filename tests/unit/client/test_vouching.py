@@ -28,7 +28,8 @@ async def test_a_server_that_is_not_its_own_is_not_believed(broker: MemoryBroker
     evil.on["who"] = saying(false, ghost, made_up)
     async with connect(link=broker.link()) as mesh:
         (known,) = mesh.catalog.instances.values()
-        assert (known.instance, known.version, known.digest) == ("p1", puppet.server.version, puppet.bundle.digest)
+        assert (known.instance, known.version) == ("p1", puppet.server.version)
+        assert known.digest == puppet.bundle.digest
         assert [tool.name for tool in await mesh.tools()] == ["do"]
         puppet.announce(version="1.1.0")  # the forged number makes nobody deaf to it
         await eventually(lambda: [each.version for each in mesh.catalog.instances.values()] == ["1.1.0"])
