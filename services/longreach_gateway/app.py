@@ -22,6 +22,8 @@ from longreach_gateway.doors import is_door, server_of
 if TYPE_CHECKING:
     from longreach_gateway.answers import Receive, Send
     from longreach_gateway.auth.authenticator import Authenticator
+    from longreach_gateway.auth.claims import ClaimsSigner
+    from longreach_gateway.auth.principal import Principal
     from longreach_gateway.doors import Doors
     from longreach_gateway.guard import Guard
     from longreach_gateway.limits import Limits
@@ -45,6 +47,7 @@ class Legacy(Protocol):
         body: bytes | None,
         server: str | None,
         caller: str | None,
+        principal: Principal | None = None,
     ) -> None:
         """Answer a request whose `body` has been read, if it has one."""
         ...  # fmt: skip
@@ -71,6 +74,7 @@ class Gateway:
         overseer: looks after what takes its time.
         limits: of how much there may be.
         max_body: bytes of a request's body.
+        signer: signs what nodes are told of users; None: they are told nothing.
     """
 
     def __init__(
@@ -85,7 +89,9 @@ class Gateway:
         overseer: Overseer,
         limits: Limits,
         max_body: int,
+        signer: ClaimsSigner | None = None,
     ) -> None:
+        self._signer = signer
         self._guard = guard
         self._auth = auth
         self._doors = doors
@@ -132,19 +138,21 @@ class Gateway:
             await send_whole(running.send, cors.preflight(headers))
             return
         path = scope["path"]
-        caller = None if self._auth is None else await self._caller(headers, path)
+        principal = None if self._auth is None else await self._principal(headers, path)
         front = self._doors.known(path, scope["query_string"])
         if scope["method"] != "POST":
-            await self._other_method(scope, running, headers, caller)
+            await self._other_method(scope, running, headers, principal)
             return
         body = await read_body(running.receive, headers, self._max_body)
         running.reading = False
         if headers.get(mirrors.VERSION) != _MODERN and self._is_legacy(headers, body):
-            await self._to_legacy(scope, running, body, caller)
+            await self._to_legacy(scope, running, body, principal)
             return
         if front is None:
             front = self._doors.find(path, scope["query_string"])
-        await self._modern(running, front, headers, pairs, body, caller)
+        caller = None if principal is None else principal.name
+        claims = None if self._signer is None else self._signer.of(principal)
+        await self._modern(running, front, headers, pairs, body, caller, claims)
 
     def _admit(self, running: Running, headers: dict[bytes, bytes]) -> None:
         if not self._guard.host_allowed(headers.get(b"host")):
@@ -157,7 +165,7 @@ class Gateway:
                 raise Refusal(403, codes.INVALID_REQUEST, text)
             running.send = cors.readable_by(origin, running.send)
 
-    async def _caller(self, headers: dict[bytes, bytes], path: str) -> str:
+    async def _principal(self, headers: dict[bytes, bytes], path: str) -> Principal:
         assert self._auth is not None, "asked for only where there is one"
         shown = headers.get(b"authorization")
         principal = self._auth.known(shown)
@@ -168,14 +176,14 @@ class Gateway:
         except Denied as denied:
             told = self._auth.challenge(denied, path, had_token=shown is not None)
             raise Refusal(told.status, codes.INVALID_REQUEST, str(told), headers=told.headers) from None
-        return principal.name
+        return principal
 
     async def _other_method(
-        self, scope: Scope, running: Running, headers: dict[bytes, bytes], caller: str | None
+        self, scope: Scope, running: Running, headers: dict[bytes, bytes], principal: Principal | None
     ) -> None:
         known = scope["method"] in ("GET", "DELETE") and headers.get(mirrors.VERSION) != _MODERN
         if known and self._legacy is not None:
-            await self._to_legacy(scope, running, None, caller)
+            await self._to_legacy(scope, running, None, principal)
             return
         raise Refusal(405, codes.INVALID_REQUEST, "MCP is spoken by POST here", headers=_ALLOW)
 
@@ -197,7 +205,7 @@ class Gateway:
         )
 
     async def _to_legacy(
-        self, scope: Scope, running: Running, body: bytes | None, caller: str | None
+        self, scope: Scope, running: Running, body: bytes | None, principal: Principal | None
     ) -> None:
         if self._legacy is None:
             data = {"supported": [codes.PROTOCOL_VERSION]}
@@ -205,7 +213,11 @@ class Gateway:
             raise Refusal(400, codes.UNSUPPORTED_VERSION, text, data)
         self._overseer.end(running)  # it has streams that last, and looks after them itself
         server = server_of(scope["path"])
-        await self._legacy(scope, running.receive, running.send, body=body, server=server, caller=caller)
+        caller = None if principal is None else principal.name
+        await self._legacy(
+            scope, running.receive, running.send,
+            body=body, server=server, caller=caller, principal=principal,
+        )  # fmt: skip
 
     async def _say_cut(self, running: Running) -> None:
         """The last word to a client whose exchange was cut off, where there is one to say."""

@@ -7,12 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from longreach import __version__
+from longreach.clock import SYSTEM_CLOCK
 from longreach.front.filters import Filters
 from longreach.front.front import Front
 from longreach.policy.limits import Limiter
 from longreach.tasks import TaskSet
 from longreach_gateway.app import Gateway
 from longreach_gateway.auth.authenticator import Authenticator
+from longreach_gateway.auth.claims import ClaimsSigner
 from longreach_gateway.auth.jwts import JwtVerifier
 from longreach_gateway.auth.keys import FileSource, KeyRing, UrlSource
 from longreach_gateway.auth.metadata import Resources
@@ -47,6 +49,7 @@ class Assembly:
         self._tasks = TaskSet("gateway upkeep")
         public_url = settings.public_url or url
         filters = Filters.of(settings.servers, settings.tags)
+        self._signer = signer = self._claims_signer()
         self.overseer = Overseer(body_timeout_s=settings.body_timeout_s, quiet_s=settings.quiet_s)
         self.doors = Doors(self._new_front, filters)
         self.legacy = LegacyEra(
@@ -62,6 +65,7 @@ class Assembly:
                 rate=settings.rate,
                 call_timeout_s=settings.call_timeout_s,
             ),
+            signer=signer,
         )
         limits = Limits(
             settings.max_concurrent,
@@ -80,6 +84,7 @@ class Assembly:
             overseer=self.overseer,
             limits=limits,
             max_body=settings.max_body,
+            signer=signer,
         )
 
     def drain(self) -> None:
@@ -112,6 +117,13 @@ class Assembly:
             version=__version__,
         )
 
+    def _claims_signer(self) -> ClaimsSigner | None:
+        settings = self._settings
+        if settings.claims_key is None:
+            return None
+        namespace = self._mesh.place.namespace
+        return ClaimsSigner(settings.claims_key, namespace, settings.gateway_id, SYSTEM_CLOCK)
+
     def _authenticator(self, resources: Resources) -> Authenticator | None:
         settings = self._settings
         tokens = TokenFile(settings.bearer_tokens) if settings.bearer_tokens is not None else None
@@ -121,7 +133,8 @@ class Assembly:
                 UrlSource(settings.jwks_url) if settings.jwks_url else FileSource(settings.jwks_file or "")
             )
             keys = KeyRing(source, time.monotonic, lambda: auth.forget())
-            jwts = JwtVerifier(keys, settings.issuer)
+            told = settings.claims if self._signer is not None else ()
+            jwts = JwtVerifier(keys, settings.issuer, told)
         if tokens is None and jwts is None:
             return None
         auth = Authenticator(tokens, jwts, resources, frozenset(settings.scopes), time.time)

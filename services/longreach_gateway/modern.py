@@ -21,6 +21,7 @@ from longreach_gateway.answers import STATUS_OF, Refusal, Whole, send_json, send
 
 if TYPE_CHECKING:
     from longreach.front.front import Front
+    from longreach_gateway.auth.claims import UserClaims
     from longreach_gateway.limits import Limits
     from longreach_gateway.running import Overseer, Running
 
@@ -59,6 +60,7 @@ class Modern:
         pairs: list[tuple[bytes, bytes]],
         body: bytes,
         caller: str | None,
+        claims: UserClaims | None = None,
     ) -> None:
         """Answer one POST.
 
@@ -69,6 +71,7 @@ class Modern:
             pairs: all of them.
             body: the whole body.
             caller: the principal, if there is one.
+            claims: what nodes are told of it.
 
         Raises:
             Refusal: it is not carried out.
@@ -94,12 +97,21 @@ class Modern:
             if request.method == _LISTEN:
                 await self._listen(running, front, request, caller)
             else:
-                await self._call(running, front, request, caller)
+                await self._call(running, front, request, caller, claims)
         finally:
             self._limits.leave(caller)
 
-    async def _call(self, running: Running, front: Front, request: Incoming, caller: str | None) -> None:
-        answer = await front.handle(request, caller=caller, on_note=running.note, timeout_s=self._timeout_s)
+    async def _call(
+        self,
+        running: Running,
+        front: Front,
+        request: Incoming,
+        caller: str | None,
+        claims: UserClaims | None,
+    ) -> None:
+        answer = await front.handle(
+            request, caller=caller, on_note=running.note, timeout_s=self._timeout_s, claims=claims
+        )
         self._overseer.end(running)
         if running.stream is not None:
             await running.stream.finish(answer.data)

@@ -13,6 +13,7 @@ from longreach.cli import values
 from longreach.cli.settings import add_table, setting
 from longreach.errors import ConfigError
 from longreach.policy.limits import Limits
+from longreach_gateway.auth.claims import DEFAULT_NAMES
 from longreach_gateway.guard import is_loopback
 
 TABLE = "gateway"
@@ -44,6 +45,10 @@ _OWN = (
             "URL[,URL]", _WHO, default="the public URL, its /mcp, or the URL that is asked"),
     setting("required_scope", "gateway.scopes", values.texts, "Scopes that every JWT must have.",
             "SCOPE[,SCOPE]", _WHO),
+    setting("claims_key", "gateway.claims_key", values.file,
+            "A private key; nodes are told claims of users, signed with it.", "FILE", _WHO),
+    setting("claims", "gateway.claims", values.texts, "Which claims of JWTs they are told.", "NAME[,NAME]",
+            _WHO, default="sub,scope,groups,email"),
     setting("only_servers", "gateway.servers", values.texts, "Offer these servers only.", "NAME[,NAME]",
             _OFFER, "--server", default="all"),
     setting("only_tags", "gateway.tags", values.texts, "Offer only what has one of these tags.",
@@ -98,6 +103,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     issuer: str | None = None
     audiences: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
+    claims_key: str | None = None
+    claims: tuple[str, ...] = DEFAULT_NAMES
     servers: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     search_above: int | None = None
@@ -124,6 +131,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("JWTs need both: --jwks-url or --jwks-file, and --issuer")
         if (self.audiences or self.scopes) and not keys:
             raise ConfigError("--audience and --required-scope are about JWTs: name --jwks-url and --issuer")
+        if self.claims_key is not None and not keys:
+            raise ConfigError("--claims-key signs claims of JWTs: name --jwks-url and --issuer")
         if self.public_url is not None and not self.public_url.startswith(("http://", "https://")):
             raise ConfigError(f"--public-url {self.public_url!r} is no URL: it begins with https://")
         if keys and self.public_url is None and not is_loopback(self.host):

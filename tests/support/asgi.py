@@ -43,6 +43,7 @@ class FrontDouble:
         self.messages: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.started = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.claims: list[Any] = []
         self.closed = False
 
     async def handle(
@@ -52,8 +53,10 @@ class FrontDouble:
         caller: str | None = None,
         on_note: Note | None = None,
         timeout_s: float | None = None,
+        claims: Any = None,
     ) -> Answer:
         self.asked.append((request, caller, timeout_s))
+        self.claims.append(claims)
         self.started.set()
         assert on_note is not None
         try:

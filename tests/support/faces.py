@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from longreach.front.personal import Claims
 from longreach.wire import jsonrpc
 from longreach.wire.incoming import Incoming
 
@@ -37,6 +38,7 @@ class Asked(NamedTuple):
     params: dict[str, Any]
     caller: str | None
     on_note: Callable[[bytes], None] | None
+    claims: Claims | None = None
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -71,8 +73,9 @@ class FaceDouble:
         caller: str | None = None,
         on_note: Callable[[bytes], None] | None = None,
         timeout_s: float | None = None,
+        claims: Claims | None = None,
     ) -> Answered:
-        asked = Asked(request, msgspec.json.decode(request.params), caller, on_note)
+        asked = Asked(request, msgspec.json.decode(request.params), caller, on_note, claims)
         self.asked.append(asked)
         handler = self.handlers.get(request.method)
         if handler is None and request.method == "server/discover":

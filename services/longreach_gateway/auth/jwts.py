@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
+from longreach_gateway.auth.claims import chosen
 from longreach_gateway.auth.principal import Denied, Principal
 
 if TYPE_CHECKING:
@@ -23,10 +24,12 @@ class JwtVerifier:
     Args:
         keys: the keys of the issuer.
         issuer: the `iss` that tokens must have.
+        told: the claims that nodes are told.
     """
 
-    def __init__(self, keys: KeyRing, issuer: str) -> None:
+    def __init__(self, keys: KeyRing, issuer: str, told: tuple[str, ...] = ()) -> None:
         self._keys = keys
+        self._told = told
         self._issuer = issuer
 
     async def verify(self, token: bytes) -> Principal:
@@ -55,7 +58,7 @@ class JwtVerifier:
             raise Denied("the token has expired") from None
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Denied(_INVALID) from None
-        return _principal(claims)
+        return _principal(claims)._replace(claims=chosen(claims, self._told))
 
 
 def _principal(claims: Mapping[str, Any]) -> Principal:

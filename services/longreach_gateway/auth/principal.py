@@ -16,12 +16,14 @@ class Principal(NamedTuple):
         audiences: the resources that its token is for; None: this gateway, whatever is asked.
         scopes: what it may do.
         expires_at: when its token ends, in seconds since 1970.
+        claims: what nodes are told of it, a JSON object; None: nothing.
     """
 
     name: str
     audiences: frozenset[str] | None = None
     scopes: frozenset[str] = frozenset()
     expires_at: float = math.inf
+    claims: bytes | None = None
 
 
 class Denied(Exception):

@@ -22,6 +22,7 @@ from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.message import SessionMessage
 from mcp.shared.transport_context import TransportContext
 
+from longreach.front.personal import Claims
 from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.wire import codes, jsonrpc
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from mcp.shared._stream_protocols import ReadStream, WriteStream
 
 _log = logging.getLogger("longreach.gateway.legacy")
+
+CLAIMS = "longreach.claims"
+"""Where the scope of an exchange has what nodes are told of its user."""
 
 Params = Mapping[str, Any] | None
 Context = DispatchContext[TransportContext]
@@ -78,7 +82,6 @@ class Conversation:
         self._rounds: Rounds | None = None
         self._subscriptions: Subscriptions | None = None
         self._methods: dict[str, Callable[[Params], Awaitable[dict[str, Any]]]] = {
-            "initialize": self._initialize,
             "logging/setLevel": self._set_level,
             "resources/subscribe": self._subscribe,
             "resources/unsubscribe": self._unsubscribe,
@@ -128,11 +131,12 @@ class Conversation:
                 self._quiet.set()
 
     async def _answer(self, context: Context, method: str, params: Params) -> dict[str, Any]:
+        claims = _claims_of(context)
+        if method == "initialize":
+            return await self._initialize(params, claims)
         own = self._methods.get(method)
         if own is None and method not in eras.FORWARDED:
             raise MCPError(codes.METHOD_NOT_FOUND, f"there is no method {method}", method)
-        if own is not None and method == "initialize":
-            return await own(params)
         if self._rounds is None:
             raise MCPError(codes.INVALID_REQUEST, f"{method} came before initialize")
         if own is not None:
@@ -140,7 +144,7 @@ class Conversation:
         notes = Notes(context.notify, self._tasks, self._limits.notes)
         try:
             answer = await self._rounds.answer(
-                method, params, self._log_level, context.send_raw_request, notes
+                method, params, self._log_level, context.send_raw_request, notes, claims
             )
         except MCPError:
             await notes.flush(self._limits.flush_s)
@@ -157,14 +161,14 @@ class Conversation:
         if method == "notifications/initialized" and self._subscriptions is not None:
             self._subscriptions.watch_lists()
 
-    async def _initialize(self, params: Params) -> dict[str, Any]:
+    async def _initialize(self, params: Params, claims: Claims | None) -> dict[str, Any]:
         if self.client is not None:
             raise MCPError(codes.INVALID_REQUEST, "this session is initialized already; open another one")
         client = eras.read_client(params)
         if client is None:
             text = "initialize needs protocolVersion, capabilities and clientInfo"
             raise MCPError(codes.INVALID_PARAMS, text)
-        discovered = await self._discover(client)
+        discovered = await self._discover(client, claims)
         assert self._dispatcher is not None, "requests come from the dispatcher"
         self._rounds = Rounds(self._face, client, self._caller, self._limits, self._next_id)
         self._subscriptions = Subscriptions(
@@ -173,11 +177,11 @@ class Conversation:
         self.client = client
         return eras.initialize_result(client.version, discovered, self._name)
 
-    async def _discover(self, client: eras.Client) -> dict[str, Any] | None:
+    async def _discover(self, client: eras.Client, claims: Claims | None) -> dict[str, Any] | None:
         """What the mesh says of itself; None if it says nothing in time: it may come later."""
         request = decode_incoming(eras.modern_request(self._next_id(), "server/discover", None, client))
         with anyio.move_on_after(self._limits.discover_s):
-            answer = await self._face.handle(request, caller=self._caller)
+            answer = await self._face.handle(request, caller=self._caller, claims=claims)
             result = jsonrpc.decode_response(answer.data).result
             if result is not msgspec.UNSET:
                 return msgspec.json.decode(result, type=dict[str, Any])
@@ -199,6 +203,13 @@ class Conversation:
         assert self._subscriptions is not None, "there is a client"
         self._subscriptions.remove(_uri(params))
         return {}
+
+
+def _claims_of(context: Context) -> Claims | None:
+    """What nodes are told of the user whose exchange brought this very message."""
+    request = getattr(context.message_metadata, "request_context", None)
+    scope: Mapping[str, Any] = getattr(request, "scope", {})
+    return scope.get(CLAIMS)
 
 
 def _uri(params: Params) -> str:

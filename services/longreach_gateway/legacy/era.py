@@ -28,6 +28,8 @@ from longreach_gateway.legacy.sessions import Sessions
 if TYPE_CHECKING:
     from longreach.client.view import Place
     from longreach_gateway.answers import Receive, Scope, Send
+    from longreach_gateway.auth.claims import ClaimsSigner
+    from longreach_gateway.auth.principal import Principal
     from longreach_gateway.legacy.face import Face
 
 _HOME = "local"
@@ -46,6 +48,7 @@ class LegacyEra:
         limits: of clients and sessions.
         name: what the server is called where the mesh does not say.
         clock: the time.
+        signer: signs what nodes are told of users; None: they are told nothing.
     """
 
     def __init__(
@@ -58,10 +61,11 @@ class LegacyEra:
         limits: Limits = LIMITS,
         name: str = "longreach",
         clock: Clock = SYSTEM_CLOCK,
+        signer: ClaimsSigner | None = None,
     ) -> None:
         self._find = find
         self.address = new_address(gateway_id, place.region or _HOME)
-        self.sessions = Sessions(self.address, limits, name=name, clock=clock)
+        self.sessions = Sessions(self.address, limits, name=name, clock=clock, signer=signer)
         self._channel = Channel(place, self.address)
         self.host = Host(self._channel, self._answer_another, max_body=max_body, clock=clock)
         self.forwarder = Forwarder(self._channel, clock=clock)
@@ -109,6 +113,7 @@ class LegacyEra:
         body: bytes | None,
         server: str | None,
         caller: str | None,
+        principal: Principal | None = None,
     ) -> None:
         """Answer one exchange.
 
@@ -119,6 +124,7 @@ class LegacyEra:
             body: the whole of it; None where there is none.
             server: the server it is about; None: the mesh.
             caller: the principal, or None.
+            principal: the same, with what is known of it.
 
         Raises:
             Refusal: it is not answered, and nothing was sent.
@@ -127,7 +133,7 @@ class LegacyEra:
             raise Refusal(503, codes.INTERNAL_ERROR, "the gateway has stopped; ask another one", close=True)
         if not self._opened:
             self.open()
-        exchange = Exchange(scope, receive, send, body, server, caller)
+        exchange = Exchange(scope, receive, send, body, server, caller, principal)
         _check_version(exchange.header(VERSION_HEADER))
         session_id = exchange.header(SESSION_HEADER)
         if session_id is None:

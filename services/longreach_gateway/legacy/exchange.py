@@ -13,6 +13,7 @@ from longreach_gateway.answers import Refusal
 
 if TYPE_CHECKING:
     from longreach_gateway.answers import Message, Receive, Scope, Send
+    from longreach_gateway.auth.principal import Principal
 
 SESSION_HEADER = b"mcp-session-id"
 VERSION_HEADER = b"mcp-protocol-version"
@@ -28,6 +29,7 @@ class Exchange(NamedTuple):
         body: the whole of it; None where there is none.
         server: the server it is about; None: the mesh.
         caller: the principal, or None.
+        principal: the same, with what is known of it.
     """
 
     scope: Scope
@@ -36,6 +38,7 @@ class Exchange(NamedTuple):
     body: bytes | None
     server: str | None
     caller: str | None
+    principal: Principal | None = None
 
     def header(self, name: bytes) -> str | None:
         """A header's value, without white space around it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
+from longreach.front.personal import Claims
 from longreach.wire.incoming import Incoming
 
 
@@ -32,6 +33,7 @@ class Face(Protocol):
         caller: str | None = None,
         on_note: Callable[[bytes], None] | None = None,
         timeout_s: float | None = None,
+        claims: Claims | None = None,
     ) -> Answered:
         """The answer to a request. Never raises for what the request or the mesh does wrong."""
         ...

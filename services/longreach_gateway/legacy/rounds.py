@@ -14,6 +14,7 @@ import anyio
 import msgspec
 from mcp.shared.exceptions import MCPError
 
+from longreach.front.personal import Claims
 from longreach.wire import codes, jsonrpc
 from longreach.wire.incoming import decode_incoming
 from longreach_gateway.legacy import eras
@@ -48,23 +49,25 @@ class Rounds:
         self._next_id = next_id
 
     async def answer(
-        self, method: str, params: Mapping[str, Any] | None, log_level: str, ask: Ask, notes: Notes
-    ) -> dict[str, Any]:
-        """The result for the client.
+        self, method: str, params: Mapping[str, Any] | None, log_level: str, ask: Ask, notes: Notes,
+        claims: Claims | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The result for the client; `claims` are what nodes are told of it.
 
         Raises:
             MCPError: the error for it.
         """
         try:
             with anyio.fail_after(self._limits.exchange_s):
-                return await self._answer(method, params, log_level, ask, notes)
+                return await self._answer(method, params, log_level, ask, notes, claims)
         except TimeoutError:
             text = f"not answered within {self._limits.exchange_s:g} s, questions to the user included"
             raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "deadline"}) from None
 
     async def _answer(
-        self, method: str, params: Mapping[str, Any] | None, log_level: str, ask: Ask, notes: Notes
-    ) -> dict[str, Any]:
+        self, method: str, params: Mapping[str, Any] | None, log_level: str, ask: Ask, notes: Notes,
+        claims: Claims | None,
+    ) -> dict[str, Any]:  # fmt: skip
         answers: dict[str, Any] | None = None
         state: str | None = None
         for _ in range(self._limits.rounds + 1):
@@ -72,7 +75,7 @@ class Rounds:
                 self._next_id(), method, params, self._client, log_level=log_level,
                 input_responses=answers, request_state=state,
             )  # fmt: skip
-            result = await self._ask_mesh(method, request, notes)
+            result = await self._ask_mesh(method, request, notes, claims)
             kind = result.get("resultType", "complete")
             if kind == "complete":
                 return eras.legacy_result(method, result)
@@ -84,13 +87,19 @@ class Rounds:
         text = f"the server has asked {self._limits.rounds} times for more and is still not done"
         raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "too_many_rounds"})
 
-    async def _ask_mesh(self, method: str, request: bytes, notes: Notes) -> dict[str, Any]:
+    async def _ask_mesh(
+        self, method: str, request: bytes, notes: Notes, claims: Claims | None
+    ) -> dict[str, Any]:
         try:
             incoming = decode_incoming(request)
         except jsonrpc.Malformed as malformed:  # what the client put into params
             raise MCPError(malformed.code, str(malformed)) from None
         answer = await self._face.handle(
-            incoming, caller=self._caller, on_note=notes.put, timeout_s=self._limits.call_timeout_s
+            incoming,
+            caller=self._caller,
+            on_note=notes.put,
+            timeout_s=self._limits.call_timeout_s,
+            claims=claims,
         )
         response = jsonrpc.decode_response(answer.data)
         if response.error is not msgspec.UNSET:

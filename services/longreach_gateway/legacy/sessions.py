@@ -13,12 +13,13 @@ from mcp.server.streamable_http import StreamableHTTPServerTransport
 from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.observe import event
 from longreach.tasks import TaskSet
-from longreach_gateway.legacy.conversation import Conversation
+from longreach_gateway.legacy.conversation import CLAIMS, Conversation
 from longreach_gateway.legacy.ids import GatewayAddress, new_session_id
 from longreach_gateway.legacy.limits import Limits, Load
 from longreach_gateway.legacy.replay import Replay, Store
 
 if TYPE_CHECKING:
+    from longreach_gateway.auth.claims import ClaimsSigner
     from longreach_gateway.legacy.exchange import Exchange
     from longreach_gateway.legacy.face import Face
 
@@ -76,6 +77,7 @@ class Sessions:
         limits: how many there may be, and for how long.
         name: what the server is called where the mesh does not say.
         clock: the time.
+        signer: signs what nodes are told of users; None: they are told nothing.
     """
 
     def __init__(
@@ -85,7 +87,9 @@ class Sessions:
         *,
         name: str = "longreach",
         clock: Clock = SYSTEM_CLOCK,
+        signer: ClaimsSigner | None = None,
     ) -> None:
+        self._signer = signer
         self._address = address
         self._limits = limits
         self._name = name
@@ -136,6 +140,8 @@ class Sessions:
         """Let the session answer; one that is deleted, or never was initialized, ends with it."""
         session.serving += 1
         session.used = self._clock.monotonic()
+        if self._signer is not None:
+            exchange.scope[CLAIMS] = self._signer.of(exchange.principal)
         try:
             await session.transport.handle_request(exchange.scope, exchange.unread(), exchange.send)
         finally:

@@ -28,6 +28,7 @@ from longreach.wire.jsonrpc import encode_error, encode_result, validate_meta
 
 if TYPE_CHECKING:
     from longreach.client.mesh import Mesh
+    from longreach.front.personal import Claims
     from longreach.wire.incoming import Incoming
 
 _log = logging.getLogger("longreach.stdio")
@@ -87,11 +88,14 @@ class LateFront:
         caller: str | None = None,
         on_note: OnNote | None = None,
         timeout_s: float | None = None,
+        claims: Claims | None = None,
     ) -> Answer:
         """As `Front.handle`; while there is no mesh, an error that says why."""
         front = await self._wait()
         if front is not None and (request.method not in _NEEDS_NODE or await self._is_up()):
-            return await front.handle(request, caller=caller, on_note=on_note, timeout_s=timeout_s)
+            return await front.handle(
+                request, caller=caller, on_note=on_note, timeout_s=timeout_s, claims=claims
+            )
         error = validate_meta(request.meta)
         if error is not None:
             return Answer(encode_error(request.id, error.code, error.message, error.data), error.code)

@@ -7,7 +7,9 @@ from click.testing import CliRunner
 
 from longreach.cli.keys import keys
 from longreach.cli.run import _share_a_key
+from longreach.errors import ConfigError
 from longreach.node.settings import NodeSettings
+from longreach.policy import claims
 from longreach.policy.sealing import is_ephemeral, parse_keys
 from longreach.transport.options import NatsOptions
 
@@ -36,3 +38,14 @@ def test_workers_without_keys_get_one_in_common(
     assert bool(said) == shared
     if shared:
         assert is_ephemeral(parse_keys(said, "test").keys[0])
+
+
+def test_a_pair_for_claims_is_a_line_for_gateways_and_one_for_nodes():
+    output = CliRunner().invoke(keys, ["new", "--claims"]).output
+
+    private, public = output.splitlines()[1::2]
+    [signs] = claims.parse_keys(private, "private", "test")
+    [checks] = claims.parse_keys(public, "public", "test")
+    assert signs.id == checks.id
+    with pytest.raises(ConfigError):
+        claims.parse_keys(output, "public", "test")  # both in one file would give the secret away

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
@@ -13,7 +13,8 @@ from longreach_gateway.legacy.relay import frames
 from longreach_gateway.legacy.relay.frames import Frame, Open
 
 if TYPE_CHECKING:
-    from longreach_gateway.answers import Message, Receive
+    from longreach_gateway.answers import Message, Receive, Scope
+    from longreach_gateway.auth.principal import Principal
     from longreach_gateway.legacy.exchange import Exchange
     from longreach_gateway.legacy.ids import GatewayAddress
 
@@ -106,8 +107,20 @@ def opening_of(sender: GatewayAddress, forwarded: Forwarded, exchange: Exchange)
     return Open(
         forwarded.exchange, sender, scope["method"], scope["path"], pairs,
         query=scope["query_string"].decode("latin-1"), server=exchange.server, caller=exchange.caller,
-        size=len(exchange.body or b""),
+        size=len(exchange.body or b""), client=client_of(scope), **_told_of(exchange.principal),
     )  # fmt: skip
+
+
+def client_of(scope: Scope) -> str | None:
+    """The address that an exchange came from."""
+    client = scope.get("client")
+    return str(client[0])[:100] if client else None
+
+
+def _told_of(principal: Principal | None) -> dict[str, Any]:
+    if principal is None or principal.claims is None:
+        return {}
+    return {"claims": msgspec.json.decode(principal.claims), "until": principal.expires_at}
 
 
 def start_of(frame: Frame) -> Message:

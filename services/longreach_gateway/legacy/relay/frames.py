@@ -5,7 +5,7 @@ Decoding is strict about types and lenient about unknown members. Source: docs/b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -30,7 +30,8 @@ Sender = tuple[Token, Token, Token]
 class Open(msgspec.Struct, frozen=True, omit_defaults=True):
     """Answer this HTTP request; the frames come to me under `exchange`.
 
-    `size` is that of the whole body; what is not in this message follows in `part` frames.
+    `size` is that of the whole body; what is not in this message follows in `part` frames. `claims` are what
+    nodes are told of the caller, until `until`, in seconds since 1970.
     """
 
     exchange: Token
@@ -43,6 +44,9 @@ class Open(msgspec.Struct, frozen=True, omit_defaults=True):
     caller: str | None = None
     size: Count = 0
     window: Count = WINDOW_BYTES
+    claims: dict[str, Any] | None = None
+    until: float = 0.0
+    client: str | None = None
 
 
 class Frame(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,9 +11,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.observe import event
 from longreach.tasks import TaskSet
+from longreach_gateway.auth.principal import Principal
 from longreach_gateway.legacy.exchange import Exchange
 from longreach_gateway.legacy.ids import GatewayAddress
 from longreach_gateway.legacy.relay import frames
@@ -202,7 +205,15 @@ class Host:
             if await self._body_came(hosted):
                 body = hosted.take_body()
                 await self._answer(
-                    Exchange(_scope(opened), hosted.receive, hosted.send, body, opened.server, opened.caller)
+                    Exchange(
+                        _scope(opened),
+                        hosted.receive,
+                        hosted.send,
+                        body,
+                        opened.server,
+                        opened.caller,
+                        _principal(opened),
+                    )
                 )
         finally:
             if not (hosted.ended or hosted.closed.is_set()):
@@ -239,6 +250,13 @@ class Host:
             self.end_silent()
 
 
+def _principal(opened: Open) -> Principal | None:
+    if opened.caller is None:
+        return None
+    claims = None if opened.claims is None else msgspec.json.encode(opened.claims)
+    return Principal(opened.caller, expires_at=opened.until, claims=claims)
+
+
 def _scope(opened: Open) -> Scope:
     return {
         "type": "http",
@@ -251,6 +269,6 @@ def _scope(opened: Open) -> Scope:
         "query_string": opened.query.encode("latin-1", errors="replace"),
         "root_path": "",
         "headers": [(key.encode("latin-1"), value.encode("latin-1")) for key, value in opened.headers],
-        "client": None,
+        "client": None if opened.client is None else (opened.client, 0),
         "server": None,
     }

@@ -245,7 +245,10 @@ PLAIN = {"content-type": "application/json", "accept": "application/json, text/e
 async def test_the_era_before_is_for_whoever_speaks_it(make_world: Any, method: str, body: Any, headers: Any):
     seen: list[tuple[bytes | None, str | None, str | None]] = []
 
-    async def legacy(scope: Any, receive: Any, send: Any, *, body: Any, server: Any, caller: Any) -> None:
+    async def legacy(
+        scope: Any, receive: Any, send: Any, *, body: Any, server: Any, caller: Any, principal: Any
+    ) -> None:
+        assert principal is None
         seen.append((body, server, caller))
         await send({"type": "http.response.start", "status": 299, "headers": []})
         await send({"type": "http.response.body", "body": b""})
