@@ -158,7 +158,8 @@ async def test_a_result_over_the_clients_limit_is_told_as_that(broker: MemoryBro
 
 async def test_a_lost_part_is_asked_for_again(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch):
     """M17.5"""
-    monkeypatch.setattr("longreach.policy.parts.AGAIN_S", 0.05)
+    monkeypatch.setattr("longreach.policy.parts.AGAIN_S", 0.01)
+    monkeypatch.setattr("longreach.policy.parts.MAX_AGAIN_S", 0.02)
     async with mesh_of(broker) as (mesh, docs, _, link):
         lost = 0
 
@@ -198,7 +199,7 @@ async def test_a_damaged_result_is_unknown_and_a_look_is_repeated(broker: Memory
 
 async def test_a_request_of_which_a_part_never_arrived_did_not_begin(broker: MemoryBroker):
     """M17.8: its timeout says so, although a node had the offer."""
-    async with mesh_of(broker, timeout_s=0.6) as (mesh, docs, host, link):
+    async with mesh_of(broker, timeout_s=0.15) as (mesh, docs, host, link):
         link.tamper = lambda subject, data, headers: None if subject.endswith(".put") else data
         with pytest.raises(LongreachError) as ended:  # a timeout, or the node's "expired"
             await mesh.call("docs.write", {"text": "y" * 1_000_000})

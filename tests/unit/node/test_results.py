@@ -116,7 +116,7 @@ async def test_its_deadline_drops_it(broker: MemoryBroker):
     """M17.8"""
     from longreach.clock import SYSTEM_CLOCK
 
-    call = f"1-{SYSTEM_CLOCK.wall_ms() + 300:x}-f"
+    call = f"1-{SYSTEM_CLOCK.wall_ms() + 120:x}-f"
     async with asked(broker, call=call) as (host, asker):
         await asker.frame("parts", call)
         assert held(host) == 1
@@ -125,7 +125,7 @@ async def test_its_deadline_drops_it(broker: MemoryBroker):
 
 async def test_a_silent_caller_loses_it(broker: MemoryBroker):
     """M17.8, M7.4"""
-    async with asked(broker, caller_silence_s=0.3) as (host, asker):
+    async with asked(broker, caller_silence_s=0.1) as (host, asker):
         await asker.frame("parts")
         await eventually(lambda: held(host) == 0)
 
