@@ -21,6 +21,7 @@ from longreach_gateway.doors import is_door, server_of
 
 if TYPE_CHECKING:
     from longreach_gateway.answers import Receive, Send
+    from longreach_gateway.audit import Audit
     from longreach_gateway.auth.authenticator import Authenticator
     from longreach_gateway.auth.claims import ClaimsSigner
     from longreach_gateway.auth.principal import Principal
@@ -75,6 +76,7 @@ class Gateway:
         limits: of how much there may be.
         max_body: bytes of a request's body.
         signer: signs what nodes are told of users; None: they are told nothing.
+        audit: tells of requests; None: nobody does.
     """
 
     def __init__(
@@ -90,7 +92,9 @@ class Gateway:
         limits: Limits,
         max_body: int,
         signer: ClaimsSigner | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        self._audit = audit
         self._signer = signer
         self._guard = guard
         self._auth = auth
@@ -108,10 +112,22 @@ class Gateway:
             await self._rare(scope, receive, send)
             return
         running = self._overseer.begin(receive, send)
+        if self._audit is None:
+            await self._answer(scope, running)
+            return
+        entry = running.entry = self._audit.begin(scope)
+        try:
+            await self._answer(scope, running)
+        finally:
+            entry.end()
+
+    async def _answer(self, scope: Scope, running: Running) -> None:
         try:
             await self._exchange(scope, running)
         except Refusal as refusal:
             self._overseer.end(running)
+            if running.entry is not None:
+                running.entry.refused(refusal.status)
             await send_refusal(running.send, refusal)
         except Disconnected:
             pass
@@ -135,10 +151,14 @@ class Gateway:
         headers = dict(pairs)
         self._admit(running, headers)
         if cors.is_preflight(scope["method"], headers):
+            if running.entry is not None:
+                running.entry.silent = True
             await send_whole(running.send, cors.preflight(headers))
             return
         path = scope["path"]
         principal = None if self._auth is None else await self._principal(headers, path)
+        if running.entry is not None and principal is not None:
+            running.entry.by(principal.name)
         front = self._doors.known(path, scope["query_string"])
         if scope["method"] != "POST":
             await self._other_method(scope, running, headers, principal)
@@ -218,6 +238,8 @@ class Gateway:
             scope, running.receive, running.send,
             body=body, server=server, caller=caller, principal=principal,
         )  # fmt: skip
+        if running.entry is not None:
+            running.entry.silent = True  # its messages are told one by one
 
     async def _say_cut(self, running: Running) -> None:
         """The last word to a client whose exchange was cut off, where there is one to say."""

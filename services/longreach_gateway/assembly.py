@@ -7,12 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 from longreach import __version__
+from longreach.audit import AuditLog
 from longreach.clock import SYSTEM_CLOCK
 from longreach.front.filters import Filters
 from longreach.front.front import Front
 from longreach.policy.limits import Limiter
 from longreach.tasks import TaskSet
 from longreach_gateway.app import Gateway
+from longreach_gateway.audit import Audit
 from longreach_gateway.auth.authenticator import Authenticator
 from longreach_gateway.auth.claims import ClaimsSigner
 from longreach_gateway.auth.jwts import JwtVerifier
@@ -50,6 +52,8 @@ class Assembly:
         public_url = settings.public_url or url
         filters = Filters.of(settings.servers, settings.tags)
         self._signer = signer = self._claims_signer()
+        self._audit_log = None if settings.audit is None else AuditLog(settings.audit)
+        audit = None if self._audit_log is None else Audit(self._audit_log, settings.gateway_id)
         self.overseer = Overseer(body_timeout_s=settings.body_timeout_s, quiet_s=settings.quiet_s)
         self.doors = Doors(self._new_front, filters)
         self.legacy = LegacyEra(
@@ -66,6 +70,7 @@ class Assembly:
                 call_timeout_s=settings.call_timeout_s,
             ),
             signer=signer,
+            audit=audit,
         )
         limits = Limits(
             settings.max_concurrent,
@@ -85,6 +90,7 @@ class Assembly:
             limits=limits,
             max_body=settings.max_body,
             signer=signer,
+            audit=audit,
         )
 
     def drain(self) -> None:
@@ -99,6 +105,8 @@ class Assembly:
             _ = group.create_task(self.overseer.close(self._settings.drain_timeout_s))
             _ = group.create_task(self.legacy.close(self._settings.drain_timeout_s))
         await self._tasks.close()
+        if self._audit_log is not None:
+            await asyncio.to_thread(self._audit_log.close)
 
     def cut(self) -> None:
         """Wait for nothing that still runs."""

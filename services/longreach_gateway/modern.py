@@ -81,8 +81,13 @@ class Modern:
         try:
             request = decode_incoming(body)
         except jsonrpc.Malformed as error:
-            await send_whole(running.send, _without_id(body, headers, error))
+            whole = _without_id(body, headers, error)
+            if running.entry is not None:
+                running.entry.refused(whole.status)
+            await send_whole(running.send, whole)
             return
+        if running.entry is not None:
+            running.entry.asks(request)
         if not (len(pairs) == len(headers) and _is_plain(request, headers)):
             _check_closely(request, headers, pairs)
         if request.method == _CALL and request.name is not None:
@@ -113,10 +118,13 @@ class Modern:
             request, caller=caller, on_note=running.note, timeout_s=self._timeout_s, claims=claims
         )
         self._overseer.end(running)
+        streams = running.stream is not None
+        status = 200 if streams or answer.code is None else STATUS_OF.get(answer.code, 200)
+        if running.entry is not None:
+            running.entry.answered(status, answer.data, answer.code)
         if running.stream is not None:
             await running.stream.finish(answer.data)
         else:
-            status = 200 if answer.code is None else STATUS_OF.get(answer.code, 200)
             await send_json(running.send, status, answer.data)
 
     async def _listen(self, running: Running, front: Front, request: Incoming, caller: str | None) -> None:
@@ -127,6 +135,8 @@ class Modern:
             async for data in messages:
                 await stream.write(data)
         self._overseer.end(running)
+        if running.entry is not None:
+            running.entry.answered(200, b"", None)
         await stream.finish(None)
 
     def _mirrors_of(self, front: Front, name: str) -> tuple[params.Mirror, ...] | None:

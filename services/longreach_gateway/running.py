@@ -17,6 +17,7 @@ from longreach_gateway.sse import EventStream
 
 if TYPE_CHECKING:
     from longreach_gateway.answers import Receive, Send
+    from longreach_gateway.audit import Entry
 
 _log = logging.getLogger("longreach.gateway")
 LOOK_EVERY_S = 0.25
@@ -34,11 +35,12 @@ class Running:
         over: whether its outcome is known; from then on nothing cuts it off.
         cut: why it was cut off, if it was.
         stream: its events, once there are any.
+        entry: what the audit log will say of it; None: there is no such log.
     """
 
     __slots__ = (
-        "_tasks", "cut", "listening", "over", "reading", "receive", "send", "since", "stream", "task",
-        "watched",
+        "_tasks", "cut", "entry", "listening", "over", "reading", "receive", "send", "since", "stream",
+        "task", "watched",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +57,7 @@ class Running:
         self.over = False
         self.cut: Cut | None = None
         self.stream: EventStream | None = None
+        self.entry: Entry | None = None
 
     def note(self, data: bytes) -> None:
         """A notification came before the answer: from here on the answer is a stream."""

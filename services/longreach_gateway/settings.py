@@ -79,6 +79,8 @@ _OWN = (
             default="10"),
     setting("drain_timeout", "gateway.drain_timeout_s", values.seconds,
             "How long running requests may go on when the gateway ends.", "SECONDS", _LIMITS, default="30"),
+    setting("audit", "gateway.audit", values.file, "Write an event for each request; -: to standard output.",
+            "FILE|-", _LOG),
     setting("log_format", "cli.log_format", values.choice("text", "json"), "How events are written.",
             "text|json", _LOG, default="text"),
     setting("log_level", "cli.log_level", values.choice("debug", "info", "warning", "error"),
@@ -120,6 +122,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout_s: float = 30.0
     max_sessions: int = 10_000
     session_idle_s: float = 1800.0
+    audit: str | None = None
 
     def __post_init__(self) -> None:
         if self.burst_per_caller is not None and self.rate_per_caller is None:

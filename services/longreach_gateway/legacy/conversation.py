@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +26,7 @@ from longreach.front.personal import Claims
 from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.wire import codes, jsonrpc
-from longreach.wire.incoming import decode_incoming
+from longreach.wire.incoming import Incoming, decode_incoming
 from longreach_gateway.legacy import eras
 from longreach_gateway.legacy.face import Face
 from longreach_gateway.legacy.limits import LIMITS, Limits, Load
@@ -36,6 +36,8 @@ from longreach_gateway.legacy.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
     from mcp.shared._stream_protocols import ReadStream, WriteStream
+
+    from longreach_gateway.audit import Audit
 
 _log = logging.getLogger("longreach.gateway.legacy")
 
@@ -55,6 +57,7 @@ class Conversation:
         name: what the server is called where the mesh is out of reach.
         limits: of the client.
         load: what all clients keep busy; None: there is no other client.
+        audit: tells of requests; None: nobody does.
     """
 
     def __init__(
@@ -65,7 +68,9 @@ class Conversation:
         name: str = "longreach",
         limits: Limits = LIMITS,
         load: Load | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        self._audit = audit
         self.client: eras.Client | None = None
         self._face = face
         self._caller = caller
@@ -107,6 +112,24 @@ class Conversation:
     async def _on_request(self, context: Context, method: str, params: Params) -> dict[str, Any]:
         if method == "ping":
             return {}
+        scope = _scope_of(context)
+        if self._audit is None or not scope:
+            return await self._admitted(context, method, params)
+        entry = self._audit.begin(scope, "legacy")
+        entry.by(self._caller)
+        entry.asks(_as_asked(context, method, params))
+        try:
+            result = await self._admitted(context, method, params)
+            entry.answered(200, b'"isError":true' if result.get("isError") is True else b"", None)
+            return result
+        except MCPError as error:
+            said = jsonrpc.encode_error(None, error.code, error.message, error.data)
+            entry.answered(200, said, error.code)
+            raise
+        finally:
+            entry.end()
+
+    async def _admitted(self, context: Context, method: str, params: Params) -> dict[str, Any]:
         limited = self._load.comes(self._caller)
         if limited is not None:
             after_ms = math.ceil(limited.retry_after_s * 1000)
@@ -207,9 +230,22 @@ class Conversation:
 
 def _claims_of(context: Context) -> Claims | None:
     """What nodes are told of the user whose exchange brought this very message."""
+    return _scope_of(context).get(CLAIMS)
+
+
+def _scope_of(context: Context) -> MutableMapping[str, Any]:
+    """The exchange that brought a message, as ASGI has it; empty where it came over no HTTP."""
     request = getattr(context.message_metadata, "request_context", None)
-    scope: Mapping[str, Any] = getattr(request, "scope", {})
-    return scope.get(CLAIMS)
+    scope: MutableMapping[str, Any] = getattr(request, "scope", {})
+    return scope
+
+
+def _as_asked(context: Context, method: str, params: Params) -> Incoming:
+    """A request as the audit log knows it: what it is about, and no more."""
+    given = params or {}
+    said = {key: given[key] for key in ("name", "uri") if isinstance(given.get(key), str)}
+    body = {"jsonrpc": "2.0", "id": context.request_id, "method": method, "params": said}
+    return decode_incoming(msgspec.json.encode(body))
 
 
 def _uri(params: Params) -> str:

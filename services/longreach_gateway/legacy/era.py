@@ -28,6 +28,7 @@ from longreach_gateway.legacy.sessions import Sessions
 if TYPE_CHECKING:
     from longreach.client.view import Place
     from longreach_gateway.answers import Receive, Scope, Send
+    from longreach_gateway.audit import Audit
     from longreach_gateway.auth.claims import ClaimsSigner
     from longreach_gateway.auth.principal import Principal
     from longreach_gateway.legacy.face import Face
@@ -49,6 +50,7 @@ class LegacyEra:
         name: what the server is called where the mesh does not say.
         clock: the time.
         signer: signs what nodes are told of users; None: they are told nothing.
+        audit: tells of requests; None: nobody does.
     """
 
     def __init__(
@@ -62,10 +64,11 @@ class LegacyEra:
         name: str = "longreach",
         clock: Clock = SYSTEM_CLOCK,
         signer: ClaimsSigner | None = None,
+        audit: Audit | None = None,
     ) -> None:
         self._find = find
         self.address = new_address(gateway_id, place.region or _HOME)
-        self.sessions = Sessions(self.address, limits, name=name, clock=clock, signer=signer)
+        self.sessions = Sessions(self.address, limits, name=name, clock=clock, signer=signer, audit=audit)
         self._channel = Channel(place, self.address)
         self.host = Host(self._channel, self._answer_another, max_body=max_body, clock=clock)
         self.forwarder = Forwarder(self._channel, clock=clock)

@@ -19,6 +19,7 @@ from longreach_gateway.legacy.limits import Limits, Load
 from longreach_gateway.legacy.replay import Replay, Store
 
 if TYPE_CHECKING:
+    from longreach_gateway.audit import Audit
     from longreach_gateway.auth.claims import ClaimsSigner
     from longreach_gateway.legacy.exchange import Exchange
     from longreach_gateway.legacy.face import Face
@@ -78,6 +79,7 @@ class Sessions:
         name: what the server is called where the mesh does not say.
         clock: the time.
         signer: signs what nodes are told of users; None: they are told nothing.
+        audit: tells of requests; None: nobody does.
     """
 
     def __init__(
@@ -88,7 +90,9 @@ class Sessions:
         name: str = "longreach",
         clock: Clock = SYSTEM_CLOCK,
         signer: ClaimsSigner | None = None,
+        audit: Audit | None = None,
     ) -> None:
+        self._audit = audit
         self._signer = signer
         self._address = address
         self._limits = limits
@@ -125,7 +129,7 @@ class Sessions:
         if self._closing or not self._make_room():
             return None
         conversation = Conversation(
-            face, caller=caller, name=self._name, limits=self._limits, load=self._load
+            face, caller=caller, name=self._name, limits=self._limits, load=self._load, audit=self._audit
         )
         session = Session(
             new_session_id(self._address), conversation, caller, server,

@@ -1,0 +1,113 @@
+"""The audit log of a gateway: one event for each request, who asked from where, what, and how it ended."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from longreach.audit import MAX_TEXT, AuditLog, trace_id
+from longreach.errors import LongreachError
+from longreach.wire import jsonrpc
+
+if TYPE_CHECKING:
+    from longreach.wire.incoming import Incoming
+    from longreach_gateway.answers import Scope
+
+_ENDED = "request.ended"
+_FORWARDED_FOR = b"x-forwarded-for"
+
+
+class Entry:
+    """One request, as it will be told.
+
+    Attributes:
+        silent: somebody else tells of it.
+    """
+
+    __slots__ = ("_audit", "_began", "_fields", "silent")
+
+    def __init__(self, audit: Audit, scope: Scope, era: str) -> None:
+        self._audit = audit
+        self._began = time.monotonic()
+        self.silent = False
+        client = scope.get("client")
+        # What a balancer says of the address is told as what it is: a claim of whoever sent the request.
+        said = next((value for name, value in scope["headers"] if name == _FORWARDED_FOR), None)
+        self._fields: dict[str, Any] = {
+            "gateway": audit.gateway,
+            "era": era,
+            "principal": None,
+            "client": client[0] if client else None,
+            "forwarded_for": None if said is None else said[:MAX_TEXT].decode("latin-1"),
+            "path": scope["path"][:MAX_TEXT],
+            "method": None,
+            "name": None,
+            "request_id": None,
+            "trace_id": None,
+            "outcome": "cut_off",
+            "status": None,
+            "code": None,
+            "delivered": None,
+        }
+
+    def by(self, principal: str | None) -> None:
+        """Who asks."""
+        self._fields["principal"] = principal
+
+    def asks(self, request: Incoming) -> None:
+        """What is asked."""
+        name = request.name
+        self._fields |= {
+            "method": request.method[:MAX_TEXT],
+            "name": None if name is None else name[:MAX_TEXT],
+            "request_id": request.id,
+            "trace_id": None if request.meta is msgspec.UNSET else trace_id(request.meta.traceparent),
+        }
+
+    def answered(self, status: int, data: bytes, code: int | None) -> None:
+        """It has its response; `code` is that of an error in it."""
+        if code is None:
+            is_error = b'"isError":true' in data
+            self._fields |= {"outcome": "tool_error" if is_error else "ok", "delivered": "yes"}
+        else:
+            self._fields |= {"outcome": "error", "delivered": _delivered(data)}
+        self._fields |= {"status": status, "code": code}
+
+    def refused(self, status: int) -> None:
+        """It was not carried out."""
+        self._fields |= {"outcome": "refused", "status": status, "delivered": "no"}
+
+    def end(self) -> None:
+        """Tell of it, once."""
+        if not self.silent:
+            self.silent = True
+            self._fields["duration_ms"] = round((time.monotonic() - self._began) * 1000, 3)
+            self._audit.log.put(_ENDED, self._fields)
+
+
+class Audit:
+    """Makes entries.
+
+    Args:
+        log: where they are written.
+        gateway: the gateway's id.
+    """
+
+    def __init__(self, log: AuditLog, gateway: str) -> None:
+        self.log = log
+        self.gateway = gateway
+
+    def begin(self, scope: Scope, era: str = "modern") -> Entry:
+        """A request has come."""
+        return Entry(self, scope, era)
+
+
+def _delivered(data: bytes) -> Any:
+    try:
+        error = jsonrpc.decode_response(data).error
+    except (LongreachError, ValueError, RecursionError):
+        return None
+    detail = None if error is msgspec.UNSET else error.data
+    return detail.get("delivered") if isinstance(detail, dict) else None
