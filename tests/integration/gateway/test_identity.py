@@ -163,7 +163,7 @@ async def test_the_node_tells_who_did_what(
         for token in (bearer("alice", "staff"), bearer("bob")):
             await ask(http, url, "tools/call", {"name": "pay"}, authorization=token)
         await ask(http, url, "tools/call", {"name": "pay"})
-    node, front = [await events(tmp_path / name, count) for name, count in (("audit.log", 2), ("g.log", 3))]
+        node, front = await events(tmp_path / "audit.log", 2), await events(tmp_path / "g.log", 3)
 
     assert [(each["caller"], each["via"], each["sub"], each["outcome"]) for each in node] == [
         ("alice", "g1", "alice", "ok"), ("bob", "g1", "bob", "forbidden"),
