@@ -130,11 +130,16 @@ def test_each_failure_has_its_exit_code_and_one_line(
 
 
 def test_an_argument_that_is_too_large_is_refused(shared_desk: Desk):
-    done = shared_desk.longreach("call", "docs.locate", "-", stdin=json.dumps({"zip": "9" * 2**21}))
+    arguments = json.dumps({"zip": "9" * 2**21})
+    carried = shared_desk.longreach("call", "docs.locate", "-", stdin=arguments)
+    refused = shared_desk.longreach(
+        "call", "docs.locate", "-", "--max-body-bytes", "1048577", stdin=arguments
+    )
 
-    assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr.startswith("longreach: ")
-    assert done.stderr.count("\n") == 1
+    assert carried.returncode == 0, carried.stderr  # in parts
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert refused.stderr.startswith("longreach: ")
+    assert refused.stderr.count("\n") == 1
 
 
 def test_debug_shows_the_traceback(shared_desk: Desk):

@@ -113,6 +113,7 @@ def test_keys_are_read_from_lines():
         ("a:public:xx", "public", "is not id:public:base64"),
         (f"{PUBLIC.line}\n{PUBLIC.line}", "public", "two keys"),
     ],
+    ids=["private", "public", "nothing", "no base64", "twice"],
 )
 def test_what_is_no_key_is_named_without_being_shown(text: str, half: str, says: str):
     with pytest.raises(ConfigError, match=says) as failed:
