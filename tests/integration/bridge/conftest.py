@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.bridges import Meshed, meshed
 from tests.support.commands import Desk
 
 FOREIGN = (sys.executable, "-m", "tests.support.foreign")
@@ -19,3 +20,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.environment["LONGREACH_ENV"] = "PYTHONPATH"
     yield made
     made.close()
+
+
+@pytest.fixture
+async def mesh_of() -> AsyncIterator[Meshed]:
+    async with meshed() as made:
+        yield made

@@ -1,4 +1,4 @@
-"""`Server(authorize=)`: asked before a handler begins; a refusal tells that nothing ran, and nothing of why."""
+"""`Server(authorize=)`: asked before a handler begins; a refusal tells that nothing ran, and not why."""
 
 from __future__ import annotations
 
