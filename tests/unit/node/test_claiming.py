@@ -12,8 +12,8 @@ import pytest
 from tests.support.asker import META, Asker, request
 from tests.support.hosts import node
 
-from longreach import AuthRequest, Context, Server
-from longreach.clock import FakeClock
+from longreach import AuthRequest, Context, Server, connect
+from longreach.clock import SYSTEM_CLOCK, FakeClock
 from longreach.errors import ConfigError
 from longreach.policy.claims import HEADER, Bound, Key, Signer, new_pair
 from longreach.transport.memory import MemoryBroker
@@ -179,3 +179,36 @@ async def test_a_node_does_not_start_without_the_keys_it_was_told_of(broker: Mem
 def replace(file: str, text: str) -> None:
     Path(f"{file}.new").write_text(text)
     os.replace(f"{file}.new", file)
+
+
+async def test_claims_stay_with_a_request_that_goes_in_parts(keys: str):
+    """M18.2"""
+    broker, seen = MemoryBroker(), []
+    broker.max_payload = 64 * 1024
+    server = Server("docs")
+
+    @server.tool
+    async def measure(text: str, ctx: Context) -> str:
+        seen.append((len(text), ctx.claims))
+        return "ok"
+
+    params = {"name": "measure", "arguments": {"text": "x" * 200_000}, "_meta": META}
+    body = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+    bound = Bound("default", "g1", "alice", "docs")
+    async with (
+        node(broker, server, claims_keys_file=keys),
+        connect(link=broker.link(), via="g1", timeout_s=10) as mesh,
+    ):
+        for caller in ("alice", "bob"):
+            answer = await mesh.forward(
+                "docs", body, method="tools/call", name="measure", caller=caller,
+                headers=lambda: {
+                    HEADER: Signer(PRIVATE).sign(
+                        bound, msgspec.json.encode(CLAIMS), SYSTEM_CLOCK.wall_ms() + 60_000
+                    )
+                },
+            )  # fmt: skip
+            assert (b'"result"' in answer) == (caller == "alice")
+            assert (b"claims_other_request" in answer) == (caller == "bob")
+
+    assert seen == [(200_000, CLAIMS)]
