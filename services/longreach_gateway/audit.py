@@ -28,7 +28,7 @@ class Entry:
 
     __slots__ = ("_audit", "_began", "_fields", "silent")
 
-    def __init__(self, audit: Audit, scope: Scope, era: str) -> None:
+    def __init__(self, audit: Audit, scope: Scope, era: str | None) -> None:
         self._audit = audit
         self._began = time.monotonic()
         self.silent = False
@@ -60,6 +60,7 @@ class Entry:
         """What is asked."""
         name = request.name
         self._fields |= {
+            "era": self._fields["era"] or "modern",
             "method": request.method[:MAX_TEXT],
             "name": None if name is None else name[:MAX_TEXT],
             "request_id": request.id,
@@ -99,8 +100,8 @@ class Audit:
         self.log = log
         self.gateway = gateway
 
-    def begin(self, scope: Scope, era: str = "modern") -> Entry:
-        """A request has come."""
+    def begin(self, scope: Scope, era: str | None = None) -> Entry:
+        """A request has come; of which era may only be known later."""
         return Entry(self, scope, era)
 
 

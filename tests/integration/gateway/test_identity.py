@@ -175,6 +175,36 @@ async def test_the_node_tells_who_did_what(
     assert [each["name"] for each in front] == ["pay", "pay", None]
 
 
+async def test_a_gateway_tells_of_each_message_of_a_session(
+    broker: Broker, bank: Bank, http: httpx2.AsyncClient, tmp_path: Path
+) -> None:
+    client = {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "t", "version": "1"},
+    }
+    with await gateway(broker, tmp_path, "--audit", str(tmp_path / "g.log")) as running:
+        url, bob = f"{running.mcp}/bank", bearer("bob")
+        began = await legacy(http, url, bob, None, id=1, method="initialize", params=client)
+        for number, tool in enumerate(("rates", "pay"), 2):
+            call = {"method": "tools/call", "params": {"name": tool, "arguments": {"secret": 1}}}
+            await legacy(http, url, bob, began.headers["mcp-session-id"], id=number, **call)
+        await legacy(http, url, bob, "no-such-session", id=9, method="tools/list")
+        told = await events(tmp_path / "g.log", 4)
+
+    assert [(each["era"], each["principal"], each["method"], each["name"]) for each in told] == [
+        ("legacy", "bob", "initialize", None),
+        ("legacy", "bob", "tools/call", "rates"),
+        ("legacy", "bob", "tools/call", "pay"),
+        (None, "bob", None, None),
+    ]
+    assert [(each["outcome"], each["status"], each["request_id"]) for each in told] == [
+        ("ok", 200, 1), ("tool_error", 200, 2), ("error", 200, 3), ("refused", 404, None),
+    ]  # fmt: skip
+    assert told[2]["delivered"] == "no"
+    assert "secret" not in json.dumps(told)
+
+
 async def events(file: Path, count: int) -> list[Any]:
     """What a log says; a thread writes it."""
     async with asyncio.timeout(10):
