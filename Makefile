@@ -26,6 +26,9 @@ test: $(READY)  ## all tests, against a real broker
 	$(BIN)/python -m pytest tests/unit tests/property -n 2 --dist worksteal
 	$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/property
 
+# Rewritten test files are kept between runs, also where Python was told to write none.
+unit test: export PYTHONDONTWRITEBYTECODE :=
+
 unit: $(READY)  ## the tests that take milliseconds
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
 
