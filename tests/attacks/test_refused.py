@@ -115,7 +115,7 @@ async def test_cancelling_a_call_of_another(made: Estate, monkeypatch: Patch) ->
 
 
 async def test_pulling_parts_of_the_result_of_another(made: Estate, monkeypatch: Patch) -> None:
-    """docs/binding.md 17"""
+    """docs/binding.md 16"""
     alice, reply = await made.raw("alice"), made.reply("alice", "c0ffee-p")
     offers = await made.hears(alice, reply)
     await alice.publish(f"{EU}.req.docs._._.alice.tools-call.large", call("large"), reply=reply)

@@ -68,7 +68,7 @@ def nothing_left(host: Node) -> bool:
 
 @pytest.mark.parametrize("options", [{}, {"compress": True}])
 async def test_there_and_back(options: dict[str, bool]) -> None:
-    """M17.2 to M17.4: what comes back is what was sent, to the byte."""
+    """M16.2 to M16.4: what comes back is what was sent, to the byte."""
     async with linked(compress=True) as (broker, _, docs, host), connect(broker.url, **options) as mesh:
         for size in (MIB - 100, MIB, 20 * MIB):
             text = rows(size)
@@ -78,7 +78,7 @@ async def test_there_and_back(options: dict[str, bool]) -> None:
 
 
 async def test_through_a_front_as_gateways_do(tmp_path: Path) -> None:
-    """M17.2: bytes are passed on as they are; the response has the client's own id."""
+    """M16.2: bytes are passed on as they are; the response has the client's own id."""
     async with linked() as (broker, _, _docs, host), connect(broker.url, via="gw") as mesh:
         await mesh.tools()
         text = rows(3 * MIB)
@@ -112,7 +112,7 @@ async def test_the_loop_goes_on_while_a_large_body_passes() -> None:
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("fault", ["slow", "delay", "drop", "cut"])
 async def test_over_a_bad_link(fault: str) -> None:
-    """M17.5: whatever the link does, what comes in the end is whole; the node ran it once."""
+    """M16.5: whatever the link does, what comes in the end is whole; the node ran it once."""
     async with linked() as (_, link, docs, host), connect(link.url, timeout_s=40) as mesh:
         await mesh.tools()
         text = rows(2 * MIB)
@@ -139,7 +139,7 @@ async def test_over_a_bad_link(fault: str) -> None:
 
 @pytest.mark.timeout(60)
 async def test_a_link_that_is_lost_ends_calls_as_what_they_are() -> None:
-    """M17.8: a request that was not whole did not begin; a result that was not fetched ran."""
+    """M16.8: a request that was not whole did not begin; a result that was not fetched ran."""
     async with linked() as (_, link, docs, host), connect(link.url, timeout_s=2.5) as mesh:
         await mesh.tools()
         link.slow(300_000)
@@ -164,7 +164,7 @@ async def test_a_link_that_is_lost_ends_calls_as_what_they_are() -> None:
 
 @pytest.mark.timeout(90)
 async def test_a_node_killed_as_its_result_is_fetched(tmp_path: Path) -> None:
-    """M17.8: what only looks is run again by another node; what changes something is not."""
+    """M16.8: what only looks is run again by another node; what changes something is not."""
     source = tmp_path / "big.py"
     source.write_text(
         "from longreach import Server\n"
@@ -197,7 +197,7 @@ async def test_a_node_killed_as_its_result_is_fetched(tmp_path: Path) -> None:
 
 
 async def test_memory_is_bounded_however_many_results_wait() -> None:
-    """M17.7: nobody fetches; the node keeps what it may keep, and refuses the rest."""
+    """M16.7: nobody fetches; the node keeps what it may keep, and refuses the rest."""
     async with linked(max_body_bytes=4 * MIB) as (_, link, _docs, host):
         calls: list[object] = []
         async with connect(link.url, timeout_s=3) as mesh, asyncio.TaskGroup() as group:

@@ -1,4 +1,4 @@
-"""A client that knows of parts what docs/binding.md 17 says, and nothing else."""
+"""A client that knows of parts what docs/binding.md 16 says, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Bodies of one asker that no message holds: results are pulled from their node, requests put to one.
 
-Nothing of this is met by a call whose messages are small. Source: docs/binding.md 17.
+Nothing of this is met by a call whose messages are small. Source: docs/binding.md 16.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 An offer comes in the place of the request, through the queue group like any. The node asks for range after
 range with frames on the call's own reply subject; the asker puts them to this very node. While that goes on
-the call is here, by the node's book, but has not begun. Source: docs/binding.md 17.
+the call is here, by the node's book, but has not begun. Source: docs/binding.md 16.
 """
 
 from __future__ import annotations

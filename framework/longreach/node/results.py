@@ -2,7 +2,7 @@
 
 A result is kept until its asker says that it has come whole, cancels, or falls silent, or until its deadline;
 so long its call is here, by the node's book. Nothing is sent that was not asked for.
-Source: docs/binding.md 17.
+Source: docs/binding.md 16.
 """
 
 from __future__ import annotations

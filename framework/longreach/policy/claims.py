@@ -3,7 +3,7 @@
 A signed text is ``lrc1.<key id>.<payload>.<signature>``, both in base64url without padding. The payload is
 JSON: ``{"ns","via","caller","server","exp","claims"}``, the first four as they are in the request's subject,
 `exp` in milliseconds since 1970. The signature is Ed25519, of what precedes its dot. The time is an argument.
-Source: docs/binding.md 18.
+Source: docs/binding.md 17.
 """
 
 from __future__ import annotations

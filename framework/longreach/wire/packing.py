@@ -1,6 +1,6 @@
 """A large body, made ready for its way in parts, and back. Slow for what is large: for a thread.
 
-Source: docs/binding.md 17.
+Source: docs/binding.md 16.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bodies that no message holds: what is said of them, and the message of a part.
 
-A message about parts is a JSON head on one line, then bytes. Source: docs/binding.md 17.
+A message about parts is a JSON head on one line, then bytes. Source: docs/binding.md 16.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests and results that no message holds, as the client has them. Source: docs/binding.md 17."""
+"""Requests and results that no message holds, as the client has them. Source: docs/binding.md 16."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def left(host: Node, mesh: Mesh) -> tuple[int, int, int, int]:
 @pytest.mark.parametrize("size", [3000, 4096, 10_000, 1_000_000])
 @pytest.mark.parametrize("options", [{}, {"compress": True}, {"compress": True, "compress_node": True}])
 async def test_a_result_comes_whole(broker: MemoryBroker, size: int, options: dict[str, Any]):
-    """M17.2, M17.3, M17.10"""
+    """M16.2, M16.3, M16.10"""
     async with mesh_of(broker, **options) as (mesh, docs, host, _):
         result = await mesh.call("docs.write", {"size": size})
         assert result.text == "x" * size
@@ -105,7 +105,7 @@ async def test_a_result_comes_whole(broker: MemoryBroker, size: int, options: di
 
 @pytest.mark.parametrize("options", [{}, {"compress": True}])
 async def test_a_request_goes_whole(broker: MemoryBroker, options: dict[str, Any]):
-    """M17.4: and its result comes back."""
+    """M16.4: and its result comes back."""
     text = "".join(f"row {number}\n" for number in range(5000))
     async with mesh_of(broker, **options) as (mesh, docs, host, _):
         assert (await mesh.call("docs.write", {"text": text})).text == text
@@ -115,7 +115,7 @@ async def test_a_request_goes_whole(broker: MemoryBroker, options: dict[str, Any
 
 
 async def test_prompts_and_resources_too(broker: MemoryBroker):
-    """M17.3"""
+    """M16.3"""
     async with mesh_of(broker) as (mesh, _, host, _link):
         assert len((await mesh.get_prompt("docs.ask", {"size": BIG})).messages[0].content.text) == BIG
         assert len((await mesh.read("docs", f"doc://{BIG}")).contents[0].text) == BIG
@@ -123,7 +123,7 @@ async def test_prompts_and_resources_too(broker: MemoryBroker):
 
 
 async def test_what_is_forwarded_is_passed_on_byte_for_byte(broker: MemoryBroker):
-    """M17.2: for another caller than the connection's own."""
+    """M16.2: for another caller than the connection's own."""
     async with mesh_of(broker, via="gw") as (mesh, _, host, _link):
         meta = {
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -140,7 +140,7 @@ async def test_what_is_forwarded_is_passed_on_byte_for_byte(broker: MemoryBroker
 
 
 async def test_many_at_once_share_the_room(broker: MemoryBroker):
-    """M17.7: beyond the client's own room they wait for each other; on the node there is room for two."""
+    """M16.7: beyond the client's own room they wait for each other; on the node there is room for two."""
     async with mesh_of(broker, max_body_bytes=100_000) as (mesh, _, host, _link):
         results = await asyncio.gather(*(mesh.call("docs.look", {"size": 90_000}) for _ in range(20)))
         assert {len(result.text) for result in results} == {90_000}
@@ -148,7 +148,7 @@ async def test_many_at_once_share_the_room(broker: MemoryBroker):
 
 
 async def test_a_result_over_the_clients_limit_is_told_as_that(broker: MemoryBroker):
-    """M17.7: it ran."""
+    """M16.7: it ran."""
     async with mesh_of(broker, max_body_bytes=10_000) as (mesh, docs, _, _link):
         with pytest.raises(RemoteError, match="max_body_bytes") as ended:
             await mesh.call("docs.look", {})
@@ -157,7 +157,7 @@ async def test_a_result_over_the_clients_limit_is_told_as_that(broker: MemoryBro
 
 
 async def test_a_lost_part_is_asked_for_again(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch):
-    """M17.5"""
+    """M16.5"""
     monkeypatch.setattr("longreach.policy.parts.AGAIN_S", 0.01)
     monkeypatch.setattr("longreach.policy.parts.MAX_AGAIN_S", 0.02)
     async with mesh_of(broker) as (mesh, docs, _, link):
@@ -177,7 +177,7 @@ async def test_a_lost_part_is_asked_for_again(broker: MemoryBroker, monkeypatch:
 
 
 async def test_a_damaged_result_is_unknown_and_a_look_is_repeated(broker: MemoryBroker):
-    """M17.6: what only looks is run again; what changes something is not."""
+    """M16.6: what only looks is run again; what changes something is not."""
     async with mesh_of(broker) as (mesh, docs, host, _):
         replies = host._replies
         genuine = replies._link.send
@@ -198,7 +198,7 @@ async def test_a_damaged_result_is_unknown_and_a_look_is_repeated(broker: Memory
 
 
 async def test_a_request_of_which_a_part_never_arrived_did_not_begin(broker: MemoryBroker):
-    """M17.8: its timeout says so, although a node had the offer."""
+    """M16.8: its timeout says so, although a node had the offer."""
     async with mesh_of(broker, timeout_s=0.15) as (mesh, docs, host, link):
         link.tamper = lambda subject, data, headers: None if subject.endswith(".put") else data
         with pytest.raises(LongreachError) as ended:  # a timeout, or the node's "expired"
@@ -208,7 +208,7 @@ async def test_a_request_of_which_a_part_never_arrived_did_not_begin(broker: Mem
 
 
 async def test_a_cancelled_call_drops_its_bodies(broker: MemoryBroker):
-    """M17.8: on both sides, in both directions."""
+    """M16.8: on both sides, in both directions."""
     tasks = TaskSet("calls")
     async with mesh_of(broker) as (mesh, _, host, link):
         for arguments, verb in (({"text": "y" * BIG}, ".put"), ({"size": BIG}, ".part")):
@@ -225,7 +225,7 @@ async def test_a_cancelled_call_drops_its_bodies(broker: MemoryBroker):
 
 
 async def test_a_node_that_takes_no_parts_is_told_from_one_that_ran(broker: MemoryBroker):
-    """M17.4, M11.1: what an old node answers to an offer is today's refusal."""
+    """M16.4, M11.1: what an old node answers to an offer is today's refusal."""
     async with mesh_of(broker) as (mesh, docs, host, _):
         host._intake.large = None
         for hosted in host._hosted:
@@ -239,7 +239,7 @@ async def test_a_node_that_takes_no_parts_is_told_from_one_that_ran(broker: Memo
 
 
 async def test_a_node_may_allow_less_than_the_client(broker: MemoryBroker):
-    """M17.7"""
+    """M16.7"""
     docs = Docs()
     async with (
         node(broker, docs.server, max_body_bytes=10_000),

@@ -132,7 +132,7 @@ async def test_cancelling_the_task_cancels_the_call(mesh: Mesh, puppet: Puppet):
 
 
 async def test_a_request_beyond_the_limit_of_bodies_is_not_sent(broker: MemoryBroker, puppet: Puppet):
-    """M2.5, M17.4: refused before it is sent."""
+    """M2.5, M16.4: refused before it is sent."""
     async with connect(link=broker.link(), timeout_s=5, max_body_bytes=1_500_000) as mesh:
         with pytest.raises(TooLarge, match="max_body_bytes") as ended:
             await mesh.call("docs.do", {"text": "x" * 2_000_000})

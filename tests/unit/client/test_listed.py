@@ -59,7 +59,7 @@ async def test_each_caller_sees_what_it_may_use(broker: MemoryBroker, gate: Gate
 
 
 async def test_a_refused_call_is_known_not_to_have_run_and_is_made_once(broker: MemoryBroker):
-    """M18.4"""
+    """M17.4"""
     async with node(broker, bank()), connect(link=broker.link(), caller="bob", timeout_s=5) as mesh:
         with pytest.raises(PermissionDenied) as refused:
             await mesh.call("bank.pay")

@@ -150,7 +150,7 @@ async def test_a_hook_that_waits_is_waited_for_until_the_deadline(broker: Memory
 
 
 async def test_a_handler_cannot_claim_that_nothing_ran(broker: MemoryBroker, asker: Asker):
-    """M18.4"""
+    """M17.4"""
     server = Server("docs")
 
     @server.tool
@@ -173,7 +173,7 @@ LISTS = {
 
 @pytest.mark.parametrize("method", LISTS)
 async def test_a_caller_sees_what_it_may_use(broker: MemoryBroker, method: str):
-    """M18.5"""
+    """M17.5"""
     member, key, name, used_with = LISTS[method]
     hook = Hook(lambda request: request.caller == "alice")
     async with node(broker, everything(hook, [])):

@@ -65,7 +65,7 @@ async def ask(asker: Asker, text: str | None, call: str = "1-0-f", what: str = "
 
 
 async def test_a_handler_sees_what_the_gateway_signed(broker: MemoryBroker, keys: str):
-    """M18.1"""
+    """M17.1"""
     seen: list[Any] = []
     clock, asker = FakeClock(), Asker(broker, asker="g1.alice")
     async with node(broker, whoami(seen), clock=clock, claims_keys_file=keys):
@@ -94,7 +94,7 @@ async def test_a_handler_sees_what_the_gateway_signed(broker: MemoryBroker, keys
 async def test_claims_that_are_not_valid_here_refuse_the_request(
     broker: MemoryBroker, keys: str, forged: dict[str, Any], why: str, what: str
 ):
-    """M18.3"""
+    """M17.3"""
     seen: list[Any] = []
     clock, asker = FakeClock(), Asker(broker, asker="g1.alice")
     async with node(broker, whoami(seen), clock=clock, claims_keys_file=keys):
@@ -107,7 +107,7 @@ async def test_claims_that_are_not_valid_here_refuse_the_request(
 
 
 async def test_what_was_valid_once_is_not_valid_for_others_nor_for_ever(broker: MemoryBroker, keys: str):
-    """M18.2"""
+    """M17.2"""
     seen: list[Any] = []
     clock = FakeClock()
     alice, bob = Asker(broker, asker="g1.alice"), Asker(broker, asker="g1.bob")
@@ -122,7 +122,7 @@ async def test_what_was_valid_once_is_not_valid_for_others_nor_for_ever(broker: 
 
 
 async def test_without_keys_nobody_looks_at_claims(broker: MemoryBroker):
-    """M18.1"""
+    """M17.1"""
     seen: list[Any] = []
     asker = Asker(broker, asker="g1.alice")
     async with node(broker, whoami(seen)):
@@ -132,7 +132,7 @@ async def test_without_keys_nobody_looks_at_claims(broker: MemoryBroker):
 
 
 async def test_the_hook_sees_claims_for_calls_and_for_listings(broker: MemoryBroker, keys: str):
-    """M18.5"""
+    """M17.5"""
 
     def staff(request: AuthRequest) -> bool:
         return request.claims is not None and "staff" in request.claims["groups"]
@@ -182,7 +182,7 @@ def replace(file: str, text: str) -> None:
 
 
 async def test_claims_stay_with_a_request_that_goes_in_parts(keys: str):
-    """M18.2"""
+    """M17.2"""
     broker, seen = MemoryBroker(), []
     broker.max_payload = 64 * 1024
     server = Server("docs")

@@ -1,4 +1,4 @@
-"""Requests that no message holds, as the node collects them. Source: docs/binding.md 17."""
+"""Requests that no message holds, as the node collects them. Source: docs/binding.md 16."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def refusal(answer: Any) -> str:
 
 
 async def test_it_is_pulled_and_begins_when_it_is_whole(broker: MemoryBroker):
-    """M17.4"""
+    """M16.4"""
     async with hosting(broker) as (host, asker, ran):
         asker.offer("size", BODY)
         pull = await asker.frame("pull")
@@ -88,7 +88,7 @@ async def test_it_is_pulled_and_begins_when_it_is_whole(broker: MemoryBroker):
 
 
 async def test_a_resource_is_read_with_a_large_request(broker: MemoryBroker):
-    """M17.4: for every method that is a call."""
+    """M16.4: for every method that is a call."""
     async with hosting(broker) as (_, asker, ran):
         meta = {**msgspec.json.decode(BODY)["params"]["_meta"], "example/pad": "x" * 9000}
         params = {"uri": "doc://notes", "_meta": meta}
@@ -107,7 +107,7 @@ def digest_of(body: bytes) -> str:
 
 
 async def test_all_of_it_may_come_with_the_offer(broker: MemoryBroker):
-    """M17.2, M17.10"""
+    """M16.2, M16.10"""
     async with hosting(broker) as (_, asker, _ran):
         data = zlib.compress(BODY)
         asker.offer("size", data, inline=len(data), encoding="zlib", raw=len(BODY))
@@ -115,7 +115,7 @@ async def test_all_of_it_may_come_with_the_offer(broker: MemoryBroker):
 
 
 async def test_with_a_part_missing_it_never_begins(broker: MemoryBroker):
-    """M17.4, M17.8: at its deadline it is refused as one that has not begun."""
+    """M16.4, M16.8: at its deadline it is refused as one that has not begun."""
     call = f"1-{SYSTEM_CLOCK.wall_ms() + 120:x}-f"
     async with hosting(broker) as (host, asker, ran):
         asker.offer("size", BODY, call)
@@ -127,7 +127,7 @@ async def test_with_a_part_missing_it_never_begins(broker: MemoryBroker):
 
 
 async def test_what_is_not_what_was_offered_never_begins(broker: MemoryBroker):
-    """M17.6"""
+    """M16.6"""
     async with hosting(broker) as (_, asker, ran):
         asker.offer("size", BODY)
         await serve(asker, BODY[:-10] + b" " * 10)
@@ -136,7 +136,7 @@ async def test_what_is_not_what_was_offered_never_begins(broker: MemoryBroker):
 
 
 async def test_a_bomb_is_refused(broker: MemoryBroker):
-    """M17.6"""
+    """M16.6"""
     async with hosting(broker) as (_, asker, ran):
         data = zlib.compress(bytes(3_000_000))
         asker.offer("size", data, inline=0, encoding="zlib", raw=1000)
@@ -146,7 +146,7 @@ async def test_a_bomb_is_refused(broker: MemoryBroker):
 
 
 async def test_a_cancel_ends_it(broker: MemoryBroker):
-    """M17.4, M6.1"""
+    """M16.4, M6.1"""
     async with hosting(broker) as (host, asker, ran):
         asker.offer("size", BODY)
         await asker.frame("pull")
@@ -159,7 +159,7 @@ async def test_a_cancel_ends_it(broker: MemoryBroker):
 
 
 async def test_a_cancel_that_overtakes_it_keeps_it_from_beginning(broker: MemoryBroker):
-    """M17.4, M6.2"""
+    """M16.4, M6.2"""
     async with hosting(broker) as (_, asker, ran):
         asker.verb("cancel", msgspec.json.encode({"calls": ["1-0-f"]}), "7-0-f")
         asker.offer("size", BODY)
@@ -168,7 +168,7 @@ async def test_a_cancel_that_overtakes_it_keeps_it_from_beginning(broker: Memory
 
 
 async def test_it_is_here_while_it_comes(broker: MemoryBroker):
-    """M17.4, M7.2"""
+    """M16.4, M7.2"""
     async with hosting(broker) as (_, asker, _ran):
         asker.offer("size", BODY)
         await asker.frame("pull")
@@ -190,7 +190,7 @@ async def test_offered_twice_it_runs_once(broker: MemoryBroker):
 
 @pytest.mark.parametrize("stranger", [{"asker": "_.alice"}, {"connection": "other-p"}])
 async def test_nobody_else_puts_a_part_of_it_or_cancels_it(broker: MemoryBroker, stranger: dict[str, Any]):
-    """M17.9"""
+    """M16.9"""
     async with hosting(broker) as (host, asker, ran):
         asker.offer("size", BODY)
         pull = (await asker.frame("pull")).head
@@ -205,7 +205,7 @@ async def test_nobody_else_puts_a_part_of_it_or_cancels_it(broker: MemoryBroker,
 
 @pytest.mark.parametrize("connection", ["c0ffee", "c0ffee-x"])
 async def test_who_does_not_understand_parts_offers_nothing(broker: MemoryBroker, connection: str):
-    """M17.1"""
+    """M16.1"""
     async with hosting(broker) as (host, _, _ran):
         asker = PartsAsker(broker, host.instance, connection=connection)
         asker.offer("size", BODY)
@@ -214,7 +214,7 @@ async def test_who_does_not_understand_parts_offers_nothing(broker: MemoryBroker
 
 @pytest.mark.parametrize("changes", [{"size": 10**9}, {"encoding": "zlib", "raw": 10**9}])
 async def test_what_is_over_the_limit_is_refused(broker: MemoryBroker, changes: dict[str, Any]):
-    """M17.7"""
+    """M16.7"""
     async with hosting(broker) as (host, asker, _):
         asker.offer("size", BODY, **changes)
         assert refusal(await asker.answer()) == "request_too_large"
@@ -222,7 +222,7 @@ async def test_what_is_over_the_limit_is_refused(broker: MemoryBroker, changes: 
 
 
 async def test_one_asker_has_only_so_much_room(broker: MemoryBroker):
-    """M17.7"""
+    """M16.7"""
     async with hosting(broker, max_body_bytes=len(BODY)) as (host, asker, _):
         for number in range(3):
             asker.offer("size", BODY, f"{number}-0-f")

@@ -1,4 +1,4 @@
-"""Results that no message holds, as the node gives them. Source: docs/binding.md 17."""
+"""Results that no message holds, as the node gives them. Source: docs/binding.md 16."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def fetch(asker: PartsAsker, step: int = 2000) -> bytes:
 
 
 async def test_it_is_offered_and_pulled_and_forgotten(broker: MemoryBroker):
-    """M17.2, M17.3"""
+    """M16.2, M16.3"""
     async with asked(broker) as (host, asker):
         offer = await asker.frame("parts")
         assert offer.head["identity"] == "n1"
@@ -76,7 +76,7 @@ async def test_it_is_offered_and_pulled_and_forgotten(broker: MemoryBroker):
 
 
 async def test_nothing_is_sent_that_was_not_asked_for(broker: MemoryBroker):
-    """M17.5"""
+    """M16.5"""
     async with asked(broker) as (_, asker):
         await asker.frame("parts")
         await asker.settle()
@@ -87,7 +87,7 @@ async def test_nothing_is_sent_that_was_not_asked_for(broker: MemoryBroker):
 
 @pytest.mark.parametrize(("connection", "call"), [("c0ffee", "1-0-f"), ("c0ffee-p", "1-0-n")])
 async def test_who_does_not_say_so_gets_the_refusal(broker: MemoryBroker, connection: str, call: str):
-    """M17.1, M11.1: an old asker is told as before that the result is too large."""
+    """M16.1, M11.1: an old asker is told as before that the result is too large."""
     async with asked(broker, connection=connection, call=call) as (host, asker):
         answer = await asker.answer(call)
         assert answer["error"]["data"]["reason"] == "result_too_large"
@@ -96,7 +96,7 @@ async def test_who_does_not_say_so_gets_the_refusal(broker: MemoryBroker, connec
 
 
 async def test_the_call_is_here_until_it_is_fetched(broker: MemoryBroker):
-    """M17.8"""
+    """M16.8"""
     async with asked(broker) as (_, asker):
         await asker.frame("parts")
         asker.verb("alive", msgspec.json.encode({"calls": ["1-0-f", "2-0-f"]}), "7-0-f")
@@ -104,7 +104,7 @@ async def test_the_call_is_here_until_it_is_fetched(broker: MemoryBroker):
 
 
 async def test_a_cancel_drops_it(broker: MemoryBroker):
-    """M17.8"""
+    """M16.8"""
     async with asked(broker) as (host, asker):
         await asker.frame("parts")
         asker.verb("cancel", msgspec.json.encode({"calls": ["1-0-f"]}), "7-0-f")
@@ -113,7 +113,7 @@ async def test_a_cancel_drops_it(broker: MemoryBroker):
 
 
 async def test_its_deadline_drops_it(broker: MemoryBroker):
-    """M17.8"""
+    """M16.8"""
     from longreach.clock import SYSTEM_CLOCK
 
     call = f"1-{SYSTEM_CLOCK.wall_ms() + 120:x}-f"
@@ -124,7 +124,7 @@ async def test_its_deadline_drops_it(broker: MemoryBroker):
 
 
 async def test_a_silent_caller_loses_it(broker: MemoryBroker):
-    """M17.8, M7.4"""
+    """M16.8, M7.4"""
     async with asked(broker, caller_silence_s=0.1) as (host, asker):
         await asker.frame("parts")
         await eventually(lambda: held(host) == 0)
@@ -132,7 +132,7 @@ async def test_a_silent_caller_loses_it(broker: MemoryBroker):
 
 @pytest.mark.parametrize("stranger", [{"asker": "_.alice"}, {"asker": "gw._"}, {"connection": "other-p"}])
 async def test_nobody_else_pulls_it_or_drops_it(broker: MemoryBroker, stranger: dict[str, Any]):
-    """M17.9"""
+    """M16.9"""
     async with asked(broker) as (host, asker):
         await asker.frame("parts")
         other = PartsAsker(broker, host.instance, **stranger)
@@ -148,7 +148,7 @@ async def test_nobody_else_pulls_it_or_drops_it(broker: MemoryBroker, stranger: 
 
 
 async def test_what_is_over_the_limit_is_refused(broker: MemoryBroker):
-    """M17.7"""
+    """M16.7"""
     async with asked(broker, max_body_bytes=10_000) as (host, asker):
         answer = await asker.answer()
         assert answer["error"]["data"]["reason"] == "result_too_large"
@@ -157,7 +157,7 @@ async def test_what_is_over_the_limit_is_refused(broker: MemoryBroker):
 
 
 async def test_one_asker_has_only_so_much_room(broker: MemoryBroker):
-    """M17.7"""
+    """M16.7"""
     async with asked(broker, max_body_bytes=SIZE + 1000) as (host, asker):
         for number in (2, 3):
             asker.call("big", f"{number}-0-f")
@@ -170,7 +170,7 @@ async def test_one_asker_has_only_so_much_room(broker: MemoryBroker):
 
 
 async def test_it_is_compressed_where_both_want_that(broker: MemoryBroker):
-    """M17.10"""
+    """M16.10"""
     async with asked(broker, compress=True, connection="c0ffee-pz") as (host, asker):
         offer = await asker.frame("parts")
         assert offer.head["encoding"] == "zlib"
@@ -182,7 +182,7 @@ async def test_it_is_compressed_where_both_want_that(broker: MemoryBroker):
 
 @pytest.mark.parametrize("options", [{"compress": True}, {"connection": "c0ffee-pz"}])
 async def test_it_is_not_compressed_where_one_does_not(broker: MemoryBroker, options: dict[str, Any]):
-    """M17.10"""
+    """M16.10"""
     async with asked(broker, **options) as (_, asker):
         assert "encoding" not in (await asker.frame("parts")).head
 
@@ -196,7 +196,7 @@ async def test_a_compressing_node_spares_what_is_small():
 
 
 async def test_a_drain_waits_for_those_who_fetch(broker: MemoryBroker):
-    """M17.8"""
+    """M16.8"""
     async with asked(broker, drain_timeout_s=5.0) as (host, asker):
         offer = await asker.frame("parts")
         host._begin_drain("test")

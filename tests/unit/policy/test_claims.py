@@ -42,7 +42,7 @@ def test_what_was_signed_is_opened_as_it_was():
     ],
 )  # fmt: skip
 def test_claims_are_for_one_caller_through_one_gateway_at_one_server(other: Bound):
-    """M18.2"""
+    """M17.2"""
     text = SIGNER.sign(BOUND, b"{}", NOW + 60_000)
 
     with pytest.raises(ClaimsRefused) as refused:
@@ -53,7 +53,7 @@ def test_claims_are_for_one_caller_through_one_gateway_at_one_server(other: Boun
 
 @pytest.mark.parametrize("expires_ms", [NOW - LEEWAY_MS, NOW + MAX_LIFE_MS + LEEWAY_MS + 1])
 def test_claims_are_short_lived(expires_ms: int):
-    """M18.2"""
+    """M17.2"""
     with pytest.raises(ClaimsRefused) as refused:
         VERIFIER.open(SIGNER.sign(BOUND, b"{}", expires_ms), BOUND, NOW)
 
@@ -61,7 +61,7 @@ def test_claims_are_short_lived(expires_ms: int):
 
 
 def test_a_foreign_key_is_not_trusted():
-    """M18.2"""
+    """M17.2"""
     foreign, _ = new_pair(secrets.token_bytes)
     disguised = foreign._replace(id=PRIVATE.id)
 
@@ -72,7 +72,7 @@ def test_a_foreign_key_is_not_trusted():
 
 
 def test_no_altered_character_is_taken():
-    """M18.2"""
+    """M17.2"""
     text = SIGNER.sign(BOUND, b'{"scope":"read"}', NOW + 60_000)
 
     for at, old in enumerate(text):

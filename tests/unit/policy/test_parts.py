@@ -1,4 +1,4 @@
-"""Which ranges are asked for, and how much is held. Source: docs/binding.md 17."""
+"""Which ranges are asked for, and how much is held. Source: docs/binding.md 16."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def transfer(window: Window, took_s: float, limit: int = MOST_BYTES) -> tuple[in
 @pytest.mark.parametrize("size", [1, FIRST_BYTES, FIRST_BYTES + 1, 10_000_000])
 @pytest.mark.parametrize("took_s", [0.001, 0.5, 3.0])
 def test_all_of_it_comes_and_never_more_than_a_window_is_on_its_way(size: int, took_s: float):
-    """M17.5"""
+    """M16.5"""
     window = Window(size, 0, 0.0)
     _, most = transfer(window, took_s)
     assert window.have == size
@@ -52,7 +52,7 @@ def test_a_quick_link_is_given_more_and_a_slow_one_less():
 
 
 def test_what_does_not_come_is_asked_for_again_from_where_it_broke_off():
-    """M17.5"""
+    """M16.5"""
     window = Window(1_000_000, 0, 0.0)
     (first,) = window.ask(0.0)
     assert window.came(first.at, first.size, 0.1)
@@ -92,7 +92,7 @@ def test_what_came_with_the_offer_is_not_asked_for():
 
 
 def test_each_asker_has_its_room_and_all_have_theirs():
-    """M17.7"""
+    """M16.7"""
     room = Room(of_one=10, of_all=15)
     assert room.take("a", 10)
     assert not room.take("a", 1)

@@ -1,4 +1,4 @@
-"""Offers, parts and what is made of them. Source: docs/binding.md 17."""
+"""Offers, parts and what is made of them. Source: docs/binding.md 16."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_what_does_not_become_smaller_goes_as_it_is():
 
 
 def test_a_body_with_another_digest_is_not_used():
-    """M17.6"""
+    """M16.6"""
     packed = pack_body(BODY, False)
     for wrong in (BODY[:-1], BODY + b" ", BODY[:-1] + b" "):
         with pytest.raises(Damaged):
@@ -40,7 +40,7 @@ def test_a_body_with_another_digest_is_not_used():
 
 
 def test_a_bomb_is_not_unpacked_beyond_what_was_offered():
-    """M17.6: the size that was offered is the bound, whatever the bytes would unpack to."""
+    """M16.6: the size that was offered is the bound, whatever the bytes would unpack to."""
     bomb = zlib.compress(bytes(10_000_000))
     with pytest.raises(Damaged, match="size"):
         unpack_body(offered(bytes(1000), bomb), bomb)
@@ -98,7 +98,7 @@ def test_members_that_nobody_knows_are_ignored():
 
 
 def test_what_a_connection_says_is_its_end():
-    """M17.1"""
+    """M16.1"""
     assert understands("_.alice.0f-p")
     assert understands("_.alice.0f-pz")
     assert wants_compressed("_.alice.0f-pz")
