@@ -6,13 +6,12 @@ A node without keys looks at none, and `Context.claims` is None.
 from __future__ import annotations
 
 import logging
-import os
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from longreach.errors import ConfigError
+from longreach.keyfile import KeyFile
 from longreach.node.doors import Door
 from longreach.observe import event
 from longreach.policy.claims import HEADER, Bound, ClaimsRefused, Opened, Verifier, check, parse_keys
@@ -50,13 +49,14 @@ class ClaimsCheck:
     """
 
     def __init__(self, file: str | Path, namespace: str, clock: Clock) -> None:
-        self._file = Path(file)
         self._namespace = namespace
         self._clock = clock
         self._known: OrderedDict[str, _Known] = OrderedDict()
-        self._mark = self._look()
-        self._looked_at = clock.monotonic()
-        self._verifier = self._read()
+        self._keys = KeyFile(
+            file, "the claims keys in", "claims_keys", lambda text: _verifier(text, str(file)), _log,
+            every_s=_LOOK_EVERY_S, clock=clock,
+        )  # fmt: skip
+        self._verifier = self._keys.current()
 
     def check(self, text: str, server: str, via: str, caller: str) -> bytes:
         """The claims in `text`, a JSON object, if they are for requests of `caller` to `server`.
@@ -64,50 +64,25 @@ class ClaimsCheck:
         Raises:
             ClaimsRefused: they are not valid here.
         """
-        self._renew()
+        verifier = self._keys.current()
+        if verifier is not self._verifier:
+            self._verifier = verifier
+            self._known.clear()
         bound = Bound(self._namespace, via, caller, server)
         now_ms = self._clock.wall_ms()
         known = self._known.get(text)
         if known is not None:
             check(known.bound, known.opened.expires_ms, bound, now_ms)
             return known.opened.claims
-        opened = self._verifier.open(text, bound, now_ms)
+        opened = verifier.open(text, bound, now_ms)
         if len(self._known) >= _MAX_KNOWN:
             self._known.popitem(last=False)
         self._known[text] = _Known(bound, opened)
         return opened.claims
 
-    def _renew(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._looked_at < _LOOK_EVERY_S:
-            return
-        self._looked_at = now
-        mark = self._look()
-        if mark == self._mark:
-            return
-        self._mark = mark
-        try:
-            self._verifier = self._read()
-        except ConfigError as error:
-            event(_log, "claims_keys.unreadable", logging.WARNING, reason=str(error))
-            return
-        self._known.clear()
-        event(_log, "claims_keys.read", file=str(self._file))
 
-    def _look(self) -> tuple[int, ...]:
-        try:
-            status = os.stat(self._file)
-        except OSError:
-            return ()
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
-    def _read(self) -> Verifier:
-        try:
-            text = self._file.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise ConfigError(f"the claims keys in {self._file} cannot be read: {reason}") from None
-        return Verifier(parse_keys(text, "public", str(self._file)))
+def _verifier(text: str, file: str) -> Verifier:
+    return Verifier(parse_keys(text, "public", file))
 
 
 class ServerClaims:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from longreach.actor.states import EphemeralKeys, KeySource, warn_of_ephemeral
-from longreach.errors import ConfigError
-from longreach.observe import event
+from longreach.keyfile import KeyFile
 from longreach.policy.sealing import KeyRing, is_ephemeral, key_line, new_key, parse_keys
 from longreach.transport.userkeys import user_key_file
 
@@ -35,47 +33,24 @@ class ConfiguredKeys:
     """
 
     def __init__(self, file: str | Path | None, texts: tuple[str, ...] = ()) -> None:
-        self._file = None if file is None else Path(file)
         self._given = parse_keys("\n".join(texts), "state_keys").keys if texts else ()
-        self._mark: tuple[int, ...] | None = None
         self._warned = False
-        self._ring = self._read()
+        self._path = None if file is None else str(file)
+        self._file = None if file is None else KeyFile(file, "the key file", "state_keys", self._parse, _log)
+        self._alone = KeyRing(self._given) if self._file is None else None
 
     def ring(self, *, sealing: bool) -> KeyRing:
         """The ring as it is now."""
-        mark = self._look()
-        if mark != self._mark:
-            try:
-                self._ring = self._read()
-                event(_log, "state_keys.read", keys=",".join(key.id for key in self._ring.keys))
-            except ConfigError as error:
-                self._mark = mark
-                event(_log, "state_keys.unreadable", logging.WARNING, reason=str(error))
-        if sealing and not self._warned and is_ephemeral(self._ring.keys[0]):
+        ring = self._alone if self._file is None else self._file.current()
+        assert ring is not None
+        if sealing and not self._warned and is_ephemeral(ring.keys[0]):
             self._warned = True
             warn_of_ephemeral()
-        return self._ring
+        return ring
 
-    def _look(self) -> tuple[int, ...] | None:
-        """What tells one state of the file from another; None where there is none."""
-        if self._file is None:
-            return None
-        try:
-            status = os.stat(self._file)
-        except OSError:
-            return ()
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
-    def _read(self) -> KeyRing:
-        self._mark = self._look()
-        if self._file is None:
-            return KeyRing(self._given)
-        try:
-            text = self._file.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise ConfigError(f"the key file {self._file} cannot be read: {reason}") from None
-        keys = parse_keys(text, str(self._file)).keys
+    def _parse(self, text: str) -> KeyRing:
+        assert self._path is not None
+        keys = parse_keys(text, self._path).keys
         known = {key.id for key in keys}
         return KeyRing((*keys, *(key for key in self._given if key.id not in known)))
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections import OrderedDict
 from collections.abc import Hashable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from longreach.errors import ConfigError
-from longreach.observe import event
+from longreach.keyfile import KeyFile
 from longreach.policy.claims import HEADER, LIFE_MS, MAX_CLAIMS_BYTES, Bound, Signer, parse_keys
 from longreach.wire.tokens import encode_token
 from longreach_gateway.auth.principal import Denied, Principal
@@ -74,14 +71,15 @@ class ClaimsSigner:
     """
 
     def __init__(self, file: str, namespace: str, via: str, clock: Clock) -> None:
-        self._file = Path(file)
         self._namespace = namespace
         self._via = encode_token(via)
         self._clock = clock
         self._known: OrderedDict[Hashable, tuple[str, int]] = OrderedDict()
-        self._mark = self._look()
-        self._looked_at = clock.monotonic()
-        self._signer = self._read()
+        self._keys = KeyFile(
+            file, "the claims key in", "claims_key", lambda text: _signer(text, file), _log,
+            every_s=_LOOK_EVERY_S, clock=clock,
+        )  # fmt: skip
+        self._signer = self._keys.current()
 
     def of(self, principal: Principal | None) -> UserClaims | None:
         """What nodes are told of a principal; None: nothing."""
@@ -90,7 +88,10 @@ class ClaimsSigner:
     def sign(self, principal: Principal, server: str) -> str:
         """The claims for a server; good for half a minute at least, unless the user's token ends before."""
         assert principal.claims is not None, "there is something to sign"
-        self._renew()
+        signer = self._keys.current()
+        if signer is not self._signer:
+            self._signer = signer
+            self._known.clear()
         now_ms = self._clock.wall_ms()
         key = (principal.name, principal.claims, principal.expires_at, server)
         known = self._known.get(key)
@@ -98,41 +99,13 @@ class ClaimsSigner:
             return known[0]
         expires_ms = int(min(now_ms + LIFE_MS, principal.expires_at * 1000))
         bound = Bound(self._namespace, self._via, encode_token(principal.name), encode_token(server))
-        text = self._signer.sign(bound, principal.claims, expires_ms)
+        text = signer.sign(bound, principal.claims, expires_ms)
         self._known[key] = (text, now_ms + (expires_ms - now_ms) // 2)
         self._known.move_to_end(key)
         while len(self._known) > _MAX_KNOWN:
             self._known.popitem(last=False)
         return text
 
-    def _renew(self) -> None:
-        now = self._clock.monotonic()
-        if now - self._looked_at < _LOOK_EVERY_S:
-            return
-        self._looked_at = now
-        mark = self._look()
-        if mark == self._mark:
-            return
-        self._mark = mark
-        try:
-            self._signer = self._read()
-        except ConfigError as error:
-            event(_log, "claims_key.unreadable", logging.WARNING, reason=str(error))
-            return
-        self._known.clear()
-        event(_log, "claims_key.read", file=str(self._file))
 
-    def _look(self) -> tuple[int, ...]:
-        try:
-            status = os.stat(self._file)
-        except OSError:
-            return ()
-        return status.st_mtime_ns, status.st_size, status.st_ino
-
-    def _read(self) -> Signer:
-        try:
-            text = self._file.read_text(encoding="ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise ConfigError(f"the claims key in {self._file} cannot be read: {reason}") from None
-        return Signer(parse_keys(text, "private", str(self._file))[0])
+def _signer(text: str, file: str) -> Signer:
+    return Signer(parse_keys(text, "private", file)[0])
