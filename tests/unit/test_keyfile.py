@@ -70,7 +70,7 @@ def test_what_cannot_be_read_leaves_what_was_there(file: Path, spoil, caplog: py
 
 
 def test_a_file_that_is_not_there_at_first_is_an_error_that_names_it(tmp_path: Path):
-    with pytest.raises(ConfigError, match="the keys in .*nothing cannot be read: No such file"):
+    with pytest.raises(ConfigError, match=r"the keys in .*nothing cannot be read: No such file"):
         KeyFile(tmp_path / "nothing", "the keys in", "keys", parse, LOG)
 
 
