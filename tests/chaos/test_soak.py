@@ -141,11 +141,16 @@ class Place:
         for name, port in self.ports.items():
             its = await asyncio.to_thread(holdings, port)
             found[name] = {"memory": its.memory / 2**20, "tasks": its.tasks, "descriptors": its.descriptors}
-        broker = await self.steady_broker.monitor("varz")
+        # Links wander between the brokers: what they hold is counted over all of them.
+        clients = [
+            client
+            for broker in self.cluster.brokers
+            for client in (await broker.monitor("connz?limit=1000"))["connections"]
+        ]
         found["broker"] = {
             "memory": psutil.Process(self.steady_broker.pid).memory_info().rss / 2**20,
-            "connections": broker["connections"],
-            "subscriptions": (await self.steady_broker.monitor("subsz"))["num_subscriptions"],
+            "connections": len(clients),
+            "subscriptions": sum(client["subscriptions"] for client in clients),
         }
         return found
 
