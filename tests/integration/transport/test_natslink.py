@@ -304,7 +304,7 @@ async def test_leaving_under_load_loses_nothing(broker: Broker):
         link = servers[turn % 2]
         await link.leave(joined[turn % 2], 5)
         joined[turn % 2] = serve(link)
-        # Once for the broker to have it; once more for a message that it had matched before, and is held up with.
+        # Once for the broker to have it; once more for a message that it had matched before.
         await link.fence(5)
         await link.fence(5)
     loading = False
