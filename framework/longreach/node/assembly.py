@@ -12,6 +12,7 @@ from longreach.audit import AuditLog
 from longreach.node.announcer import Announcer
 from longreach.node.auditing import Auditor
 from longreach.node.canaries import WHOLE, Canary, changer, targets_of
+from longreach.node.carrier import Carrier
 from longreach.node.claiming import ClaimsCheck
 from longreach.node.control import Control
 from longreach.node.hosting import Hosted
@@ -96,7 +97,7 @@ def assemble(
     slow = SlowCalls(book, replies, clock, msgspec.json.encode(accepted))
     intake = Intake(replies, book, clock, slow.wake, f"{settings.identity}.{instance}")
     slow.watch(intake)
-    intake.large = large = LargeBodies(
+    carrier = Carrier(
         replies,
         book,
         clock,
@@ -104,8 +105,8 @@ def assemble(
         me=(settings.identity, instance, settings.region),
         max_payload=lambda: link.max_payload,
         max_body=settings.max_body_bytes,
-        compress=settings.compress,
     )
+    intake.large = large = LargeBodies(carrier, compress=settings.compress)
     replies.large = large.results.offer
     announcer = Announcer(
         link,

@@ -23,10 +23,8 @@ from longreach.wire.parts import HEAD_BYTES, PARTS, PULL, Offer, Pull, Put, unde
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from longreach.clock import Clock
-    from longreach.node.replies import Replies, ReplyRoute
-    from longreach.policy.calls import CallBook
-    from longreach.tasks import TaskSet
+    from longreach.node.carrier import Carrier
+    from longreach.node.replies import ReplyRoute
     from longreach.transport.link import Headers
     from longreach.wire.codes import NotStartedReason
 
@@ -55,32 +53,11 @@ class LargeRequests:
     """Collects large requests of one node.
 
     Args:
-        replies: sends.
-        book: the node's memory of calls.
-        clock: the time.
-        tasks: own what goes on for each request.
-        me: (identity, instance, region) of the node.
-        max_payload: asks the link for the broker's limit, in bytes.
-        max_body: the largest request, in bytes.
+        carrier: what both directions share.
     """
 
-    def __init__(
-        self,
-        replies: Replies,
-        book: CallBook,
-        clock: Clock,
-        tasks: TaskSet,
-        *,
-        me: tuple[str, str, str],
-        max_payload: Callable[[], int],
-        max_body: int,
-    ) -> None:
-        self._replies = replies
-        self._book = book
-        self._clock = clock
-        self._tasks = tasks
-        self._me = me
-        self._max_payload = max_payload
+    def __init__(self, carrier: Carrier) -> None:
+        self._replies, self._book, self._clock, self._tasks, self._me, self._max_payload, max_body = carrier
         self._max_body = max_body
         self._coming: dict[str, _Coming] = {}
         self._room = Room(BODIES_OF_ONE * max_body, BODIES_OF_ALL * max_body)

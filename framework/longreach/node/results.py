@@ -30,12 +30,8 @@ from longreach.wire.parts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from longreach.clock import Clock
+    from longreach.node.carrier import Carrier
     from longreach.node.replies import ReplyRoute
-    from longreach.policy.calls import CallBook
-    from longreach.tasks import TaskSet
 
 _log = logging.getLogger("longreach.node.results")
 COMPRESS_ABOVE_BYTES = 64 * 1024
@@ -69,34 +65,12 @@ class LargeResults:
     """Keeps large results of one node until they are fetched.
 
     Args:
-        replies: sends.
-        book: the node's memory of calls.
-        clock: the time.
-        tasks: own what is made ready in threads.
-        me: (identity, instance, region) of the node.
-        max_payload: asks the link for the broker's limit, in bytes.
-        max_body: the largest result, in bytes.
+        carrier: what both directions share.
         compress: whether results are compressed for askers that want that.
     """
 
-    def __init__(
-        self,
-        replies: Replies,
-        book: CallBook,
-        clock: Clock,
-        tasks: TaskSet,
-        *,
-        me: tuple[str, str, str],
-        max_payload: Callable[[], int],
-        max_body: int,
-        compress: bool = False,
-    ) -> None:
-        self._replies = replies
-        self._book = book
-        self._clock = clock
-        self._tasks = tasks
-        self._me = me
-        self._max_payload = max_payload
+    def __init__(self, carrier: Carrier, *, compress: bool = False) -> None:
+        self._replies, self._book, self._clock, self._tasks, self._me, self._max_payload, max_body = carrier
         self._max_body = max_body
         self._compress = compress
         self._held: dict[str, _Held] = {}
