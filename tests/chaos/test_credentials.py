@@ -61,7 +61,7 @@ async def test_short_lived_jwts(tmp_path: Path, request: pytest.FixtureRequest) 
             await stack.enter_async_context(node)
         options = NatsOptions(creds_file=str(files[2]))
         mesh = await stack.enter_async_context(connect(cluster.urls[1], connection=options))
-        agent.watched = damage = Damage(mesh, effects, seconds=(0.005, 0.3, LIFE_S / 2))
+        agent.watched = damage = Damage(mesh, effects, seconds=(0.1, 0.3, LIFE_S / 2))
         async with damage:
             await asyncio.sleep(RUN_S)  # the time itself is what is tested
             await damage.calm()

@@ -52,10 +52,10 @@ async def test_drained_nodes_lose_nothing(tmp_path: Path, request: pytest.Fixtur
         DRAINS,
         len(load.done),
         in_flight,
-        len(load.failed),
         stats.retried,
         len(doubled),
         longest_s,
+        failed=len(load.failed),
     )
     report(request, row)
     assert [done.error for done in load.failed] == []

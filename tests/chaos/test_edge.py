@@ -57,11 +57,14 @@ class Abroad:
             await asyncio.sleep(0.02)
 
     def row(self, fault: str, rounds: int, effects: list[tuple[str, float]]) -> Row:
-        failed = sum(error is not None for _, _, error, _ in self.told)
+        endings = Counter("" if error is None else error.delivered for _, _, error, _ in self.told)
         runs = Counter(ident for ident, _ in effects)
         doubled = sum(runs[ident] > 1 for _, _, _, ident in self.told)
         longest_s = max(ended - began for began, ended, _, _ in self.told)
-        return Row(fault, rounds, len(self.told), CALLERS * rounds, failed, 0, doubled, longest_s)
+        return Row(
+            fault, rounds, len(self.told), CALLERS * rounds, 0, doubled, longest_s,
+            failed=endings["yes"], unknown=endings["unknown"], refused=endings["no"],
+        )  # fmt: skip
 
     def since(self, at: float) -> list[tuple[float, float, LongreachError | None, str]]:
         return [each for each in self.told if each[0] >= at]

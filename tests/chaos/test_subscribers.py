@@ -183,7 +183,7 @@ async def test_nothing_is_left_of_dead_subscribers_and_the_others_hear_each_chan
                 listener.close()
         ended = await back_to(mesh, empty)
     notices = len(survivors) * len(CHANGES) * len(mesh.ports)
-    report(request, Row(f"{KILLED} subscribers killed", 2, notices, SUBSCRIBERS, 0, 0, 0, took))
+    report(request, Row(f"{KILLED} subscribers killed", 2, notices, SUBSCRIBERS, 0, 0, took))
     print(
         f"\nsubscribers: {SUBSCRIBERS}, killed: {KILLED}, gone after {took:.2f} s; "
         f"all gone after {ended:.2f} s; counts with them {alive}, without {empty}"

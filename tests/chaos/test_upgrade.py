@@ -80,8 +80,8 @@ async def test_a_rolling_upgrade_fails_no_call(tmp_path: Path, request: pytest.F
     longest_s = max(done.late_s for done in damage.done)
     report(
         request,
-        Row("upgraded 1.0 to 2.0", ROUNDS * NODES, len(damage.done), damage.in_flight, len(failed),
-            stats.retried, len(doubled), longest_s),
+        Row("upgraded 1.0 to 2.0", ROUNDS * NODES, len(damage.done), damage.in_flight,
+            stats.retried, len(doubled), longest_s, failed=len(failed)),
     )  # fmt: skip
     assert failed == []
     assert doubled == []
@@ -159,10 +159,10 @@ async def test_a_canary_that_fails_is_rolled_back_by_itself(
             1,
             len(callers.done),
             64,
-            errors,
             mesh.stats.retried,
             0,
             longest_s,
+            failed=errors,
         ),
     )
     assert len(worse) == 1

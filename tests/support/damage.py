@@ -19,29 +19,38 @@ ROOT = Path(__file__).resolve().parents[2]
 CALLERS = 64
 SECONDS = (0.005, 0.6, 2.0)
 """How long the tools take, in turn."""
-COLUMNS = ("fault", "rounds", "calls", "in flight", "failed", "retried", "doubled", "longest s")
+TOLD_S = 30.0
+"""Every call has ended by then, beyond its tool's own time."""
+HEADINGS = (
+    "fault", "rounds", "calls", "in flight", "failed", "unknown", "refused", "retried", "doubled", "longest s"
+)  # fmt: skip
 
 
 @dataclass
 class Row:
     """One line of the table.
 
-    `in_flight` is at the moments of the faults. `longest_s` is what a call took beyond its tool's own time,
-    until its result or error. `doubled` counts calls of tools that must not be run twice.
+    `in_flight` is at the moments of the faults. Of calls without a result, `unknown` and `refused` are those
+    whose error is what is promised: of tools that must not be run twice, that the outcome is unknown; where
+    there was nobody, or no room, that nothing ran. All others have `failed`. `doubled` counts calls of tools
+    that must not be run twice. `longest_s` is what a call took beyond its tool's own time, until its result
+    or error.
     """
 
     fault: str
     rounds: int
     calls: int
     in_flight: int
-    failed: int
     retried: int
     doubled: int
     longest_s: float
+    failed: int = 0
+    unknown: int = 0
+    refused: int = 0
 
     def cells(self) -> list[str]:
-        values = list(asdict(self).values())
-        return [*(str(value) for value in values[:-1]), f"{self.longest_s:.2f}"]
+        values = asdict(self) | {"longest_s": f"{self.longest_s:.2f}"}
+        return [str(values[heading.replace(" ", "_")]) for heading in HEADINGS]
 
 
 def report(request: pytest.FixtureRequest, row: Row) -> None:
@@ -51,8 +60,8 @@ def report(request: pytest.FixtureRequest, row: Row) -> None:
 
 def table(rows: Sequence[Row]) -> list[str]:
     """The rows as aligned lines, with a heading."""
-    lines = [list(COLUMNS), *(row.cells() for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(COLUMNS))]
+    lines = [list(HEADINGS), *(row.cells() for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
     return [
         "  ".join(
             cell.ljust(width) if column == 0 else cell.rjust(width)
@@ -117,8 +126,8 @@ class Damage:
         await self.stop()
 
     async def stop(self) -> None:
-        await self.looks.stop()
-        await self.changes.stop()
+        await self.looks.stop(self._longest_s)
+        await self.changes.stop(self._longest_s)
 
     async def settle(self, calls: int = CALLERS) -> None:
         """Wait until so many more calls of each half have ended."""
@@ -126,7 +135,12 @@ class Damage:
 
     async def calm(self) -> None:
         """Wait until all calls that are open now have ended: no call has two faults to bear."""
-        await asyncio.gather(self.looks.turn(), self.changes.turn())
+        await asyncio.gather(self.looks.turn(self._longest_s), self.changes.turn(self._longest_s))
+
+    @property
+    def _longest_s(self) -> float:
+        """What the longest tool takes, and what it may take to be told."""
+        return max(self.seconds) + TOLD_S
 
     def fault(self) -> float:
         """To be called as the fault happens; the time."""
@@ -164,13 +178,15 @@ class Damage:
         ]
 
     def row(self, fault: str) -> Row:
+        unknown = [done for done in self.changes.failed if done.error and done.error.delivered == "unknown"]
         return Row(
             fault,
             len(self.faults),
             len(self.done),
             self.in_flight,
-            len(self.looks.failed) + len(self.changes.failed),
             sum(done.attempts > 1 for done in self.done),
             len(self.doubled()),
             max((done.late_s for done in self.done), default=0.0),
+            failed=len(self.looks.failed) + len(self.changes.failed) - len(unknown),
+            unknown=len(unknown),
         )
