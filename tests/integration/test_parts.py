@@ -185,7 +185,7 @@ async def test_a_node_killed_as_its_result_is_fetched(tmp_path: Path) -> None:
             tasks = TaskSet("calls")
             change = tasks.spawn(mesh.call("big.change", {"size": 6 * MIB}))
             look = tasks.spawn(mesh.call("big.look", {"size": 6 * MIB}))
-            bodies = mesh._session.home.caller._bodies
+            bodies = mesh._session.home.sender._bodies
             await eventually(lambda: len(bodies) == 2)
             victim.kill()
             link.heal()

@@ -154,5 +154,5 @@ def nothing_is_left(mesh: Mesh) -> None:
     for asker in mesh._session.askers:
         assert len(asker.inbox) == 0
         assert len(asker.liveness) == 0
-        assert asker.caller._attempts == {}
+        assert asker.sender._attempts == {}
         assert asker.in_use == 0

@@ -15,6 +15,7 @@ from longreach.client.bodies import Bodies, BodyOptions
 from longreach.client.caller import Caller
 from longreach.client.inbox import Inbox
 from longreach.client.questions import Questions
+from longreach.client.sender import Sender
 from longreach.client.vigil import Vigil
 from longreach.policy.liveness import Liveness, Lost, NodeId
 from longreach.tasks import TaskSet
@@ -80,13 +81,12 @@ class Asker:
         self.questions = Questions(link, self.inbox, clock, namespace=namespace, via=via, caller=caller)
         self.liveness = Liveness()
         self.vigil = Vigil(self.liveness, self.questions, clock, self._lost, self._tick)
-        self.caller = Caller(
+        self.sender = Sender(
             link,
             self.inbox,
             self.questions,
             self.vigil,
             clock,
-            shared.budget,
             shared.health,
             namespace=namespace,
             via=via,
@@ -96,6 +96,7 @@ class Asker:
             on_place=lambda server, region: on_place(self, server, region),
             bodies=Bodies(self.questions, self.liveness, clock, shared.tasks, shared.bodies),
         )
+        self.caller = Caller(self.sender, self.vigil, clock, shared.budget, shared.stats)
         self.in_use = 0
         """How many requests are being made; one that is in use is not closed for being idle."""
         self.used_at = clock.monotonic()
@@ -128,11 +129,11 @@ class Asker:
             self.liveness.rtt(self._shared.link.rtt_s)
         else:
             self.liveness.link_lost(now)
-            self.caller.limit_all(now)
+            self.sender.limit_all(now)
 
     def _lost(self, loss: Lost) -> None:
         self._shared.on_lost(loss)
-        self.caller.lost(loss)
+        self.sender.lost(loss)
 
     def _tick(self, now: float) -> None:
-        self.caller.limit(now)
+        self.sender.limit(now)

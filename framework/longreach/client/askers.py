@@ -114,7 +114,7 @@ class Askers:
     def denied(self, subject: str) -> None:
         """The broker refused to publish on `subject`."""
         for asker in self:
-            asker.caller.denied(subject)
+            asker.sender.denied(subject)
 
     def _new(self, caller: str) -> Asker:
         try:

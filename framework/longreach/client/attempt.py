@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -22,11 +22,13 @@ from longreach.wire.parts import PARTS, PULL
 
 if TYPE_CHECKING:
     from longreach.client.notes import OnNote
+    from longreach.client.options import CallOptions
     from longreach.client.plan import Plan
     from longreach.policy.breaker import Breaker
     from longreach.policy.liveness import NodeId
 
 R = TypeVar("R", bound=msgspec.Struct)
+T = TypeVar("T")
 _modules = sys.modules
 
 Encode = Callable[[int, "Plan", bytes, str | None, bytes], bytes]
@@ -34,6 +36,24 @@ Encode = Callable[[int, "Plan", bytes, str | None, bytes], bytes]
 
 MakeHeaders = Callable[[], dict[str, str]]
 """Makes the NATS headers of one attempt."""
+
+
+class Request(NamedTuple, Generic[T]):
+    """What is the same in all attempts of one call.
+
+    `read` makes the result of (response, region), or a failure that may be retried. `deadline` is in
+    monotonic seconds, `timeout_s` after the call began.
+    """
+
+    plan: Plan
+    payload: bytes
+    options: CallOptions
+    encode: Encode
+    read: Callable[[bytes, str], T | Failure]
+    on_note: OnNote | None
+    headers: MakeHeaders | None
+    deadline: float
+    timeout_s: float
 
 
 class Owner(Protocol):

@@ -88,7 +88,7 @@ async def mesh_of(broker: MemoryBroker, **options: Any) -> AsyncIterator[tuple[M
 def left(host: Node, mesh: Mesh) -> tuple[int, int, int, int]:
     assert host._parts is not None
     large = host._parts.large
-    return len(large.results), len(large.requests), host.in_flight, len(mesh._session.home.caller._bodies)
+    return len(large.results), len(large.requests), host.in_flight, len(mesh._session.home.sender._bodies)
 
 
 @pytest.mark.parametrize("size", [3000, 4096, 10_000, 1_000_000])
@@ -265,7 +265,7 @@ async def test_a_mesh_that_closes_leaves_nothing(broker: MemoryBroker):
     async with mesh_of(broker) as (mesh, _, _host, link):
         link.tamper = lambda subject, data, headers: None if subject.endswith(".part") else data
         call = TaskSet("calls").spawn(mesh.call("docs.write", {"size": BIG}))
-        bodies = mesh._session.home.caller._bodies
+        bodies = mesh._session.home.sender._bodies
         await eventually(lambda: len(bodies) == 1)
         await mesh.close()
         with pytest.raises(OutcomeUnknown):

@@ -147,7 +147,7 @@ async def test_a_call_that_waits_to_be_sent_again_ends_with_the_mesh(broker: Mem
     mesh = await connect(link=broker.link(), timeout_s=60)
     call = start(mesh)
     await puppet.wait("call")
-    await eventually(lambda: not mesh._session.home.caller._attempts)
+    await eventually(lambda: not mesh._session.home.sender._attempts)
     await mesh.close()
     async with asyncio.timeout(2):
         with pytest.raises(BrokerUnavailable):
