@@ -1,7 +1,7 @@
 """Discovery: what the mesh offers, kept up to date without asking anybody twice.
 
 Announcements are heard as they come; `who` asks for them at once. What an announcement's digest stands
-for is fetched once, when somebody needs that server, from a node that announced it.
+for is fetched when somebody needs that server (`Definitions`).
 """
 
 from __future__ import annotations
@@ -9,14 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import msgspec
-import tenacity
 
+from longreach.client.definitions import Definitions
 from longreach.client.vouching import Vouching
-from longreach.errors import BrokerUnavailable, LongreachError, RemoteError
+from longreach.errors import BrokerUnavailable, LongreachError
 from longreach.observe import event
 from longreach.policy.catalog import Catalog, Hearing
 from longreach.wire import frames
@@ -24,7 +23,7 @@ from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from longreach.client.inbox import Answer
     from longreach.client.questions import Questions
@@ -38,13 +37,8 @@ _log = logging.getLogger("longreach.client.discovery")
 _WHO_QUIET_S = 0.08
 """`who` is over when nobody new has answered for so long: nodes answer within a jitter of 30 ms."""
 _WHO_LIMIT_S = 0.5
-_FETCH_TIMEOUT_S = 1.0
-_DIGESTS_PER_ASK = 2000
-_MAX_ROUNDS = 3
 _EXPIRE_EVERY_S = 5.0
 _FORGET_S = 600.0
-MAX_SERVER_BYTES = 64 * 1024 * 1024
-"""So many bytes of definitions of one server are kept."""
 
 
 class Discovery:
@@ -83,10 +77,10 @@ class Discovery:
         self._servers = frozenset(servers) if servers is not None else None
         self._subscriptions: list[Subscription] = []
         self._listeners: list[Callable[[Catalog, Catalog], None]] = []
-        self._fetching: dict[str, asyncio.Task[None]] = {}
         self._wanted: set[str] = set()
         self._wants_all = False
         self.catalog = Catalog()
+        self._definitions = Definitions(self, link, questions, tasks)
         self.hearing = Hearing()
         self._asked_at = float("-inf")
         self._who_task: asyncio.Task[None] | None = None
@@ -124,7 +118,7 @@ class Discovery:
 
     def node_died(self, node: NodeId) -> None:
         """Liveness found a node dead: nothing is routed to it until it announces itself again."""
-        self._replace(self.catalog.without_node(node.identity, node.instance))
+        self.replace(self.catalog.without_node(node.identity, node.instance))
 
     async def refresh(self, timeout_s: float = _WHO_LIMIT_S) -> None:
         """Ask `who`, and return when all who answer have, at most `timeout_s` later.
@@ -134,13 +128,18 @@ class Discovery:
         await asyncio.wait({self._ask_who(timeout_s)})
 
     def _ask_who(self, timeout_s: float) -> asyncio.Task[None]:
-        self._require_open()
+        self.require_open()
         if self._who_task is None or self._who_task.done():
             self._asked_at = self._clock.monotonic()
             self._who_task = self._tasks.spawn(self._who(timeout_s), name="who")
         return self._who_task
 
-    def _require_open(self) -> None:
+    def require_open(self) -> None:
+        """Raise if it is closed.
+
+        Raises:
+            BrokerUnavailable: it is.
+        """
         if self._closed:
             raise BrokerUnavailable("the mesh is closed", retryable=False)
 
@@ -159,29 +158,20 @@ class Discovery:
         catalog = self.catalog
         for instance in silent:
             catalog = catalog.without_node(instance.identity, instance.instance)
-        self._replace(catalog)
+        self.replace(catalog)
 
     async def want(self, server: str) -> None:
         """Have the manifest and definitions of `server` in the catalog, as far as they can be had."""
         if any(self.catalog.of_server(server)):  # names that callers make up are not kept
             self._wanted.add(server)
-        await self._complete({server})
+        await self._definitions.complete({server})
 
     async def want_all(self) -> None:
         """Have everything in the catalog that is announced, now and from now on."""
         self._wants_all = True
         servers = {instance.server for instance in self.catalog.instances.values()}
         self._wanted |= servers
-        await self._complete(servers)
-
-    async def _complete(self, servers: set[str]) -> None:
-        """Fetch what `servers` announce: a manifest, what it names, what changed meanwhile.
-
-        Each goes on as soon as it can: one whose nodes do not answer holds up no other.
-        """
-        begun: Counter[str] = Counter()
-        while running := self._fetch(servers, begun):
-            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+        await self._definitions.complete(servers)
 
     async def _who(self, timeout_s: float) -> None:
         if not self._link.is_up:
@@ -258,12 +248,13 @@ class Discovery:
             event(_log, "announcement.ignored", logging.WARNING, identity=announcement.identity)
             return
         self.hearing.heard(announcement, self._clock.monotonic())
-        self._replace(self.catalog.apply(announcement, self._clock.wall_ms()))
+        self.replace(self.catalog.apply(announcement, self._clock.wall_ms()))
         wanted = self._wants_all or announcement.server in self._wanted
-        if wanted and not self._closed and self._missing({announcement.server}):
+        if wanted and not self._closed and self._definitions.missing({announcement.server}):
             self._tasks.start(self.want(announcement.server), name=f"fetch {announcement.server}")
 
-    def _replace(self, catalog: Catalog) -> None:
+    def replace(self, catalog: Catalog) -> None:
+        """Keep another catalog from now on, and tell whoever listens."""
         before = self.catalog
         if catalog is before:
             return
@@ -276,7 +267,7 @@ class Discovery:
             await asyncio.sleep(_EXPIRE_EVERY_S)
             if self._link.is_up:
                 now = self._clock.monotonic()
-                self._replace(self.catalog.expire(now, self.hearing))
+                self.replace(self.catalog.expire(now, self.hearing))
                 self.hearing.forget_before(now - _FORGET_S)
 
     async def _ask_again(self, every_s: float) -> None:
@@ -285,85 +276,3 @@ class Discovery:
             await asyncio.sleep(every_s * random.uniform(0.9, 1.0))  # noqa: S311 - jitter, no secret
             if self._link.is_up and not self._closed:
                 await self.census()
-
-    def _missing(self, servers: Iterable[str]) -> list[tuple[str, tuple[NodeId, ...]]]:
-        wanted = set(servers)
-        return [(digest, holders) for digest, holders in self.catalog.missing(wanted) if holders]
-
-    def _fetch(self, servers: set[str], begun: Counter[str]) -> set[asyncio.Task[None]]:
-        """Begin to fetch what is missing of `servers`; the tasks that do, somebody else's included.
-
-        `begun` counts how often each digest was begun, so that what nobody has is given up.
-        """
-        self._require_open()
-        plan: dict[NodeId, list[str]] = {}
-        waiting: set[asyncio.Task[None]] = set()
-        for digest, holders in self._missing(servers):
-            running = self._fetching.get(digest)
-            if running is not None:
-                waiting.add(running)
-            elif begun[digest] < _MAX_ROUNDS:
-                plan.setdefault(holders[0], []).append(digest)
-        for node, digests in plan.items():
-            task = self._tasks.spawn(self._fetch_from(node, digests, servers), name=f"fetch from {node}")
-            for digest in digests:
-                self._fetching[digest] = task
-                begun[digest] += 1
-            waiting.add(task)
-        return waiting
-
-    async def _fetch_from(self, first: NodeId, digests: list[str], servers: set[str]) -> None:
-        left = list(digests)
-        try:
-            async for attempt in tenacity.AsyncRetrying(
-                stop=tenacity.stop_after_attempt(4),
-                wait=tenacity.wait_random_exponential(multiplier=0.05, max=0.5),
-                retry=tenacity.retry_if_exception_type(LongreachError),
-                reraise=True,
-            ):
-                with attempt:
-                    node = self._holder(left, servers, first, attempt.retry_state.attempt_number)
-                    if node is None:
-                        return
-                    await self._pull(node, left)
-        except LongreachError as error:
-            event(_log, "fetch.failed", logging.WARNING, node=str(first), reason=str(error))
-        finally:
-            for digest in digests:
-                self._fetching.pop(digest, None)
-
-    def _holder(self, left: list[str], servers: set[str], first: NodeId, attempt: int) -> NodeId | None:
-        holders = [node for digest, nodes in self._missing(servers) if digest in left for node in nodes]
-        if not holders:
-            return None
-        return first if attempt == 1 and first in holders else holders[(attempt - 1) % len(holders)]
-
-    def _servers_of(self, digests: list[str]) -> set[str]:
-        wanted = set(digests)
-        named = ((m.server, m.digests) for m in self.catalog.manifests.values())
-        return {server for server, has in named if not wanted.isdisjoint(has)}
-
-    def _require_bounds(self, servers: set[str]) -> None:
-        """Fetch no more of a server that offers definitions without end."""
-        for server in servers:
-            if self.catalog.bytes_of(server) > MAX_SERVER_BYTES:
-                raise LongreachError(f"{server} offers more than {MAX_SERVER_BYTES} bytes of definitions")
-
-    async def _pull(self, node: NodeId, left: list[str]) -> None:
-        """Ask `node` for what is `left` until it has sent it all; `left` shrinks as it arrives."""
-        subject = self._questions.node_subject(node.region, node.identity, node.instance, "blobs")
-        while left:
-            self._require_bounds(self._servers_of(left))
-            asked = left[:_DIGESTS_PER_ASK]
-            body = msgspec.json.encode(frames.BlobsRequest(asked))
-            answer = await self._questions.ask(subject, body, _FETCH_TIMEOUT_S + 4 * self._link.rtt_s)
-            try:
-                reply = frames.decode(answer, frames.BlobsReply)
-            except msgspec.DecodeError as error:  # another node may do better
-                raise RemoteError(f"{node} sent no blobs: {error}") from error
-            got = frames.by_digest(reply)
-            self._replace(self.catalog.with_blobs(got))
-            still = [digest for digest in left if digest not in got]
-            if len(still) == len(left):
-                raise LongreachError(f"{node} announced what it does not have")
-            left[:] = still

@@ -6,7 +6,7 @@ import pytest
 from tests.support.puppet import Puppet, tools
 
 from longreach import connect
-from longreach.client import discovery
+from longreach.client import definitions
 from longreach.errors import LongreachError
 from longreach.policy import instances
 from longreach.transport.memory import MemoryBroker
@@ -23,7 +23,7 @@ async def test_endless_instances(
             for state in ("up", "down", "up"):
                 subject = f"lr.v1.default.local.adv.docs.evil.i{number}"
                 body = {**body, "state": state, "seq": body["seq"] + 1}
-                link.send(subject, discovery.msgspec.json.encode(body))
+                link.send(subject, definitions.msgspec.json.encode(body))
         later = Puppet(broker, tools("do"), instance="p2")
         later.announce()
         await link.fence(1)
@@ -46,8 +46,8 @@ async def test_an_endless_announcement(broker: MemoryBroker, puppet: Puppet) -> 
 
 
 async def test_endless_definitions(broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(discovery, "MAX_SERVER_BYTES", 1000)
-    monkeypatch.setattr(discovery, "_DIGESTS_PER_ASK", 5)
+    monkeypatch.setattr(definitions, "MAX_SERVER_BYTES", 1000)
+    monkeypatch.setattr(definitions, "_DIGESTS_PER_ASK", 5)
     puppet = Puppet(broker, tools(*(f"tool_{number}" for number in range(200))))
     async with connect(link=broker.link()) as mesh:
         with pytest.raises(LongreachError):

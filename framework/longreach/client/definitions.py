@@ -1,0 +1,162 @@
+"""What announcements stand for: manifests and definitions, each fetched once, by its digest.
+
+It comes from a node that announced it; from another one where that fails.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+import tenacity
+
+from longreach.errors import LongreachError, RemoteError
+from longreach.observe import event
+from longreach.wire import frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from longreach.client.questions import Questions
+    from longreach.policy.catalog import Catalog
+    from longreach.policy.liveness import NodeId
+    from longreach.tasks import TaskSet
+    from longreach.transport.link import Link
+
+_log = logging.getLogger("longreach.client.definitions")
+_FETCH_TIMEOUT_S = 1.0
+_DIGESTS_PER_ASK = 2000
+_MAX_ROUNDS = 3
+MAX_SERVER_BYTES = 64 * 1024 * 1024
+"""So many bytes of definitions of one server are kept."""
+
+
+class Shelf(Protocol):
+    """Who keeps the catalog."""
+
+    catalog: Catalog
+
+    def replace(self, catalog: Catalog) -> None:
+        """Keep another one from now on."""
+        ...
+
+    def require_open(self) -> None:
+        """Raise if it is closed.
+
+        Raises:
+            BrokerUnavailable: it is.
+        """
+        ...
+
+
+class Definitions:
+    """Fetches what a catalog lacks.
+
+    Args:
+        shelf: keeps the catalog.
+        link: the connection.
+        questions: asks for blobs.
+        tasks: owns the fetches.
+    """
+
+    def __init__(self, shelf: Shelf, link: Link, questions: Questions, tasks: TaskSet) -> None:
+        self._shelf = shelf
+        self._link = link
+        self._questions = questions
+        self._tasks = tasks
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+
+    def missing(self, servers: Iterable[str]) -> list[tuple[str, tuple[NodeId, ...]]]:
+        """What the catalog lacks of `servers`, by digest, and which nodes have it."""
+        wanted = set(servers)
+        return [(digest, holders) for digest, holders in self._shelf.catalog.missing(wanted) if holders]
+
+    async def complete(self, servers: set[str]) -> None:
+        """Fetch what `servers` announce: a manifest, what it names, what changed meanwhile.
+
+        Each goes on as soon as it can: one whose nodes do not answer holds up no other.
+        """
+        begun: Counter[str] = Counter()
+        while running := self._fetch(servers, begun):
+            await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+
+    def _fetch(self, servers: set[str], begun: Counter[str]) -> set[asyncio.Task[None]]:
+        """Begin to fetch what is missing of `servers`; the tasks that do, somebody else's included.
+
+        `begun` counts how often each digest was begun, so that what nobody has is given up.
+        """
+        self._shelf.require_open()
+        plan: dict[NodeId, list[str]] = {}
+        waiting: set[asyncio.Task[None]] = set()
+        for digest, holders in self.missing(servers):
+            running = self._fetching.get(digest)
+            if running is not None:
+                waiting.add(running)
+            elif begun[digest] < _MAX_ROUNDS:
+                plan.setdefault(holders[0], []).append(digest)
+        for node, digests in plan.items():
+            task = self._tasks.spawn(self._fetch_from(node, digests, servers), name=f"fetch from {node}")
+            for digest in digests:
+                self._fetching[digest] = task
+                begun[digest] += 1
+            waiting.add(task)
+        return waiting
+
+    async def _fetch_from(self, first: NodeId, digests: list[str], servers: set[str]) -> None:
+        left = list(digests)
+        try:
+            async for attempt in tenacity.AsyncRetrying(
+                stop=tenacity.stop_after_attempt(4),
+                wait=tenacity.wait_random_exponential(multiplier=0.05, max=0.5),
+                retry=tenacity.retry_if_exception_type(LongreachError),
+                reraise=True,
+            ):
+                with attempt:
+                    node = self._holder(left, servers, first, attempt.retry_state.attempt_number)
+                    if node is None:
+                        return
+                    await self._pull(node, left)
+        except LongreachError as error:
+            event(_log, "fetch.failed", logging.WARNING, node=str(first), reason=str(error))
+        finally:
+            for digest in digests:
+                self._fetching.pop(digest, None)
+
+    def _holder(self, left: list[str], servers: set[str], first: NodeId, attempt: int) -> NodeId | None:
+        holders = [node for digest, nodes in self.missing(servers) if digest in left for node in nodes]
+        if not holders:
+            return None
+        return first if attempt == 1 and first in holders else holders[(attempt - 1) % len(holders)]
+
+    def _servers_of(self, digests: list[str]) -> set[str]:
+        wanted = set(digests)
+        named = ((m.server, m.digests) for m in self._shelf.catalog.manifests.values())
+        return {server for server, has in named if not wanted.isdisjoint(has)}
+
+    def _require_bounds(self, servers: set[str]) -> None:
+        """Fetch no more of a server that offers definitions without end."""
+        for server in servers:
+            if self._shelf.catalog.bytes_of(server) > MAX_SERVER_BYTES:
+                raise LongreachError(f"{server} offers more than {MAX_SERVER_BYTES} bytes of definitions")
+
+    async def _pull(self, node: NodeId, left: list[str]) -> None:
+        """Ask `node` for what is `left` until it has sent it all; `left` shrinks as it arrives."""
+        subject = self._questions.node_subject(node.region, node.identity, node.instance, "blobs")
+        while left:
+            self._require_bounds(self._servers_of(left))
+            asked = left[:_DIGESTS_PER_ASK]
+            body = msgspec.json.encode(frames.BlobsRequest(asked))
+            answer = await self._questions.ask(subject, body, _FETCH_TIMEOUT_S + 4 * self._link.rtt_s)
+            try:
+                reply = frames.decode(answer, frames.BlobsReply)
+            except msgspec.DecodeError as error:  # another node may do better
+                raise RemoteError(f"{node} sent no blobs: {error}") from error
+            got = frames.by_digest(reply)
+            self._shelf.replace(self._shelf.catalog.with_blobs(got))
+            still = [digest for digest in left if digest not in got]
+            if len(still) == len(left):
+                raise LongreachError(f"{node} announced what it does not have")
+            left[:] = still
