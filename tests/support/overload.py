@@ -105,11 +105,13 @@ class Probes:
     Args:
         refusals: how long each refusal took, in seconds.
         errors: what they said.
+        results: how many had a result while they went on: they took that much of what the tool can do.
         unanswered: how many had neither a result nor a refusal in time.
     """
 
     refusals: list[float]
     errors: list[dict[str, Any]]
+    results: int
     unanswered: int
 
 

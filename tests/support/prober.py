@@ -27,10 +27,12 @@ async def main(url: str, caller: str, server: str, tool: str, seconds: float) ->
     connection = await nats.connect(url)
     sent: dict[str, float] = {}
     refusals: list[float] = []
+    results = 0
     errors: list[dict[str, Any]] = []
     base = f"lr.v1.default.local.rep._.{caller}.{secrets.token_hex(16)}"
 
     async def answered(message: Any) -> None:
+        nonlocal results
         now = time.monotonic()
         if message.headers:  # a frame
             return
@@ -39,12 +41,14 @@ async def main(url: str, caller: str, server: str, tool: str, seconds: float) ->
         if error is not None and error["code"] == NOT_STARTED:
             refusals.append(now - at)
             errors.append(error)
+        elif error is None and now < end:
+            results += 1
 
+    end, number = time.monotonic() + seconds, 0
     _ = await connection.subscribe(f"{base}.*", cb=answered)
     subject = f"lr.v1.default.local.req.{server}._._.{caller}.tools-call.{tool}"
     params = {"name": tool, "arguments": {}, "_meta": META}
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
-    end, number = time.monotonic() + seconds, 0
     while time.monotonic() < end:
         number += 1
         call = f"p{number}-{int((time.time() + TIMEOUT_S) * 1000):x}-f"
@@ -54,7 +58,7 @@ async def main(url: str, caller: str, server: str, tool: str, seconds: float) ->
     while sent and time.monotonic() < end + TIMEOUT_S:
         await asyncio.sleep(EVERY_S)
     await connection.close()
-    return {"refusals": refusals, "errors": errors, "unanswered": len(sent)}
+    return {"refusals": refusals, "errors": errors, "results": results, "unanswered": len(sent)}
 
 
 if __name__ == "__main__":
