@@ -38,7 +38,7 @@ MakeHeaders = Callable[[], dict[str, str]]
 """Makes the NATS headers of one attempt."""
 
 
-class Request(NamedTuple, Generic[T]):
+class Request(msgspec.Struct, Generic[T], gc=False):
     """What is the same in all attempts of one call.
 
     `read` makes the result of (response, region), or a failure that may be retried. `deadline` is in
