@@ -105,7 +105,7 @@ class Caller:
             first = plan.first if plan.pick is None else plan.pick()
             if first is not None and not self._closed:
                 if options.hedges:
-                    hedged = await self._hedged(request, first, now)
+                    hedged = await self._hedged(request, first, now)  # by itself, so that its type is R's
                     answer, count = hedged
                 else:
                     answer, count = await self._sender.send(request, first, now), 1

@@ -21,6 +21,8 @@ from longreach.policy.claims import new_pair
 
 PRIVATE, PUBLIC = new_pair(secrets.token_bytes)
 AUDIENCE = "https://mcp.example.com/mcp"
+CLIENT = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+"""What a client says of itself as it begins a session."""
 LEGACY = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
 SIGNER = Signer("k1")
 
@@ -124,11 +126,6 @@ def answered(response: httpx2.Response) -> Any:
 async def test_claims_of_the_very_request_go_on_from_a_session_too_through_any_gateway(
     broker: Broker, bank: Bank, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
-    client = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "t", "version": "1"},
-    }
     call = {"method": "tools/call", "params": {"name": "pay", "arguments": {}}}
     staff, plain = bearer("alice", "staff"), bearer("alice")
     one = await gateway(broker, tmp_path, "--gateway-id", "one")
@@ -136,7 +133,7 @@ async def test_claims_of_the_very_request_go_on_from_a_session_too_through_any_g
         two = await gateway(broker, tmp_path, "--gateway-id", "two")
         with two:
             began = await legacy(
-                http, f"{one.mcp}/bank", staff, None, id=1, method="initialize", params=client
+                http, f"{one.mcp}/bank", staff, None, id=1, method="initialize", params=CLIENT
             )
             session = began.headers["mcp-session-id"]
             await legacy(http, f"{one.mcp}/bank", staff, session, method="notifications/initialized")
@@ -178,14 +175,9 @@ async def test_the_node_tells_who_did_what(
 async def test_a_gateway_tells_of_each_message_of_a_session(
     broker: Broker, bank: Bank, http: httpx2.AsyncClient, tmp_path: Path
 ) -> None:
-    client = {
-        "protocolVersion": "2025-11-25",
-        "capabilities": {},
-        "clientInfo": {"name": "t", "version": "1"},
-    }
     with await gateway(broker, tmp_path, "--audit", str(tmp_path / "g.log")) as running:
         url, bob = f"{running.mcp}/bank", bearer("bob")
-        began = await legacy(http, url, bob, None, id=1, method="initialize", params=client)
+        began = await legacy(http, url, bob, None, id=1, method="initialize", params=CLIENT)
         for number, tool in enumerate(("rates", "pay"), 2):
             call = {"method": "tools/call", "params": {"name": tool, "arguments": {"secret": 1}}}
             await legacy(http, url, bob, began.headers["mcp-session-id"], id=number, **call)
