@@ -64,7 +64,7 @@ def test_a_dataclass_is_a_form() -> None:
             "gift": {"type": "boolean", "default": False},
             "size": {"type": "string", "enum": ["l", "s"], "default": "s"},
             "colour": {"type": "string", "enum": ["blue", "red"], "default": "red"},
-            "extras": {"type": "array", "items": {"type": "string", "enum": ["milk", "nuts"]}},
+            "extras": {"type": "array", "items": {"type": "string", "enum": ["milk", "nuts"]}, "default": []},
             "note": {"type": "string"},
             "on": {"type": "string", "format": "date"},
         },

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from longreach.wire.schema.hooks import is_pydantic
-from longreach.wire.schema.records import field_texts, records_in
+from longreach.wire.schema.records import empty_defaults, field_texts, records_in
 
 _PREFIX = "#/$defs/"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
@@ -32,7 +32,10 @@ def json_schema(kind: Any, *, serialised: bool = False) -> dict[str, Any]:
     )
     definitions: dict[str, Any] = dict(components)
     for record, reference in zip(records, references, strict=True):
-        _add_texts(definitions.get(_target(reference), {}), field_texts(record))
+        definition = definitions.get(_target(reference), {})
+        for field, default in empty_defaults(record).items():
+            definition.get("properties", {}).get(field, {})["default"] = default
+        _add_texts(definition, field_texts(record))
     renamed = models.define(definitions)
     for name in definitions:
         if _UNSAFE.search(name):  # a class inside a function, where two have the same name

@@ -15,6 +15,9 @@ import msgspec
 from longreach.wire.schema.hooks import is_pydantic
 from longreach.wire.schema.types import Unsupported, constrains, describe, foreign
 
+_EMPTY = (list, dict, set, bytearray)
+"""What a default may be made by so that its value is known without a call of the user's code."""
+
 
 def records_in(kind: Any) -> Iterator[Any]:
     """Every record type in `kind`, itself included, each once.
@@ -64,6 +67,21 @@ def field_texts(kind: Any) -> dict[str | int, dict[str, Any]]:
         if said:
             texts[place if issubclass(record, tuple) else _json_name(record, name)] = said
     return texts
+
+
+def empty_defaults(kind: Any) -> dict[str, Any]:
+    """Return the JSON of defaults that are an empty list, dict, set or bytearray, by the field's JSON name.
+
+    msgspec prints them for Structs, and only since 0.23 for dataclasses, too.
+    """
+    record = get_origin(kind) or kind
+    if issubclass(record, msgspec.Struct):
+        made = [(field.encode_name, field.default_factory) for field in msgspec.structs.fields(record)]
+    elif dataclasses.is_dataclass(record):
+        made = [(field.name, field.default_factory) for field in dataclasses.fields(record)]
+    else:
+        return {}
+    return {name: msgspec.to_builtins(factory()) for name, factory in made if factory in _EMPTY}
 
 
 def _json_name(record: Any, name: str) -> str:

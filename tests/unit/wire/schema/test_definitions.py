@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, NamedTuple
 
+import msgspec
 import pydantic
 import pytest
 from jsonschema import Draft202012Validator
@@ -139,3 +140,27 @@ def test_what_is_written_may_hold_more_than_what_is_read():
 def test_a_type_without_json_form():
     with pytest.raises(TypeError, match="complex"):
         json_schema(complex)
+
+
+def test_an_empty_container_that_a_factory_makes_is_a_default_whatever_msgspec_prints():
+    @dataclass
+    class Data:
+        names: list[str] = field(default_factory=list)
+        sizes: dict[str, int] = field(default_factory=dict)
+        tags: set[str] = field(default_factory=set)
+        raw: bytearray = field(default_factory=bytearray)
+        users: list[str] = field(default_factory=lambda: ["root"])
+
+    class Camel(msgspec.Struct, rename="camel"):
+        page_names: list[str] = []
+        page_tags: set[str] = set()
+
+    class Row(msgspec.Struct, array_like=True):
+        names: list[str] = []
+
+    def defaults(properties: dict[str, Any]) -> dict[str, Any]:
+        return {name: one["default"] for name, one in properties.items() if "default" in one}
+
+    assert defaults(json_schema(Data)["properties"]) == {"names": [], "sizes": {}, "tags": [], "raw": ""}
+    assert defaults(json_schema(Camel)["properties"]) == {"pageNames": [], "pageTags": []}
+    assert json_schema(Row)["prefixItems"][0]["default"] == []
