@@ -13,6 +13,7 @@ from longreach.front.filters import Filters
 from longreach.front.front import Front
 from longreach.policy.limits import Limiter
 from longreach.tasks import TaskSet
+from longreach.threads import CHORES, in_thread
 from longreach_gateway.app import Gateway
 from longreach_gateway.audit import Audit
 from longreach_gateway.auth.authenticator import Authenticator
@@ -106,7 +107,7 @@ class Assembly:
             _ = group.create_task(self.legacy.close(self._settings.drain_timeout_s))
         await self._tasks.close()
         if self._audit_log is not None:
-            await asyncio.to_thread(self._audit_log.close)
+            await in_thread(CHORES, self._audit_log.close)
 
     def cut(self) -> None:
         """Wait for nothing that still runs."""

@@ -20,8 +20,8 @@ from longreach.actor.call import Call, Ending, Failed, NotStarted
 from longreach.actor.context import Context, Place, enter_context
 from longreach.actor.processes import ProcessDied, ProcessSlots
 from longreach.actor.rounds import Rounds, resume
-from longreach.actor.threads import run_in_thread
 from longreach.errors import ConfigError, InvalidResult, LongreachError, ProtocolError, ToolError
+from longreach.threads import run_in_thread
 from longreach.wire import codes
 from longreach.wire.schema import InvalidArguments
 

@@ -149,6 +149,7 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
     from longreach.cli.banner import Serving
     from longreach.node.worker import Report
     from longreach.node.workers import Workers
+    from longreach.threads import CHORES, in_thread
     from longreach.transport.embedded import EmbeddedBroker
 
     # -P, as with the `longreach` script: what is in the working directory must not hide a library.
@@ -165,7 +166,7 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
             _print_banner(msgspec.json.decode(report.details, type=Serving), found, count)
 
     # Without a URL the broker is ours, so that it does not change hands whenever a worker is restarted.
-    embedded = None if settings.connection.urls else await asyncio.to_thread(EmbeddedBroker.find_or_start)
+    embedded = None if settings.connection.urls else await in_thread(CHORES, EmbeddedBroker.find_or_start)
     _share_a_key(settings)
     try:
         workers = Workers(
@@ -178,7 +179,7 @@ async def _supervise(found: Found, settings: NodeSettings) -> int:
         ended = await workers.run()
     finally:
         if embedded is not None and embedded.handle is not None:
-            await asyncio.to_thread(embedded.handle.stop)
+            await in_thread(CHORES, embedded.handle.stop)
     if ended.code != OK:
         reason = one_line(ended.reason or f"exit code {ended.code}")
         click.echo(f"longreach: the workers cannot be kept up: {reason}", err=True)

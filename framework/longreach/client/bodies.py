@@ -19,6 +19,7 @@ from longreach.observe import event
 from longreach.policy.liveness import NodeId
 from longreach.policy.parts import BODIES_OF_ONE, Room, Window
 from longreach.policy.retry import Failure
+from longreach.threads import BODIES, in_thread
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
 from longreach.wire.packing import Damaged, Packed, pack_body, unpack_body
@@ -141,6 +142,7 @@ class Bodies:
         Raises:
             TooLarge: it is too large even for parts, or it is not the body that is too large.
             BrokerUnavailable: and the other refusals of `Link.send`.
+            TimeoutError: the attempt's deadline passed before the body was packed; nothing was sent.
         """
         if "size" not in (refused.data or {}):
             raise refused
@@ -150,7 +152,8 @@ class Bodies:
                 f"{self._options.max_bytes} bytes: send less, or allow more with max_body_bytes",
                 data={"size": len(body), "limit": self._options.max_bytes},
             )
-        packed = await asyncio.to_thread(pack_body, body, self._options.compress)
+        async with asyncio.timeout(attempt.deadline - self._clock.monotonic()):
+            packed = await in_thread(BODIES, pack_body, body, self._options.compress)
         inline = packed.data[: min(INLINE_BYTES, self._most())]
         self._questions.link.send(
             attempt.subject, pack(packed.offer, inline), reply, {**(headers or {}), **_OFFER}
@@ -260,7 +263,7 @@ class Bodies:
                 continue
         data, download.data = bytes(download.data), bytearray()
         try:
-            body = await asyncio.to_thread(unpack_body, download.offer, data)
+            body = await in_thread(BODIES, unpack_body, download.offer, data)
         except Damaged as error:
             event(_log, "result.damaged", logging.WARNING, call=attempt.token, reason=str(error))
             attempt.end(Failure("unknown", endings.DAMAGED, attempt.region))

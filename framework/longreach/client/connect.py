@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Generator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +15,7 @@ from longreach.client.session import Session
 from longreach.clock import SYSTEM_CLOCK
 from longreach.errors import BrokerUnavailable, ConfigError
 from longreach.policy.parts import MAX_BODY_BYTES
+from longreach.threads import CHORES, in_thread
 from longreach.transport.embedded import find_running
 from longreach.transport.natslink import NatsLink
 from longreach.transport.options import NatsOptions
@@ -192,7 +192,7 @@ class Connecting:
     async def _new_link(self) -> Link:
         options = self._connection
         if not options.urls:
-            found = await asyncio.to_thread(find_running)  # a broker that hangs is waited for
+            found = await in_thread(CHORES, find_running)  # a broker that hangs is waited for
             if found is None:
                 raise BrokerUnavailable(NO_EMBEDDED)
             options = msgspec.structs.replace(options, urls=(found.url,), token=found.token)

@@ -18,6 +18,7 @@ import msgspec
 from longreach.client.plan import Outcome
 from longreach.errors import CallTimeout, ConfigError, InputNeeded, RemoteError
 from longreach.policy.backoff import Backoff
+from longreach.threads import ANSWERS, in_thread
 from longreach.wire.inputs import (
     CreateMessageRequest,
     CreateMessageResult,
@@ -162,7 +163,7 @@ async def _run(function: Callable[..., Any], *args: Any) -> Any:
         getattr(function, "__call__", None)  # noqa: B004 - an object that is called is asked what it does
     ):
         return await function(*args)
-    answer = await asyncio.to_thread(function, *args)
+    answer = await in_thread(ANSWERS, function, *args)
     return await answer if inspect.isawaitable(answer) else answer
 
 

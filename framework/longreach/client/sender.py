@@ -140,6 +140,8 @@ class Sender:
             if refused is not None:
                 return refused._replace(to=candidate.to)
             read = self._bodies.refusing(token, read)
+            now = attempt.sent_at = self._clock.monotonic()  # packing took its time: nothing was on its way
+            left_s = request.deadline - now
         self._stats.attempts += 1
         self._inbox.add(attempt)
         self._attempts[token] = attempt
@@ -231,6 +233,9 @@ class Sender:
         except LongreachError as refusal:
             way.breaker.given_up()
             return endings.from_refusal(refusal, attempt.region)
+        except TimeoutError:
+            way.breaker.given_up()
+            return Failure(delivered="no", reason=endings.DEADLINE, region=attempt.region)
         except asyncio.CancelledError:
             way.breaker.given_up()
             raise

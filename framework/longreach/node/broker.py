@@ -17,6 +17,7 @@ import msgspec
 
 from longreach.errors import BrokerUnavailable, LongreachError
 from longreach.observe import event
+from longreach.threads import CHORES, in_thread
 from longreach.transport.embedded import EmbeddedBroker, Found
 from longreach.transport.natslink import NatsLink
 
@@ -78,7 +79,7 @@ async def _owned(make: Callable[[], Owned]) -> Owned:
         return what
 
     try:
-        return await asyncio.to_thread(work)
+        return await in_thread(CHORES, work)
     except asyncio.CancelledError:
         abandoned.set()
         for handle in made:
@@ -88,7 +89,7 @@ async def _owned(make: Callable[[], Owned]) -> Owned:
 
 async def _stop(handle: EmbeddedBroker | None) -> None:
     if handle is not None:
-        await asyncio.to_thread(handle.stop)
+        await in_thread(CHORES, handle.stop)
 
 
 class BrokerWatch:

@@ -22,6 +22,7 @@ from longreach.node.signals import Signals
 from longreach.observe import event
 from longreach.policy.lifecycle import NODE, step
 from longreach.tasks import TaskSet
+from longreach.threads import CHORES, in_thread
 from longreach.wire import frames
 
 if TYPE_CHECKING:
@@ -286,7 +287,7 @@ class Node:
             self._parts.large.close()
             self._replies.close()
             if self._parts.audit is not None:
-                await asyncio.to_thread(self._parts.audit.close)
+                await in_thread(CHORES, self._parts.audit.close)
         if self._broker is not None:
             await self._broker.close(self._link)
         link = self._link or self._given_link

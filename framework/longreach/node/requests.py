@@ -15,6 +15,7 @@ import msgspec
 
 from longreach.observe import event
 from longreach.policy.parts import BODIES_OF_ALL, BODIES_OF_ONE, IDLE_S, Room, Window
+from longreach.threads import BODIES, in_thread
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
 from longreach.wire.packing import Damaged, unpack_body
@@ -157,9 +158,12 @@ class LargeRequests:
             reason = await self._pull(coming)
             if reason is None and coming.wanted:
                 data, coming.data = bytes(coming.data), bytearray()
-                body = await asyncio.to_thread(unpack_body, coming.offer, data)
+                async with asyncio.timeout(coming.give_up_at - self._clock.monotonic()):
+                    body = await in_thread(BODIES, unpack_body, coming.offer, data)
                 if self._draining:
                     body, reason = None, "draining"
+        except TimeoutError:
+            reason = "expired"
         except Damaged as error:
             event(_log, "request.damaged", logging.WARNING, call=coming.route.call, reason=str(error))
             reason = "not_here"

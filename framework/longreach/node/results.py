@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from longreach.node.replies import Replies
 from longreach.observe import event
 from longreach.policy.parts import BODIES_OF_ALL, BODIES_OF_ONE, Room
+from longreach.threads import BODIES, in_thread
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
 from longreach.wire.packing import Packed, pack_body
@@ -151,9 +152,16 @@ class LargeResults:
         route = held.route
         compress = self._compress and wants_compressed(route.scope)
         identity, instance, region = self._me
-        packed: Packed = await asyncio.to_thread(
-            pack_body, data, compress, identity=identity, instance=instance, region=region
-        )
+        left_s = (route.deadline_ms - self._clock.wall_ms()) / 1000 if route.deadline_ms else _BARE_TIMEOUT_S
+        give_up_at = self._clock.monotonic() + left_s
+        try:
+            async with asyncio.timeout(left_s):
+                packed: Packed = await in_thread(
+                    BODIES, pack_body, data, compress, identity=identity, instance=instance, region=region
+                )
+        except TimeoutError:
+            self._expired(route.key)
+            return
         if self._held.get(route.key) is not held:  # nobody waits any more
             return
         inline = packed.data[: min(INLINE_BYTES, self._most())]
@@ -162,8 +170,8 @@ class LargeResults:
         if len(inline) == len(packed.data):
             self.drop(route.key)
             return
-        left_s = (route.deadline_ms - self._clock.wall_ms()) / 1000 if route.deadline_ms else _BARE_TIMEOUT_S
-        held.timer = asyncio.get_running_loop().call_later(max(0.0, left_s), self._expired, route.key)
+        left_s = max(0.0, give_up_at - self._clock.monotonic())
+        held.timer = asyncio.get_running_loop().call_later(left_s, self._expired, route.key)
 
     def _expired(self, key: str) -> None:
         if self.drop(key):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import ParseResult
 
 from nats.aio.transport import TcpTransport
+
+from longreach.threads import open_connection
 
 _LINE_BYTES = 64 * 1024
 """At least one INFO."""
@@ -24,7 +25,7 @@ class QuietTcpTransport(TcpTransport):
 
     async def open(self, where: ParseResult) -> None:
         """Connect; the time limit is the caller's."""
-        reader, writer = await asyncio.open_connection(where.hostname, where.port, limit=_LINE_BYTES)
+        reader, writer = await open_connection(where.hostname, where.port, limit=_LINE_BYTES)
         self._bare_io_reader = self._io_reader = reader
         self._bare_io_writer = self._io_writer = writer
 

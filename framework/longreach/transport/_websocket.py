@@ -6,7 +6,6 @@ can bound what waits in it, reset it, and see it end (docs/adr/0031).
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +16,8 @@ from websockets.exceptions import WebSocketException
 from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.uri import parse_uri
+
+from longreach.threads import open_connection
 
 _READ_BYTES = 64 * 1024
 _MAX_MESSAGE_BYTES = 128 * 1024 * 1024
@@ -48,7 +49,7 @@ class WebSocketTransport(TcpTransport):
         secure: dict[str, Any] = {}
         if self._parts.scheme == "wss":
             secure = {"ssl": context, "server_hostname": tls_name or self._parts.hostname}
-        reader, writer = await asyncio.open_connection(self._parts.hostname, self._parts.port, **secure)
+        reader, writer = await open_connection(self._parts.hostname, self._parts.port, **secure)
         self._bare_io_reader = self._io_reader = reader
         self._bare_io_writer = self._io_writer = writer
         self._protocol.send_request(self._protocol.connect())

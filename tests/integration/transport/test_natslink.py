@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import nats
 import pytest
 from tests.support.broker import Broker, free_port
+from tests.support.executor import full_default_executor
 from tests.support.links import Inbox, eventually
 
 from longreach.errors import BrokerUnavailable, ConfigError, CredentialsRejected, NotStarted
@@ -37,6 +38,17 @@ async def test_a_restarted_broker_is_found_again_and_hears_the_old_subscriptions
         states.clear()
     assert inbox.bodies == [b"1"] * 3
     await link.close()
+
+
+async def test_a_broker_is_found_again_by_its_name_while_the_default_executor_is_full(broker: Broker):
+    """A user whose blocking work fills asyncio's pool must not cost the link its name lookups."""
+    url = broker.url.replace("127.0.0.1", "localhost")
+    async with full_default_executor():
+        link, states = await NatsLink.open(NatsOptions(urls=(url,), **_QUICK)), list[LinkState]()  # type: ignore[arg-type]
+        link.on_change(states.append)
+        broker.restart()
+        await eventually(lambda: states and states[-1].status == "up")
+        await link.close()
 
 
 async def test_home_comes_first_and_the_next_one_when_home_is_gone():

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 import pytest
+from tests.support.executor import full_default_executor
 from tests.support.hosts import node
 from tests.support.links import eventually
 from tests.support.puppet import nothing_is_left
 
 from longreach import Mesh, Node, Server, connect
-from longreach.errors import LongreachError, OutcomeUnknown, RemoteError, TooLarge
+from longreach.errors import CallTimeout, LongreachError, OutcomeUnknown, RemoteError, TooLarge
 from longreach.tasks import TaskSet
+from longreach.threads import ThreadPool
 from longreach.transport.link import Headers
 from longreach.transport.memory import MemoryBroker, MemoryLink
 
@@ -272,3 +275,34 @@ async def test_a_mesh_that_closes_leaves_nothing(broker: MemoryBroker):
             await call
         assert len(bodies) == 0
         assert bodies._room.used == 0
+
+
+async def test_large_bodies_pass_both_ways_while_the_default_executor_is_full(broker: MemoryBroker):
+    """M16.4: the user's own blocking work holds up nothing of ours."""
+    async with (
+        mesh_of(broker, compress=True, compress_node=True) as (mesh, docs, host, _),
+        full_default_executor(),
+    ):
+        result = await mesh.call("docs.write", {"text": "x" * BIG})
+        assert len(result.text) == BIG
+        assert docs.ran == 1
+    assert left(host, mesh) == (0, 0, 0, 0)
+
+
+async def test_a_deadline_holds_while_a_body_waits_to_be_packed(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+):
+    """M16.8: nothing was sent, so that it did not begin."""
+    pool = ThreadPool("test", 1)
+    monkeypatch.setattr("longreach.client.bodies.BODIES", pool)
+    go = threading.Event()
+    async with mesh_of(broker) as (mesh, docs, host, _):
+        pool.submit(lambda: go.wait(60) and None)
+        with pytest.raises(CallTimeout) as caught:
+            await mesh.options(timeout_s=0.1).call("docs.write", {"text": "x" * BIG})
+        assert caught.value.delivered == "no"
+        assert pool.waiting == 0
+        go.set()
+        assert (await mesh.call("docs.write", {"size": 1})).text == "x"
+        assert docs.ran == 1
+    assert left(host, mesh) == (0, 0, 0, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from tests.support.parts import PartsAsker, request
 
 from longreach import Node, Server
 from longreach.clock import SYSTEM_CLOCK
+from longreach.threads import ThreadPool
 from longreach.transport.memory import MemoryBroker
 
 TEXT = "row, " * 4000
@@ -262,3 +264,21 @@ async def test_a_malformed_part_hurts_nobody(broker: MemoryBroker, body: bytes):
         await serve(asker, BODY)
         await asker.answer()
         assert ran.texts == [TEXT]
+
+
+async def test_a_deadline_holds_while_a_request_waits_to_be_unpacked(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+):
+    """M16.8: it is refused as one that has not begun."""
+    pool, go = ThreadPool("test", 1), threading.Event()
+    monkeypatch.setattr("longreach.node.requests.BODIES", pool)
+    pool.submit(lambda: go.wait(60) and None)
+    call = f"1-{SYSTEM_CLOCK.wall_ms() + 300:x}-f"
+    async with hosting(broker) as (host, asker, ran):
+        asker.offer("size", BODY, call)
+        await serve(asker, BODY, call)
+        assert refusal(await asker.answer(call)) == "expired"
+        assert (coming(host), room(host), pool.waiting) == (0, 0, 0)
+        go.set()
+        await asker.settle()
+        assert ran.texts == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from tests.support.links import eventually
 from tests.support.parts import PartsAsker
 
 from longreach import Node, Server
+from longreach.threads import ThreadPool
 from longreach.transport.memory import MemoryBroker
 from longreach.wire.digest import digest
 
@@ -215,3 +217,21 @@ async def test_a_malformed_question_hurts_nobody(broker: MemoryBroker, body: byt
         asker.verb("part", body, "7-0-f")
         assert await asker.part(0, 10, 1) != b""
         assert held(host) == 1
+
+
+async def test_a_deadline_holds_while_a_result_waits_to_be_packed(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """M16.8"""
+    from longreach.clock import SYSTEM_CLOCK
+
+    pool, go = ThreadPool("test", 1), threading.Event()
+    monkeypatch.setattr("longreach.node.results.BODIES", pool)
+    pool.submit(lambda: go.wait(60) and None)
+    call = f"1-{SYSTEM_CLOCK.wall_ms() + 300:x}-f"
+    async with asked(broker, call=call) as (host, _):
+        await eventually(lambda: pool.waiting == 1)
+        await eventually(lambda: held(host) == 0)
+        assert pool.waiting == 0
+    go.set()
+    assert "result.dropped" in caplog.text
