@@ -22,10 +22,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks import call, footprint, gateway, load
+from benchmarks import call, footprint, gateway, load, scale
 from benchmarks.compare import Comparison
 
-SCENARIOS = ("call", "footprint", "gateway")
+SCENARIOS = ("call", "footprint", "gateway", "scale")
 
 
 def main() -> int:
@@ -41,6 +41,8 @@ def main() -> int:
     if "gateway" in wanted:
         rounds = max(1, options.rounds // 2)
         found += gateway.run(gateway.Size(rounds, 1.0) if options.quick else gateway.Size(rounds))
+    if "scale" in wanted:
+        found += scale.run(1, scale.QUICK_SIZES) if options.quick else scale.run(max(1, options.rounds // 5))
     console = Console(width=None if sys.stdout.isatty() else 140)
     for versus in dict.fromkeys(comparison.versus for comparison in found):
         console.print(table([each for each in found if each.versus == versus], versus))
