@@ -161,5 +161,5 @@ class Vigil:
                 return
             # Not the region that it says: what is asked from now on must stay where the calls went.
             node = NodeId(region, reply.identity, reply.instance)
-            self.liveness.whose_reply(node, reply.have, reply.done, asked, now)
+            self.liveness.whose_reply(node, reply.have, reply.done, asked, now, remembers_s=reply.remembers_s)
         self.wake_now()

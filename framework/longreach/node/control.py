@@ -118,7 +118,9 @@ class Control:
 
     def _whose(self, route: ReplyRoute, data: bytes, server_token: str) -> None:
         asked = frames.decode(data, frames.WhoseRequest).calls
-        have, done = self._book.whose(route.scope, asked, self._clock.monotonic())
+        now, clock_ms = self._clock.monotonic(), self._clock.wall_ms()
+        have, done = self._book.whose(route.scope, asked, now)
+        remembers_s = self._book.remembers_s(now)
         self._answer(
             route,
             frames.WhoseReply(
@@ -127,8 +129,9 @@ class Control:
                 self._region,
                 list(have),
                 list(done),
-                self._clock.wall_ms(),
+                clock_ms,
                 msgspec.UNSET if asked else self._announcer.announcement_of(server_token),
+                msgspec.UNSET if remembers_s is None else max(0, clock_ms - int(remembers_s * 1000)),
             ),
         )
 

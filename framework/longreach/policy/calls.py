@@ -1,19 +1,28 @@
 """What a node knows about calls: those that are here, those that have ended, those that must not begin.
 
 Pure book-keeping behind docs/binding.md 6 and 7. A call's key is ``via.caller.connection.call``; its scope
-the first three. All memories are bounded: the oldest entry goes first.
+the first three.
+
+What has ended, and what must not begin, is remembered by the 64-bit hash of its key: an entry costs a
+quarter of the text. Two keys with one hash would take the one call for the other; among 200,000 that is a
+chance of 1 in 10^14 for each call.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import Literal
 
 REMEMBER_S = 60.0
 MAX_REMEMBERED = 10_000
-MAX_ASKERS = 1000
-"""So many askers' tombstones are kept apart."""
+SURE_S = 5.0
+"""What ended within so many seconds is remembered even if that is more than `MAX_REMEMBERED`. An asker takes
+a "no" for proof only while its call is 2 s old (M7.5)."""
+MAX_ENDED = 200_000
+"""Even then no more than the newest so many, or twice that for a moment: 40,000 calls a second."""
+MAX_TOMBSTONES = 200_000
+"""Of all askers together: about 30 MB."""
 ACCEPTED_AFTER_S = 0.25
 _TOLD = float("inf")
 """Instead of when a connection was last heard: it is silent, and that has been told."""
@@ -21,80 +30,139 @@ _TOLD = float("inf")
 Verdict = Literal["new", "duplicate", "tombstoned"]
 
 
-class _Memory:
-    """Keys, in two generations: the older one is dropped whole when the younger one is full or of age.
+class _Ended:
+    """The calls that have ended, in two generations: the older one is dropped whole when the younger is full.
 
-    A key is kept for `keep_s` at least and twice that at most, unless more than `limit` come meanwhile. This
-    costs one set entry a key, where exact ages would cost an ordered dictionary's work on every call.
+    A generation is full after `REMEMBER_S`, or with `limit` calls, but then not before it is `SURE_S` old,
+    unless it has `MAX_ENDED`. So a call is remembered for a minute if no more than `limit` end meanwhile, for
+    `SURE_S` in any case up to `MAX_ENDED`. This costs one set entry a call, where exact ages would cost an
+    ordered dictionary's work on every call.
     """
 
-    def __init__(self, limit: int, keep_s: float) -> None:
+    def __init__(self, limit: int, at_most: int) -> None:
         self._limit = limit
-        self._keep_s = keep_s
-        self._young: set[str] = set()
-        self._old: set[str] = set()
+        self._at_most = max(limit, at_most)
+        self._young: set[int] = set()
+        self._old: set[int] = set()
+        self._opened_at = float("-inf")
         self._turn_at = float("-inf")
+        self._full = limit
+        self._since = float("-inf")
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
 
     def add(self, key: str, now: float) -> None:
-        if now >= self._turn_at or len(self._young) >= self._limit:
+        if now >= self._turn_at or len(self._young) >= self._full:
             self._turn(now)
-        self._young.add(key)
+        self._young.add(hash(key))
 
     def holds(self, key: str, now: float) -> bool:
         if now >= self._turn_at:
             self._turn(now)
-        return key in self._young or key in self._old
+        number = hash(key)
+        return number in self._young or number in self._old
 
-    def is_stale(self, now: float) -> bool:
-        """Whether nothing was added for so long that everything in it is of age."""
-        return now >= self._turn_at + self._keep_s
+    def remembers_s(self, now: float) -> float | None:
+        """How far back it remembers everything; None: `REMEMBER_S` at least."""
+        since_s = now - self._since
+        return since_s if since_s < REMEMBER_S else None
 
     def _turn(self, now: float) -> None:
-        self._old = set() if self.is_stale(now) else self._young
+        if now < self._opened_at + SURE_S and len(self._young) < self._at_most:
+            # Full, but too young to be dropped at the next turn: it goes on until it is not.
+            self._turn_at = self._opened_at + SURE_S
+            self._full = self._at_most
+            return
+        is_stale = now >= self._turn_at + REMEMBER_S  # nothing was added since `_turn_at`
+        if is_stale:
+            self._since = self._turn_at
+        elif self._old:
+            self._since = self._opened_at
+        self._old = set() if is_stale else self._young
         self._young = set()
-        self._turn_at = now + self._keep_s
+        self._opened_at = now
+        self._turn_at = now + REMEMBER_S
+        self._full = self._limit
 
 
 class _Tombstones:
-    """The promises of a node not to begin a call, kept apart for each asker.
+    """The promises of a node not to begin a call, each kept for `REMEMBER_S`, apart for each asker.
 
-    An asker is ``via.caller``, which the broker vouches for: whatever one asks, it can only push out its own.
+    An asker is ``via.caller``, which the broker vouches for. It keeps its newest `limit` promises. Where all
+    askers together have more than `at_most`, the one with the most loses its oldest: so whatever one asks, it
+    pushes out only its own, and each has its equal share of `at_most` for sure.
     """
 
-    def __init__(self, limit: int, keep_s: float) -> None:
+    def __init__(self, limit: int, at_most: int) -> None:
         self._limit = limit
-        self._keep_s = keep_s
-        self._of: dict[str, _Memory] = {}
+        self._at_most = at_most
+        # The asker that was promised something longest ago is first, and so is the oldest promise of each.
+        self._of: OrderedDict[str, OrderedDict[int, float]] = OrderedDict()
+        self._by_size: dict[int, OrderedDict[str, None]] = {}
+        self._most = 0
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self._of.values()))
+        return self._count
 
     def __bool__(self) -> bool:
-        return bool(self._of)
+        return self._count > 0
 
     def add(self, scope: str, key: str, now: float) -> None:
         asker = scope.rpartition(".")[0]
-        memory = self._of.get(asker)
-        if memory is None:
-            self._make_room(now)
-            memory = self._of[asker] = _Memory(self._limit, self._keep_s)
-        memory.add(key, now)
+        self._forget_old(now)
+        mine = self._of.get(asker)
+        if mine is None:
+            mine = self._of[asker] = OrderedDict()
+        else:
+            self._of.move_to_end(asker)
+        number = hash(key)
+        if number in mine:
+            mine.move_to_end(number)
+            mine[number] = now
+            return
+        mine[number] = now
+        self._resized(asker, len(mine) - 1, len(mine))
+        while len(mine) > self._limit or next(iter(mine.values())) <= now - REMEMBER_S:
+            self._drop_oldest(asker)
+        while self._count > self._at_most:
+            self._drop_oldest(next(iter(self._by_size[self._most])))
 
     def holds(self, scope: str, key: str, now: float) -> bool:
-        memory = self._of.get(scope.rpartition(".")[0])
-        return memory is not None and memory.holds(key, now)
+        mine = self._of.get(scope.rpartition(".")[0])
+        return mine is not None and mine.get(hash(key), float("-inf")) > now - REMEMBER_S
 
-    def _make_room(self, now: float) -> None:
-        """Forget askers whose promises are of age; where there are too many, the one with the most."""
-        if len(self._of) < MAX_ASKERS:
-            return
-        for asker in [asker for asker, memory in self._of.items() if memory.is_stale(now)]:
+    def _forget_old(self, now: float) -> None:
+        """Forget askers whose promises are all of age; two at a time are more than can come."""
+        for _ in range(2):
+            asker, mine = next(iter(self._of.items()), (None, None))
+            if asker is None or not mine or next(reversed(mine.values())) > now - REMEMBER_S:
+                return
+            self._resized(asker, len(mine), 0)
             del self._of[asker]
-        if len(self._of) >= MAX_ASKERS:
-            del self._of[max(self._of, key=lambda asker: len(self._of[asker]))]
+
+    def _drop_oldest(self, asker: str) -> None:
+        mine = self._of[asker]
+        mine.popitem(last=False)
+        self._resized(asker, len(mine) + 1, len(mine))
+        if not mine:
+            del self._of[asker]
+
+    def _resized(self, asker: str, before: int, after: int) -> None:
+        """Keep the askers by how many promises they have, to find one with the most at once."""
+        self._count += after - before
+        if before:
+            same = self._by_size[before]
+            del same[asker]
+            if not same:
+                del self._by_size[before]
+        if after:
+            self._by_size.setdefault(after, OrderedDict())[asker] = None
+        if after > self._most:
+            self._most = after
+        elif self._most not in self._by_size:  # it was the only one with the most
+            self._most = after if after == before - 1 and after else max(self._by_size, default=0)
 
 
 class CallBook:
@@ -102,23 +170,25 @@ class CallBook:
 
     Args:
         caller_silence_s: a connection not heard of for so long after `accepted` has fallen silent.
-        remember_s: how long ended calls and tombstones are remembered.
-        max_remembered: at least so many of the newest are kept, and at most twice that; of tombstones for
-            each asker.
+        max_remembered: of the calls that ended, at least so many of the newest are kept; and at most so many
+            tombstones of each asker.
+        max_ended: of the calls that ended, at most twice so many are kept, whatever their age.
+        max_tombstones: at most so many are kept in all.
     """
 
     def __init__(
         self,
         caller_silence_s: float = 15.0,
-        remember_s: float = REMEMBER_S,
         max_remembered: int = MAX_REMEMBERED,
+        max_ended: int = MAX_ENDED,
+        max_tombstones: int = MAX_TOMBSTONES,
     ) -> None:
         self._silence_s = caller_silence_s
         self._here: dict[str, str] = {}  # a call's scope
         self._keep_running: set[str] = set()
         self._young: deque[tuple[float, str]] = deque()
-        self._done = _Memory(max_remembered, remember_s)
-        self._tombstones = _Tombstones(max_remembered, remember_s)
+        self._done = _Ended(max_remembered, max_ended)
+        self._tombstones = _Tombstones(max_remembered, max_tombstones)
         self._accepted: dict[str, set[str]] = {}
         self._heard: dict[str, float] = {}
 
@@ -213,6 +283,10 @@ class CallBook:
             else:
                 self._tombstones.add(scope, key, now)
         return have, done
+
+    def remembers_s(self, now: float) -> float | None:
+        """How many seconds back every call that ended is remembered; None: a minute at least."""
+        return self._done.remembers_s(now)
 
     def due_accepted(self, now: float) -> list[str]:
         """The keys of calls that have been here for 250 ms, each of them once."""

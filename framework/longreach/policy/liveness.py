@@ -127,8 +127,20 @@ class Liveness:
         done: Sequence[str],
         asked: Iterable[str],
         now: float,
+        *,
+        remembers_s: float = float("inf"),
     ) -> None:
-        """A node answered `AskWhose`: of what was asked and is in neither list, it will never run any."""
+        """A node answered `AskWhose`: of what was asked and is in neither list, it will never run any.
+
+        Args:
+            node: who answered.
+            have: those that it has.
+            done: those that have ended there.
+            asked: what it was asked about.
+            now: the time.
+            remembers_s: how many seconds back it remembers what has ended: of an older call that it does
+                not name, it may have forgotten that it ran.
+        """
         self.heard(node, now)
         here, ended = set(have), set(done)
         for call in asked:
@@ -140,7 +152,7 @@ class Liveness:
             elif call in ended:
                 self._search.done(watch, now)
             else:
-                self._search.refused(watch, node)
+                self._search.refused(watch, node, is_proof=now - watch.sent_at <= remembers_s)
 
     def no_responders(self, probe: int, now: float) -> None:
         """The broker says that nobody hears a question. Once may be a reconnect; twice is death."""

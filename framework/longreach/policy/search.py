@@ -26,7 +26,7 @@ _ROUNDS_TO_NOBODY = 2
 class Watch:
     """One call that has outlived the time in which it is usually answered."""
 
-    __slots__ = ("asked_at", "done_at", "node", "place", "refused_by", "rounds", "sent_at")
+    __slots__ = ("asked_at", "done_at", "is_doubtful", "node", "place", "refused_by", "rounds", "sent_at")
 
     def __init__(self, place: Place, sent_at: float) -> None:
         self.place = place
@@ -35,6 +35,7 @@ class Watch:
         self.asked_at: float | None = None
         self.rounds = 0
         self.refused_by: set[NodeId] = set()
+        self.is_doubtful = False
         self.done_at: float | None = None
 
 
@@ -166,10 +167,15 @@ class Search:
                 if members.dead.pop(node, None) is not None:
                     members.ghosts[node] = now
 
-    def refused(self, watch: Watch, node: NodeId) -> None:
-        """A node says that it has never had the call, and never will."""
+    def refused(self, watch: Watch, node: NodeId, *, is_proof: bool) -> None:
+        """A node says that it has never had the call, and never will.
+
+        Without `is_proof` it may have forgotten that it had.
+        """
         self._has_news = True
-        watch.refused_by.add(node)
+        if node not in watch.refused_by:  # a "no" that was a proof stays one
+            watch.refused_by.add(node)
+            watch.is_doubtful |= not is_proof
 
     def done(self, watch: Watch, now: float) -> None:
         """A node says that the call has ended there."""
@@ -252,7 +258,7 @@ class Search:
             if at >= watch.sent_at and node not in refused_by:
                 return Verdict("unknown", "node_died", node)
         if not refused_by.isdisjoint(members.suspects) or not refused_by.isdisjoint(members.dead):
-            if now - watch.sent_at > config.believe_no_s:
+            if watch.is_doubtful or now - watch.sent_at > config.believe_no_s:
                 return Verdict("unknown", "gone", None)
             return Verdict("no", "not_here", None)
         is_over = watch.rounds >= _ROUNDS_TO_NOBODY and is_due

@@ -65,6 +65,8 @@ class WhoseReply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     """Those that are here, and those that have ended here; of all others, never.
 
     Whoever asks about no calls at all is told how the node announces the server that was asked for.
+    `since_ms` is since when the node remembers every call that ended, by the clock of `clock_ms`; a node that
+    remembers a minute leaves it out.
     """
 
     identity: Name
@@ -74,6 +76,14 @@ class WhoseReply(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True
     done: list[str]
     clock_ms: Count
     announcement: Announcement | UnsetType = UNSET
+    since_ms: Count | UnsetType = UNSET
+
+    @property
+    def remembers_s(self) -> float:
+        """How many seconds back the node remembers every call that ended; infinity: as long as it must."""
+        if isinstance(self.since_ms, UnsetType):
+            return float("inf")
+        return max(0, self.clock_ms - self.since_ms) / 1000
 
 
 class CancelRequest(msgspec.Struct, frozen=True, omit_defaults=True):

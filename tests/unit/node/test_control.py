@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -10,6 +11,8 @@ from tests.support.links import eventually
 
 from longreach import Node
 from longreach.clock import FakeClock
+from longreach.node import assembly
+from longreach.policy.calls import CallBook
 from longreach.transport.memory import MemoryBroker
 
 
@@ -54,6 +57,26 @@ async def test_whose_says_have_and_done_and_promises_the_rest(broker: MemoryBrok
         answer = await ask(asker, "all.docs._._.whose", calls("2-0-f"), "b-0-f")
         assert answer["done"] == []
         gate.release.set()
+
+
+async def test_whose_says_since_when_a_node_remembers_only_if_it_forgot_something(
+    broker: MemoryBroker, gate: Gate, asker: Asker, monkeypatch: pytest.MonkeyPatch
+):
+    """M7.5: `sinceMs`, by the clock of `clockMs`."""
+    monkeypatch.setattr(assembly, "CallBook", partial(CallBook, max_remembered=1, max_ended=1))
+    clock = FakeClock()
+    async with node(broker, docs(gate), clock=clock):
+        await asker.ask("echo", call="1-0-f")
+        answer = await ask(asker, "all.docs._._.whose", calls("1-0-f"), "a-0-f")
+        assert answer["done"] == ["1-0-f"]
+        assert "sinceMs" not in answer
+        for number in (2, 3):
+            clock.advance(0.25)
+            await asker.ask("echo", call=f"{number}-0-f")
+        clock.advance(0.25)
+        answer = await ask(asker, "all.docs._._.whose", calls("1-0-f", "2-0-f"), "b-0-f")
+        assert answer["done"] == ["2-0-f"]
+        assert answer["clockMs"] - answer["sinceMs"] == 500
 
 
 async def test_a_cancel_ends_the_call_and_is_not_answered(broker: MemoryBroker, gate: Gate, asker: Asker):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longreach.policy.calls import MAX_ASKERS, CallBook
+from longreach.policy.calls import MAX_ENDED, CallBook
 
 SCOPE = "_.alice.c1"
 OTHER = "_.bob.c2"
@@ -73,7 +73,7 @@ def test_whose_tells_here_from_done_and_its_no_is_a_promise():
 
 
 def test_memories_are_bounded_and_the_newest_are_kept():
-    book = CallBook(max_remembered=10)
+    book = CallBook(max_remembered=10, max_ended=10)
     for number in range(1000):
         arrive(book, f"a{number}")
         book.ended(key(f"a{number}"), 0.0)
@@ -175,14 +175,100 @@ def test_one_asker_cannot_make_a_node_forget_what_it_promised_another():
     assert book.arrived("_.alice.c.1-0-f", "_.alice.c", 2.0, frames=True) == "tombstoned"
 
 
-def test_the_askers_whose_promises_are_kept_are_bounded():
-    book = CallBook(max_remembered=10)
-    for asker in range(MAX_ASKERS + 50):
+def test_tombstones_are_bounded_in_all_and_whoever_has_the_most_loses_its_oldest():
+    """M6.2: each asker keeps its share of all, however many others come."""
+    book = CallBook(max_tombstones=1000)
+    book.whose("_.victim.c", [f"{number}-0-f" for number in range(10)], now=1.0)
+    book.whose("_.greedy.c", [f"{number}-0-f" for number in range(5000)], now=1.0)
+    for asker in range(90):
+        book.whose(f"_.a{asker}.c", [f"{number}-0-f" for number in range(20)], now=1.0)
+        assert book.remembered[1] <= 1000
+    assert all(refuses(book, "_.victim.c", f"{number}-0-f") for number in range(10))
+    assert refuses(book, "_.greedy.c", "4999-0-f")
+    assert not refuses(book, "_.greedy.c", "0-0-f")
+
+
+def refuses(book: CallBook, scope: str, call: str, now: float = 2.0) -> bool:
+    verdict = book.arrived(key(call, scope), scope, now, frames=True)
+    if verdict == "new":
+        book.forget(key(call, scope))
+    return verdict == "tombstoned"
+
+
+def test_more_askers_than_tombstones_leave_those_that_were_promised_last():
+    book = CallBook(max_tombstones=100)
+    for asker in range(1000):
         book.whose(f"_.a{asker}.c", ["1-0-f"], now=1.0)
-    assert book.remembered[1] <= MAX_ASKERS
-    assert (
-        book.arrived(f"_.a{MAX_ASKERS + 49}.c.1-0-f", f"_.a{MAX_ASKERS + 49}.c", 2.0, frames=True)
-        == "tombstoned"
-    )
-    book.whose("_.late.c", ["1-0-f"], now=500.0)
+    assert book.remembered[1] == 100
+    assert [asker for asker in range(1000) if refuses(book, f"_.a{asker}.c", "1-0-f")] == [*range(900, 1000)]
+
+
+def test_promises_of_age_are_forgotten_though_their_asker_never_comes_back():
+    book = CallBook()
+    for asker in range(50):
+        book.whose(f"_.a{asker}.c", ["1-0-f", "2-0-f"], now=1.0)
+    for number in range(30):
+        book.whose("_.late.c", [f"{number}-0-f"], now=500.0)
+    assert book.remembered[1] == 30
+
+
+def test_a_promise_that_is_made_again_is_kept_a_minute_from_then():
+    book = CallBook()
+    for now in (0.0, 30.0):
+        book.whose(SCOPE, ["a"], now)
     assert book.remembered[1] == 1
+    assert refuses(book, SCOPE, "a", 89.9)
+    assert not refuses(book, SCOPE, "a", 90.1)
+
+
+@pytest.mark.parametrize("rate", [100, 1_000, 12_000, 39_000])
+def test_what_ended_within_five_seconds_is_remembered_at_any_rate(rate):
+    """M7.5: at 12,000 calls a second 10,000 calls are less than one second."""
+    book = CallBook()
+    for number in range(12 * rate):
+        now = number / rate
+        arrive(book, f"a{number}", now)
+        book.ended(key(f"a{number}"), now)
+    end = 12.0
+    for age_s in (0.1, 1.0, 1.9, 4.9):
+        call = f"a{int((end - age_s) * rate)}"
+        assert book.whose(SCOPE, [call], end) == ([], [call])
+    remembers_s = book.remembers_s(end)
+    assert remembers_s is None or remembers_s >= 5.0
+
+
+def test_how_far_back_everything_is_remembered_is_never_more_than_is_true():
+    """M7.5: beyond what fits, a node says since when it remembers."""
+    book = CallBook(max_remembered=10, max_ended=100)
+    ended: list[tuple[str, float]] = []
+    shortest = float("inf")
+    for number in range(3000):
+        now = number * 0.001 if number < 1500 else number * 0.01
+        arrive(book, f"a{number}", now)
+        book.ended(key(f"a{number}"), now)
+        ended.append((f"a{number}", now))
+        remembers_s = book.remembers_s(now)
+        if remembers_s is not None and number % 7 == 0:
+            shortest = min(shortest, remembers_s)
+            within = [call for call, at in ended if at >= now - remembers_s]
+            assert CallBook.whose(book, SCOPE, within, now)[1] == within
+    assert book.remembered[0] <= 200
+    assert 0.09 <= shortest < 5.0
+
+
+def test_the_calls_that_are_remembered_are_bounded_at_any_rate():
+    book = CallBook()
+    for number in range(2 * MAX_ENDED + 1000):
+        book.arrived(f"_._.c.{number}", SCOPE, 0.0, frames=False)
+        book.ended(f"_._.c.{number}", 0.0)
+    assert MAX_ENDED <= book.remembered[0] <= 2 * MAX_ENDED
+    assert book.remembers_s(0.5) == 0.5
+
+
+def test_a_node_that_forgot_nothing_remembers_for_as_long_as_it_must():
+    book = CallBook()
+    assert book.remembers_s(0.0) is None
+    for number in range(100):
+        arrive(book, f"a{number}", number * 10.0)
+        book.ended(key(f"a{number}"), number * 10.0)
+        assert book.remembers_s(number * 10.0) is None

@@ -292,6 +292,28 @@ def test_no_about_an_old_call_is_no_proof():
     assert losses(liveness.tick(30.01)) == [("x", "unknown", "gone")]
 
 
+@pytest.mark.parametrize(("remembers_s", "delivered"), [(0.3, "unknown"), (0.4, "no")])
+def test_no_about_a_call_older_than_the_node_s_memory_is_no_proof(remembers_s: float, delivered: str):
+    """M7.5: a node that ends very many calls says how far back it remembers them."""
+    liveness = new(A, B)
+    send(liveness, "x")
+    liveness.tick(WHOSE_AT)
+    liveness.whose_reply(A, [], [], ["x"], 0.36, remembers_s=remembers_s)
+    liveness.whose_reply(B, [], [], ["x"], 0.36)
+    assert [(call, how) for call, how, _ in losses(liveness.tick(0.36))] == [("x", delivered)]
+
+
+def test_a_no_that_was_a_proof_stays_one_when_the_node_is_asked_again():
+    """It has promised by then; what it forgets later is no matter."""
+    liveness = new(A, B)
+    send(liveness, "x")
+    liveness.tick(WHOSE_AT)
+    liveness.whose_reply(A, [], [], ["x"], 0.36, remembers_s=5.0)
+    liveness.whose_reply(A, [], [], ["x"], 0.9, remembers_s=0.1)
+    liveness.whose_reply(B, [], [], ["x"], 0.9)
+    assert losses(liveness.tick(0.9)) == [("x", "no", "not_here")]
+
+
 def test_done_is_waited_for_half_a_second():
     liveness = new(A)
     send(liveness, "x", "y")

@@ -21,6 +21,18 @@ EXAMPLES = [
     ),
     (frames.WhoseRequest([]), {"calls": []}),  # M7.2
     (
+        frames.WhoseReply("n1", "i1", "eu", [], [], 5, since_ms=3),
+        {
+            "identity": "n1",
+            "instance": "i1",
+            "region": "eu",
+            "have": [],
+            "done": [],
+            "clockMs": 5,
+            "sinceMs": 3,
+        },
+    ),
+    (
         frames.WhoseReply("n1", "i1", "eu", ["1-0-f"], ["2-0-f"], 5),
         {
             "identity": "n1",
