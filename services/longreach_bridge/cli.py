@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from longreach.node.settings import NodeSettings
     from longreach_bridge.bridge import Bridge
 
+EXTRA = "bridge"
+"""Which extra of the project brings what it needs (`longreach.cli.plugins`)."""
+
 _TALKATIVE = ("httpx2", "httpcore2", "mcp.client")
 """They write URLs, messages and headers, which are not for a log; what they mean is in events of ours."""
 

@@ -10,6 +10,9 @@ from longreach.cli.endings import EXIT_CODES_HELP, OK
 from longreach.cli.options import SettingsCommand, setting_options
 from longreach_gateway.settings import TABLE
 
+EXTRA = "gateway"
+"""Which extra of the project brings what it needs (`longreach.cli.plugins`)."""
+
 
 class GatewayCommand(SettingsCommand):
     """A command with the settings of gateways."""

@@ -11,12 +11,15 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import click
 
 from longreach import __version__
 from longreach.cli.endings import EXIT_CODES_HELP, Ending, ending_of
+
+if TYPE_CHECKING:
+    from longreach.cli.plugins import Plugin
 
 PLUGINS = "longreach.commands"
 """Entry points of this group are commands too: the gateway, the bridge, and whatever others bring."""
@@ -64,14 +67,17 @@ class App(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a command; None if there is none of that name."""
-        known = COMMANDS.get(cmd_name)
-        target = known.target if known is not None else _plugins().get(cmd_name)
-        if target is None:
+        plugin = None if cmd_name in COMMANDS else _plugins().get(cmd_name)
+        known = COMMANDS.get(cmd_name) or plugin
+        if known is None:
             return None
+        target = known.target
         module, _, attribute = target.partition(":")
         try:
             command = getattr(importlib.import_module(module), attribute)
         except (ImportError, AttributeError) as error:
+            if plugin is not None and isinstance(error, ModuleNotFoundError):
+                plugin.explain_missing(error)
             raise click.ClickException(f"the command {cmd_name!r} cannot be loaded: {error}") from error
         assert isinstance(command, click.Command), f"{target} is no command"
         return command
@@ -87,10 +93,22 @@ class App(click.Group):
             raise click.UsageError(f"there is no command {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; where a package of its extra is missing, say which extra brings it."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            name = ctx.invoked_subcommand
+            plugin = _plugins().get(name) if name is not None and name not in COMMANDS else None
+            if plugin is not None:
+                plugin.explain_missing(error)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, of which none is imported for it."""
         rows = [(name, lazy.help) for name, lazy in COMMANDS.items()]
-        rows += [(name, f"From {_plugins()[name]}.") for name in self.list_commands(ctx)[len(COMMANDS) :]]
+        plugins = _plugins()
+        rows += [(name, plugins[name].help) for name in self.list_commands(ctx)[len(COMMANDS) :]]
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
@@ -136,10 +154,10 @@ def _report(ending: Ending, error: BaseException) -> int:
     return ending.code
 
 
-def _plugins() -> dict[str, str]:
-    from importlib.metadata import entry_points
+def _plugins() -> dict[str, Plugin]:
+    from longreach.cli.plugins import find_plugins
 
-    return {point.name: point.value for point in entry_points(group=PLUGINS)}
+    return find_plugins(PLUGINS)
 
 
 def _set_debug(ctx: click.Context, _: click.Parameter, value: bool) -> None:

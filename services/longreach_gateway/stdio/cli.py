@@ -12,6 +12,8 @@ from longreach.cli.options import SettingsCommand, setting_options
 from longreach.cli.settings import add_table, setting
 
 TABLE = "stdio"
+EXTRA = "gateway"
+"""Which extra of the project brings what it needs (`longreach.cli.plugins`)."""
 _OFFER, _LIMITS, _LOG = "What is offered", "Limits", "Logging"
 _MAX_LINE = 16 * 1024 * 1024
 
@@ -52,12 +54,14 @@ def stdio(**flags: Any) -> int:
     from longreach.cli.app import debugging
     from longreach.cli.logs import log_to_stderr
     from longreach.cli.loop import run_loop
+    from longreach.cli.plugins import require
     from longreach.cli.settings import resolve
     from longreach.front import Filters
     from longreach.transport.options import NatsOptions
     from longreach_gateway.stdio.late import LateFront
     from longreach_gateway.stdio.serving import serve
 
+    require("mcp")  # imported only when a client of the legacy era comes
     found = resolve(TABLE, flags, config=flags["config"])
     cli, own = found.get("cli", {}), found.get("stdio", {})
     level = "debug" if debugging() else cli.get("log_level", "warning")

@@ -13,6 +13,7 @@ from longreach.cli.app import debug_option
 from longreach.cli.demo.board import Board
 from longreach.cli.demo.display import LiveShow, PlainShow
 from longreach.cli.demo.play import DEFAULT_SECONDS, Ending, Play
+from longreach.cli.demo.prices import all_series
 from longreach.cli.demo.processes import Stage
 from longreach.cli.demo.summary import summary
 from longreach.tasks import TaskSet
@@ -61,6 +62,7 @@ def run_demo(*, seconds: float = DEFAULT_SECONDS, plain: bool | None = None) -> 
         ConfigError: something that the demo needs is not installed.
         LongreachError: a node does not start.
     """
+    all_series()  # before anything is started: what is missing is said at once, and read data is kept
     console = Console()
     if not console.is_terminal:
         console = Console(width=_PLAIN_WIDTH)
