@@ -11,6 +11,7 @@ from longreach.audit import AuditLog
 from longreach.clock import SYSTEM_CLOCK
 from longreach.front.filters import Filters
 from longreach.front.front import Front
+from longreach.policy.exposure import is_loopback
 from longreach.policy.limits import Limiter
 from longreach.tasks import TaskSet
 from longreach.threads import CHORES, in_thread
@@ -43,9 +44,12 @@ class Assembly:
         mesh: opened with the gateway's id as its `via`; whoever opened it closes it.
         settings: what it is set to.
         url: where it listens, for clients without a public URL.
+        bound_to: the address that it listens on; None: `settings.host` is that address.
     """
 
-    def __init__(self, mesh: Mesh, settings: GatewaySettings, url: str) -> None:
+    def __init__(
+        self, mesh: Mesh, settings: GatewaySettings, url: str, *, bound_to: str | None = None
+    ) -> None:
         self._mesh = mesh
         self._settings = settings
         self._draining = False
@@ -81,7 +85,7 @@ class Assembly:
         )
         resources = Resources(public_url, settings.issuer, settings.audiences, frozenset(settings.scopes))
         self.app = Gateway(
-            guard=Guard(settings.host, settings.public_url, settings.allowed_hosts, settings.allowed_origins),
+            guard=_guard(settings, bound_to or settings.host),
             auth=self._authenticator(resources),
             doors=self.doors,
             modern=Modern(self.overseer, limits, settings.call_timeout_s),
@@ -149,6 +153,14 @@ class Assembly:
         auth = Authenticator(tokens, jwts, resources, frozenset(settings.scopes), time.time)
         self._tasks.start(auth.keep_fresh(keys), name="auth")
         return auth
+
+
+def _guard(settings: GatewaySettings, bound_to: str) -> Guard:
+    """Make the guard of the address that is listened on; the name that stands for it may ask, too."""
+    hosts = settings.allowed_hosts
+    if is_loopback(bound_to):
+        hosts = (*hosts, settings.host)
+    return Guard(bound_to, settings.public_url, hosts, settings.allowed_origins)
 
 
 async def learn(mesh: Mesh, timeout_s: float) -> None:

@@ -8,23 +8,15 @@ Source: MCP 2026-07-28 basic/transports/streamable-http, Security & Endpoint.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from longreach.errors import ConfigError
+from longreach.policy.exposure import is_loopback
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 ANY = "*"
 _MAX_KNOWN = 1024
-
-
-def is_loopback(host: str) -> bool:
-    """Whether who listens on `host` is reached from this machine only."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 class Guard:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from longreach.errors import ConfigError
+from longreach.cli.listening import open_door
 from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach_gateway.assembly import Assembly, learn
@@ -64,15 +64,17 @@ async def serve(
         on_ready: called with the URL and the broker's URL once requests are answered.
 
     Raises:
-        ConfigError: the address cannot be listened on.
+        ConfigError: the address cannot be listened on, or is open to everybody and nobody said so.
         BrokerUnavailable: no broker.
     """
     _raise_file_limit()
-    with _listen(settings.host, settings.port) as sock:
+    with open_door(
+        settings.host, settings.port, checks_tokens=settings.checks_tokens, anonymous=settings.anonymous
+    ) as sock:
         url = _url_of(settings.host, sock)
         async with connecting as mesh:
             await learn(mesh, _LEARN_S)
-            assembly = Assembly(mesh, settings, url)
+            assembly = Assembly(mesh, settings, url, bound_to=sock.getsockname()[0])
             server = _Server(
                 _config(assembly, settings), lambda: on_ready(settings.public_url or url, mesh.url)
             )
@@ -110,24 +112,8 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    try:
-        info = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        sock = socket.socket(info[0], socket.SOCK_STREAM)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(info[4])
-            sock.setblocking(False)
-        except BaseException:
-            sock.close()
-            raise
-    except OSError as error:
-        raise ConfigError(f"{host}:{port} cannot be listened on: {error.strerror or error}") from None
-    return sock
-
-
 def _url_of(host: str, sock: socket.socket) -> str:
-    name = host.strip("[]")
+    name = host.strip("[]") or sock.getsockname()[0]
     return f"http://{f'[{name}]' if ':' in name else name}:{sock.getsockname()[1]}"
 
 

@@ -12,9 +12,9 @@ import msgspec
 from longreach.cli import values
 from longreach.cli.settings import add_table, setting
 from longreach.errors import ConfigError
+from longreach.policy.exposure import Exposure, is_loopback, refuse_exposure
 from longreach.policy.limits import Limits
 from longreach_gateway.auth.claims import DEFAULT_NAMES
-from longreach_gateway.guard import is_loopback
 
 TABLE = "gateway"
 _HTTP, _WHO, _OFFER, _LIMITS, _LOG = "HTTP", "Who may ask", "What is offered", "Limits", "Logging"
@@ -35,6 +35,9 @@ _OWN = (
     setting("allowed_origins", "gateway.allowed_origins", values.texts,
             "Origins of web pages that may ask, such as https://app.example.com, or *.", "ORIGIN[,ORIGIN]",
             _WHO, "--allowed-origin", default="loopback origins on a loopback address, else none"),
+    setting("anonymous", "gateway.anonymous", values.switch,
+            "Let callers in without a token, also on an address that is not a loopback one.", "", _WHO,
+            default="on a loopback address, where no tokens are named"),
     setting("bearer_tokens", "gateway.bearer_tokens", values.file,
             "A file of lines principal:token; read again when it changes.", "FILE", _WHO),
     setting("jwks_url", "gateway.jwks_url", values.text, "Where the keys are that sign JWTs.", "URL", _WHO),
@@ -99,6 +102,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     public_url: str | None = None
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    anonymous: bool | None = None
     bearer_tokens: str | None = None
     jwks_url: str | None = None
     jwks_file: str | None = None
@@ -136,6 +140,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("--audience and --required-scope are about JWTs: name --jwks-url and --issuer")
         if self.claims_key is not None and not keys:
             raise ConfigError("--claims-key signs claims of JWTs: name --jwks-url and --issuer")
+        refusal = refuse_exposure(Exposure(self.host, (), self.checks_tokens, self.anonymous))
+        if refusal is not None:
+            raise ConfigError(refusal)
         if self.public_url is not None and not self.public_url.startswith(("http://", "https://")):
             raise ConfigError(f"--public-url {self.public_url!r} is no URL: it begins with https://")
         if keys and self.public_url is None and not is_loopback(self.host):
@@ -147,6 +154,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.rate_per_caller is None:
             return None
         return Limits(rate_per_s=self.rate_per_caller, burst=self.burst_per_caller)
+
+    @property
+    def checks_tokens(self) -> bool:
+        """Whether callers without a valid token are refused."""
+        return self.bearer_tokens is not None or self.has_jwts
 
     @property
     def has_jwts(self) -> bool:

