@@ -38,6 +38,8 @@ class Liveness:
         self._watched: dict[str, Watch] = {}
         self._pulses = Pulses(self._config)
         self._search = Search(self._config, self._pulses)
+        # Calls that their node no longer has, with when it said so first: the answer may be behind that word.
+        self._gone: dict[str, float] = {}
         self._lost: dict[str, Lost] = {}  # not told yet; an answer that comes before is still welcome
         self._died: list[Lost] = []
         self._paused = False
@@ -77,6 +79,7 @@ class Liveness:
             self._search.end(call, watch)
         elif watch.node != node:
             self._pulses.release(watch.node, call)
+        self._gone.pop(call, None)
         watch.node = node
         self._pulses.has(node, call, now)
 
@@ -112,13 +115,17 @@ class Liveness:
         return self._pulses.known_stuck
 
     def alive_reply(self, node: NodeId, gone: Iterable[str], now: float, *, probe: int) -> None:
-        """A node answered `AskAlive`; it no longer has the calls in `gone`."""
+        """A node answered `AskAlive`; it no longer has the calls in `gone`.
+
+        Each is lost if its answer does not come within `ask_every_s`, as after "done": on its way through
+        other brokers, or other connections, an answer may be behind what was said after it.
+        """
         self._pulses.answered(probe)
         self.heard(node, now)
         for call in gone:
             watch = self._watched.get(call)
             if watch is not None and watch.node == node:
-                self._lose(call, "unknown", "gone", node)
+                self._gone.setdefault(call, now)
 
     def whose_reply(
         self,
@@ -218,6 +225,8 @@ class Liveness:
         due = [self._search.next_due(), self._pulses.next_due(self._search.wanted())]
         if self._fresh:
             due.append(next(iter(self._fresh.values()))[2] + self.patience_s)
+        if self._gone:
+            due.append(next(iter(self._gone.values())) + self._config.ask_every_s)
         return min((at for at in due if at is not None), default=None)
 
     def _latest(self) -> float:
@@ -233,6 +242,7 @@ class Liveness:
     def _resume(self, now: float) -> None:
         self._pulses.resume(now)
         self._search.resume(now)
+        self._gone = dict.fromkeys(self._gone, now)
 
     def _age(self, now: float) -> None:
         """Calls that nobody has accepted for too long are searched for."""
@@ -254,6 +264,13 @@ class Liveness:
                 self._lose(call, "unknown", "node_stuck", node)
         for call, verdict in self._search.judge(now):
             self._lose(call, *verdict)
+        over = []
+        for call, since in self._gone.items():  # in the order in which they were said to be gone
+            if now < since + self._config.ask_every_s:
+                break
+            over.append(call)
+        for call in over:
+            self._lose(call, "unknown", "gone", self._watched[call].node)
 
     def _lose(self, call: str, delivered: Delivered, reason: Reason, node: NodeId | None) -> None:
         self._unwatch(call)
@@ -263,6 +280,7 @@ class Liveness:
         watch = self._watched.pop(call, None)
         if watch is None:
             return
+        self._gone.pop(call, None)
         if watch.node is None:
             self._search.end(call, watch)
         else:

@@ -102,7 +102,7 @@ async def test_a_node_is_asked_about_all_its_calls_in_one_message(
 async def test_a_call_that_its_node_no_longer_has_is_lost(mesh: Mesh, puppet: Puppet, clock: FakeClock):
     call, asked = await taken(mesh, puppet)
     alive(puppet, token(asked))
-    await go_on(mesh, clock, 1, puppet)
+    await go_on(mesh, clock, 2, puppet)
     with pytest.raises(OutcomeUnknown) as ended:
         await call
     assert ended.value.reason == "gone"

@@ -92,14 +92,37 @@ def test_a_message_names_no_more_calls_than_a_node_reads():
     assert [len(question.calls) for question in liveness.tick(0.75)] == [MAX_CALLS_PER_ASK, 1]
 
 
-def test_what_is_gone_is_lost_at_once_and_nothing_else():
+def test_what_is_gone_is_waited_for_half_a_second_and_lost_and_nothing_else():
+    """The answer may come behind that word; so it is with "done", too."""
     liveness = new(A)
-    accepted(liveness, "x", "y")
+    accepted(liveness, "x", "y", "z")
     (question,) = liveness.tick(0.75)
-    liveness.alive_reply(A, ["x", "x", "never-heard-of"], 0.76, probe=question.probe)
-    assert liveness.next_tick(0.76) == 0.76
-    assert losses(liveness.tick(0.76)) == [("x", "unknown", "gone")]
+    liveness.alive_reply(A, ["x", "x", "z", "never-heard-of"], 0.76, probe=question.probe)
+    assert losses(liveness.tick(0.76)) == []
+    liveness.ended("z")
+    (question,) = liveness.tick(1.25)
+    liveness.alive_reply(A, ["x"], 1.255, probe=question.probe)
+    assert liveness.next_tick(1.255) == 1.26
+    assert losses(liveness.tick(1.26)) == [("x", "unknown", "gone")]
     assert len(liveness) == 1
+
+
+def test_a_pause_of_our_own_link_begins_the_wait_for_what_is_gone_anew():
+    liveness = new(A)
+    accepted(liveness, "x")
+    liveness.alive_reply(A, ["x"], 0.76, probe=1)
+    liveness.link_lost(0.8)
+    liveness.link_back(9.0)
+    assert losses(liveness.tick(9.0)) == []
+    assert losses(liveness.tick(9.5)) == [("x", "unknown", "gone")]
+
+
+def test_a_call_that_is_accepted_again_is_not_gone():
+    liveness = new(A)
+    accepted(liveness, "x")
+    liveness.alive_reply(A, ["x"], 0.76, probe=1)
+    liveness.accepted("x", A, 0.9)
+    assert losses(liveness.tick(1.3)) == []
 
 
 def test_a_node_cannot_give_up_the_calls_of_another():
