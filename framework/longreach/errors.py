@@ -130,9 +130,10 @@ class ProtocolError(LongreachError, RuntimeError):
     """A JSON-RPC error that a handler answers with, as it is; prefer `ToolError` for what a model can mend.
 
     Args:
-        code: JSON-RPC error code; not one that longreach has for itself (-31900, -31913).
+        code: JSON-RPC error code; one that says whether a call ran (-31900, -31910 to -31914) becomes -32603.
         message: for the caller to read.
-        data: machine-readable detail, JSON.
+        data: machine-readable detail, JSON. In its `reason` the words ``cut_off``, ``deadline``,
+            ``crashed_actor`` and ``result_too_large`` are the node's own, and are removed.
     """
 
     delivered = "yes"

@@ -26,6 +26,14 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {key: value if isinstance(value, _PLAIN) else str(value) for key, value in fields.items()}
 
 
+def safe_text(error: BaseException) -> str:
+    """Return the text of an exception of user code, whose ``__str__`` may raise too."""
+    try:
+        return str(error)
+    except BaseException as problem:  # noqa: BLE001 - it is asked where a call must end all the same
+        return f"<no text: {type(problem).__name__}>"
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: ts (RFC 3339), level, logger, event, then the fields."""
 

@@ -14,9 +14,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from longreach.actor.raw import NotBegun
 from longreach.actor.server import Server
 from longreach.clock import SYSTEM_CLOCK, Clock
-from longreach.errors import NotStarted
 from longreach.observe import event
 from longreach.policy.quarantine import Quarantine, Verdict
 from longreach.tasks import TaskSet
@@ -150,12 +150,13 @@ class Bridge:
         """Serve one request by the foreign server.
 
         Raises:
-            NotStarted: it is not there.
+            NotBegun: it is not there, or nothing was sent.
+            CutOff: it was sent, and the foreign server was lost.
             ProtocolError: it ended in a JSON-RPC error.
         """
         session = self._session
         if session is None:
-            raise NotStarted("the bridged server is not there just now", reason="crashed")
+            raise NotBegun("the bridged server is not there just now")
         result = await session.handle(request)
         if request.method == _READ and self._stock is not None:
             self._stock.was_read(request)

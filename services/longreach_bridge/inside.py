@@ -15,6 +15,8 @@ import msgspec
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from msgspec import UNSET, Raw
 
+from longreach.actor.incarnation import is_asked_for
+from longreach.actor.raw import CutOff
 from longreach.errors import ProtocolError
 from longreach.tasks import TaskSet
 from longreach.wire import codes
@@ -87,6 +89,7 @@ class Inside:
 
         Raises:
             ProtocolError: it ended in a JSON-RPC error.
+            CutOff: the server was stopped before it ended.
         """
         params: Params = msgspec.json.decode(request.params, type=dict[str, Raw])
         claim = claim_of(request, params)
@@ -119,13 +122,18 @@ class Inside:
     ) -> None:
         try:
             call.end(Raw(await run(exchange)))
-        except Exception as error:  # noqa: BLE001 - it is raised to whoever waits for the call
+        except BaseException as error:
+            # Out of this task a SystemExit would end the loop, and the node with it.
+            if is_asked_for(error):
+                raise
+            if isinstance(error, asyncio.CancelledError):
+                error = ProtocolError(codes.INTERNAL_ERROR, "the handler was cancelled by itself")
             call.end(error)
 
     def _ended(self, call: ForeignCall, _: object) -> None:
         """The handler has ended, or was cancelled, before its first step perhaps."""
         del self._handlers[call], self._exchanges[call]
-        call.end(ProtocolError(codes.INTERNAL_ERROR, "the call was ended", {"reason": "cut_off"}))
+        call.end(CutOff("the call was ended"))
 
     # What handlers ask, and are told
 

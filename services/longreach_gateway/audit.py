@@ -9,7 +9,7 @@ import msgspec
 
 from longreach.audit import MAX_TEXT, AuditLog, trace_id
 from longreach.errors import LongreachError
-from longreach.wire import jsonrpc
+from longreach.wire import codes, jsonrpc
 
 if TYPE_CHECKING:
     from longreach.wire.incoming import Incoming
@@ -73,7 +73,9 @@ class Entry:
             is_error = b'"isError":true' in data
             self._fields |= {"outcome": "tool_error" if is_error else "ok", "delivered": "yes"}
         else:
-            self._fields |= {"outcome": "error", "delivered": _delivered(data)}
+            # With any other code `data` may be a handler's, which may say there what it likes.
+            delivered = _delivered(data) if code in codes.RESERVED_CODES else None
+            self._fields |= {"outcome": "error", "delivered": delivered}
         self._fields |= {"status": status, "code": code}
 
     def refused(self, status: int) -> None:

@@ -63,6 +63,12 @@ class Failed(msgspec.Struct, frozen=True):
     data: Any = None
 
 
+class Lost(msgspec.Struct, frozen=True):
+    """The handler began, and what stands behind it was lost with the call, which may have run in part."""
+
+    message: str
+
+
 class Forbidden(msgspec.Struct, frozen=True):
     """The caller may not have this: the handler did not begin, nor would it on another node."""
 
@@ -73,7 +79,7 @@ class Cancelled(msgspec.Struct, frozen=True):
     why: str
 
 
-Ending = Completed | NotStarted | Forbidden | Crashed | Failed | Cancelled
+Ending = Completed | NotStarted | Forbidden | Crashed | Failed | Lost | Cancelled
 
 
 class CallSink(Protocol):

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
-from longreach.actor.call import Completed, Failed, NotStarted, RawResult
+from longreach.actor.call import Completed, Failed, Lost, NotStarted, RawResult
 from longreach.actor.context import Context
 from longreach.actor.results import error_result
 from longreach.actor.spec import HandlerSpec, Named, OfferKind
 from longreach.errors import DeclarationError, InvalidResult
-from longreach.errors import NotStarted as NotStartedError
 from longreach.wire import codes, jsonrpc
 from longreach.wire.manifest import (
     Definition,
@@ -29,6 +28,7 @@ from longreach.wire.uritemplates import resembles
 
 if TYPE_CHECKING:
     from longreach.actor.call import Call, Ending
+    from longreach.wire.codes import NotStartedReason
 
 RawKind = Literal["tool", "prompt", "resource", "template"]
 _DECODERS: dict[RawKind, Callable[[bytes], Any]] = {
@@ -59,11 +59,38 @@ class RawRequest(NamedTuple):
     context: Context
 
 
-RawHandler = Callable[[RawRequest], Awaitable[bytes]]
-"""Gives the JSON of a whole result object; raises `ProtocolError` for a JSON-RPC error.
+class NotBegun(Exception):
+    """What stands behind a raw handler has not begun, and never will for this call: it is made elsewhere.
 
-It may raise `longreach.errors.NotStarted` where what stands behind it has not begun and never will: the call
-is then made elsewhere.
+    A type of its own, and no `LongreachError`: a handler that calls other tools may let their `NotStarted`
+    out by mistake, and that says nothing about this call.
+
+    Args:
+        message: for the log.
+        reason: one of the closed list of docs/binding.md M5.1.
+        retry_after_s: when to ask this node again; None: nobody knows.
+    """
+
+    def __init__(
+        self, message: str, *, reason: NotStartedReason = "crashed", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.reason: NotStartedReason = reason
+        self.retry_after_s = retry_after_s
+
+
+class CutOff(Exception):
+    """What stands behind a raw handler was lost with the call in it: nobody knows whether it ran.
+
+    The message is for the caller.
+    """
+
+
+RawHandler = Callable[[RawRequest], Awaitable[bytes]]
+"""Gives the JSON of a whole result object.
+
+It raises `ProtocolError` for a JSON-RPC error. Two more exceptions say something about delivery: `NotBegun`
+and `CutOff`. Nothing else that it raises does, and no member of an error's data.
 """
 
 
@@ -104,14 +131,15 @@ class RawSpec(HandlerSpec):
     async def _run(self, params: bytes, context: Context) -> Any:
         try:
             return await self._handler(RawRequest(self.method, params, context))
-        except NotStartedError as error:
-            known = [reason for reason in codes.NOT_STARTED_REASONS if reason == error.reason]
+        except NotBegun as error:
             after_ms = None if error.retry_after_s is None else round(error.retry_after_s * 1000)
-            return NotStarted(known[0] if known else "crashed", after_ms)
+            return NotStarted(error.reason, after_ms)
+        except CutOff as error:
+            return Lost(str(error))
 
     def completed(self, value: Any, call: Call) -> Ending:
         """The result, as it is."""
-        if isinstance(value, NotStarted):
+        if isinstance(value, NotStarted | Lost):  # made in `_run`: a handler has no such values
             return value
         if not isinstance(value, bytes):
             raise InvalidResult(f"a raw handler gives JSON bytes, not a {type(value).__name__}")

@@ -189,7 +189,8 @@ def explain(name: str, error: LongreachError) -> LongreachError:
     if isinstance(error, InputNeeded):
         wanted = [kind for request in error.requests.values() for kind in required_capability(request)]
     elif error.code == codes.MISSING_CAPABILITY and isinstance(error.data, dict):
-        wanted = list(error.data.get("requiredCapabilities", ()))
+        required = error.data.get("requiredCapabilities")
+        wanted = list(required) if isinstance(required, dict) else []
     texts = [_MISSING[kind] for kind in dict.fromkeys(wanted) if kind in _MISSING]
     if not texts:
         return error

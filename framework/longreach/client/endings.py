@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 NO_RESPONDERS = "no_responders"
 BUSY = "busy"
-CUT_OFF = "cut_off"
-DEADLINE = "deadline"
+CUT_OFF = codes.CUT_OFF
+DEADLINE = codes.DEADLINE
 DENIED = "denied"
 LINK = "link"
 TOO_LARGE = "too_large"
 CLOSED = "closed"
-RESULT_TOO_LARGE = "result_too_large"
+RESULT_TOO_LARGE = codes.RESULT_TOO_LARGE
 DAMAGED = "damaged"
 
 _FINAL = (codes.INVALID_PARAMS, codes.INVALID_REQUEST, codes.MISMATCH, codes.MISSING_CAPABILITY)
@@ -55,7 +55,7 @@ def from_error(error: RpcError, region: str) -> Failure | RemoteError | Permissi
         limit, node = jsonrpc.limit_of(error), jsonrpc.refuser_of(error)
         return Failure("no", refused[0], region, retry_after_s=refused[1], limit=limit, node=node)
     said = error.data.get("reason") if isinstance(error.data, dict) else None
-    if said in (CUT_OFF, DEADLINE):
+    if error.code == codes.INTERNAL_ERROR and said in (CUT_OFF, DEADLINE):  # M5.2: with no other code
         return Failure(delivered="unknown", reason=said, region=region)
     if error.code == codes.FORBIDDEN:
         text = f"the node refused it, and nothing ran: {error.message}"

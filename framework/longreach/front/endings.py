@@ -27,16 +27,11 @@ from longreach.errors import (
 from longreach.wire import codes
 from longreach.wire.jsonrpc import RequestId, RpcError, encode_error, encode_result
 
-UNAVAILABLE: Final = -31910
-"""It did not begin: nobody could take it just now. The same request may succeed later."""
-OUTCOME_UNKNOWN: Final = -31911
-"""It was lost on the way; it may have run, wholly, partly or not at all."""
-TIMED_OUT: Final = -31912
-"""No answer in time; `data.delivered` says whether it may have run."""
+UNAVAILABLE: Final = codes.UNAVAILABLE
+OUTCOME_UNKNOWN: Final = codes.OUTCOME_UNKNOWN
+TIMED_OUT: Final = codes.TIMED_OUT
 FORBIDDEN: Final = codes.FORBIDDEN
-"""The mesh's permissions do not allow it; nothing ran."""
-TOO_LARGE: Final = -31914
-"""The request is larger than the mesh carries; nothing ran."""
+TOO_LARGE: Final = codes.TOO_LARGE
 
 _CODES: tuple[tuple[type[LongreachError], int], ...] = (
     (NotStarted, UNAVAILABLE),

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from longreach.actor.authorizing import name_of
-from longreach.actor.call import Cancelled, Completed, Crashed, Failed, Forbidden, NotStarted, RawResult
+from longreach.actor.call import (
+    Cancelled,
+    Completed,
+    Crashed,
+    Failed,
+    Forbidden,
+    Lost,
+    NotStarted,
+    RawResult,
+)
 from longreach.audit import MAX_ARGUMENTS, MAX_TEXT, trace_id
 from longreach.node.intake import Intake, RoutedCall
 from longreach.wire import codes, jsonrpc
@@ -133,6 +142,10 @@ def outcome_of(ending: Ending) -> dict[str, Any]:
             return {"outcome": "crashed", "reference": reference, "delivered": "yes"}
         case Failed(code, _, _):
             return {"outcome": "error", "code": code, "delivered": "yes"}
+        case Lost():
+            return {
+                "outcome": "error", "code": codes.INTERNAL_ERROR, "reason": codes.CUT_OFF, "delivered": "yes",
+            }  # fmt: skip
         case Cancelled(why):
             return {"outcome": "cancelled", "reason": why, "delivered": "yes"}
 

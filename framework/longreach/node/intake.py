@@ -20,11 +20,12 @@ from longreach.actor.call import (
     Ending,
     Failed,
     Forbidden,
+    Lost,
     NotStarted,
     RawResult,
 )
 from longreach.node.rawresults import stamp
-from longreach.observe import event
+from longreach.observe import event, safe_text
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
 
@@ -41,9 +42,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node.intake")
 _NOTE = {HEADER: "note"}
-_TIMED_OUT = "deadline"
+_TIMED_OUT = codes.DEADLINE
 _FORBIDDEN = "you may not use this; nothing ran"
 _NOTHING_RAN = {"delivered": "no", "reason": "forbidden"}
+_CRASHED = {"reason": codes.CRASHED_ACTOR}
 _CUT_OFF = {
     "drain": "the node drained and its time limit",
     "crash": "another call crashed the actor, which",
@@ -169,8 +171,8 @@ class Intake:
                 data = self._completed(call, ending.result)
             else:
                 data = self._encode(call, ending)
-        except Exception as error:  # noqa: BLE001 - it is the handler's: the call must end all the same
-            event(_log, "result.unencodable", logging.ERROR, call=call.spec.id, reason=str(error))
+        except BaseException as error:  # noqa: BLE001 - it is the handler's: the call must end all the same
+            event(_log, "result.unencodable", logging.ERROR, call=call.spec.id, reason=safe_text(error))
             text = f"{call.name} ran, but its result cannot be written as JSON"
             data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "bad_result"})
         self.book.ended(call.key, self.clock.monotonic())
@@ -190,10 +192,12 @@ class Intake:
                 return jsonrpc.encode_error(call.id, codes.FORBIDDEN, _FORBIDDEN, _NOTHING_RAN)
             case Crashed(reference):
                 text = f"this call crashed the actor that ran it; the log's reference is {reference}"
-                return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "crashed_actor"})
-            case Failed(code, message, detail):
+                return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, _CRASHED)
+            case Failed(code, message, detail):  # a handler's words: they decide nothing
                 error = jsonrpc.strip_reserved(jsonrpc.RpcError(code, message, detail))
                 return jsonrpc.encode_error(call.id, error.code, error.message, error.data)
+            case Lost(text):
+                return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": codes.CUT_OFF})
             case Cancelled(why):
                 return self._cancelled(call, why)
 
@@ -211,7 +215,7 @@ class Intake:
     def _cancelled(self, call: RoutedCall, why: str) -> bytes:
         if why in _CUT_OFF:
             text = f"{_CUT_OFF[why]} cut this call off; it ran in part"
-            return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "cut_off"})
+            return jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": codes.CUT_OFF})
         text = (
             "the call's deadline passed while it ran" if why == _TIMED_OUT else f"the call was ended: {why}"
         )

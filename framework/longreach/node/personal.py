@@ -80,7 +80,7 @@ class PersonalMethods(ServerMethods):
         except TimeoutError:
             event(_log, "authorize.slow", logging.WARNING, server=self._server.name)
             text = "the listing took too long: the server was asked what you may use, and did not say"
-            answer = jsonrpc.encode_error(request.id, codes.INTERNAL_ERROR, text, {"reason": "deadline"})
+            answer = jsonrpc.encode_error(request.id, codes.INTERNAL_ERROR, text, {"reason": codes.DEADLINE})
         finally:
             self._under_way -= 1
         self._replies.respond(route, request.id, answer)

@@ -156,7 +156,7 @@ class Replies:
                 return
             event(_log, "result.too_large", logging.WARNING, bytes=len(data), call=route.call)
             text = f"it ran, but its result cannot be sent: {error}"
-            reason = {"reason": "result_too_large"}
+            reason = {"reason": codes.RESULT_TOO_LARGE}
             small = jsonrpc.encode_error(request_id, codes.INTERNAL_ERROR, text, reason)
             self.refuse(route, small)
         except LongreachError:

@@ -183,5 +183,5 @@ class LargeResults:
     def _refuse(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, why: str) -> None:
         event(_log, "result.too_large", logging.WARNING, call=route.call, why=why)
         text = f"it ran, but its result cannot be sent: {why}"
-        reason = {"reason": "result_too_large"}
+        reason = {"reason": codes.RESULT_TOO_LARGE}
         self._replies.refuse(route, jsonrpc.encode_error(request_id, codes.INTERNAL_ERROR, text, reason))

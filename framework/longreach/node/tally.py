@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from longreach.actor.call import Cancelled, Completed, Crashed, Failed, RawResult
+from longreach.actor.call import Cancelled, Completed, Crashed, Failed, Lost, RawResult
 from longreach.wire import codes
 from longreach.wire.frames import Stats
 
@@ -42,7 +42,9 @@ class Tally:
                 type(result) is RawResult and _ERROR.search(result.data)
             ):
                 self.errors += 1
-        elif isinstance(ending, Crashed) or (isinstance(ending, Cancelled) and ending.why == _TIMED_OUT):
+        elif isinstance(ending, Crashed | Lost) or (
+            isinstance(ending, Cancelled) and ending.why == _TIMED_OUT
+        ):
             self.calls += 1
             self.errors += 1
         elif isinstance(ending, Failed):

@@ -155,6 +155,9 @@ _request_decoder = msgspec.json.Decoder(Request)
 _response_decoder = msgspec.json.Decoder(Response)
 _notification_decoder = msgspec.json.Decoder(Notification)
 _id_decoder = msgspec.json.Decoder(_Id)
+_members_decoder = msgspec.json.Decoder(dict[str, Raw])
+_any_decoder = msgspec.json.Decoder()
+_RESERVED_REASONS = tuple(codes.RESERVED_REASONS)  # not as a set: a list in `data.reason` has no hash
 
 
 def decode_call(data: bytes) -> CallRequest:
@@ -342,10 +345,45 @@ def not_started(error: RpcError) -> tuple[codes.NotStartedReason, float | None] 
 
 
 def strip_reserved(error: RpcError) -> RpcError:
-    """`error` as a handler or a bridged server may return it: never with our reserved codes."""
-    if error.code in (codes.NOT_STARTED, codes.FORBIDDEN):
-        return RpcError(codes.INTERNAL_ERROR, error.message, error.data)
-    return error
+    """Make an error of a handler, or of a bridged server, one that says nothing about delivery.
+
+    A reserved code becomes -32603, and so does what is no integer of 64 bits. A reserved word in
+    `data.reason` is removed with its member. What counts is the JSON that an asker will read: a Struct, a
+    dataclass or a `Raw` is an object there too.
+
+    Raises:
+        TypeError: something in `data` has no JSON form.
+        ValueError: `data` is not JSON, or not UTF-8.
+        RecursionError: `data` is nested too deep.
+    """
+    code: Any = error.code  # a handler's may be anything
+    data = error.data
+    is_code = isinstance(code, int) and not isinstance(code, bool) and -(2**63) <= code < 2**63
+    if not is_code or code in codes.RESERVED_CODES:
+        code = codes.INTERNAL_ERROR
+    if data is not UNSET and data is not None:
+        data = _without_reserved_reason(data)
+    if code is error.code and data is error.data:
+        return error
+    return RpcError(int(code), error.message, data)
+
+
+def _without_reserved_reason(data: Any) -> Any:
+    """Return `data` as it is, or as JSON bytes where a member had to go."""
+    encoded = _encode(data)
+    if not is_utf8(encoded):
+        raise ValueError("the data of an error is not UTF-8")
+    try:
+        members = _members_decoder.decode(encoded)
+    except msgspec.ValidationError:  # it is JSON, and no object
+        return data
+    reason = members.get("reason")
+    if reason is not None and _any_decoder.decode(reason) in _RESERVED_REASONS:
+        del members["reason"]
+    elif type(data) is dict and len(data) == len(members):
+        return data
+    # Of two members with one name, which a `Raw` can hold, readers take either: here it is one.
+    return Raw(_encode(members))
 
 
 def validate_meta(meta: RequestMeta | UnsetType) -> RpcError | None:

@@ -71,7 +71,7 @@ class ForeignCall:
         self.on_note: Note | None = None
         self.may_ask = False
         self._asks: deque[Ask] = deque()
-        self._outcome: Raw | Exception | None = None
+        self._outcome: Raw | BaseException | None = None
         self._changed = asyncio.Event()
 
     @property
@@ -91,7 +91,7 @@ class ForeignCall:
             await self._changed.wait()
         if self._outcome is None:
             return self._asks.popleft()
-        if isinstance(self._outcome, Exception):
+        if isinstance(self._outcome, BaseException):
             raise self._outcome
         return self._outcome
 
@@ -108,7 +108,7 @@ class ForeignCall:
         if self.on_note is not None and not self.done:
             self.on_note(method, params)
 
-    def end(self, outcome: Raw | Exception) -> None:
+    def end(self, outcome: Raw | BaseException) -> None:
         """Its result, or what it ended in; the first one counts."""
         if self._outcome is None:
             self._outcome = outcome

@@ -91,9 +91,10 @@ async def _discover(peer: Peer, timeout_s: float) -> Known | None:
     except TimeoutError:
         return None
     except ProtocolError as error:
-        supported = error.data.get("supported", ()) if isinstance(error.data, dict) else ()
+        said = error.data.get("supported") if isinstance(error.data, dict) else None
+        supported = [str(version) for version in said] if isinstance(said, list) else []
         if error.code == codes.UNSUPPORTED_VERSION and not set(supported) & set(_LEGACY_VERSIONS):
-            raise Lost(f"it speaks {', '.join(map(str, supported)) or 'other versions'} only") from None
+            raise Lost(f"it speaks {', '.join(supported) or 'other versions'} only") from None
         return None
     finally:
         peer.version = None

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from longreach.errors import NotStarted, ProtocolError
+from longreach.actor.raw import CutOff, NotBegun
+from longreach.errors import ProtocolError
 from longreach.observe import event
 from longreach.wire import codes
 from longreach.wire.mcp import LOG_LEVELS
@@ -107,16 +108,17 @@ class Session(ABC):
         """Serve one request of the mesh, with an ending of the mesh in every case.
 
         Raises:
-            NotStarted: nothing of it was sent.
-            ProtocolError: it ended in a JSON-RPC error; or it was sent, and the foreign server was lost.
+            NotBegun: nothing of it was sent.
+            CutOff: it was sent, and the foreign server was lost.
+            ProtocolError: it ended in a JSON-RPC error.
         """
         try:
             return await self.serve(request)
         except Lost as lost:
             if not lost.sent:
-                raise NotStarted(f"the bridged server is not there: {lost}", reason="crashed") from None
+                raise NotBegun(f"the bridged server is not there: {lost}") from None
             text = f"the bridged server was lost with this call, which may have run: {lost}"
-            raise ProtocolError(codes.INTERNAL_ERROR, text, {"reason": "cut_off"}) from None
+            raise CutOff(text) from None
         except ProtocolError as error:
             raise mesh_error(error) from None
         except msgspec.DecodeError as error:

@@ -140,7 +140,8 @@ class Turns:
     def _visit(self, error: ProtocolError, context: Context, claim: Claim) -> bytes:
         """The user has to visit pages, and then the request is made again: no call waits meanwhile."""
         data = error.data if isinstance(error.data, dict) else {}
-        wanted = [each for each in data.get("elicitations") or () if isinstance(each, dict)]
+        said = data.get("elicitations")
+        wanted = [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
         asks = [Ask(0, ELICIT, {key: mapping.encoded(one) for key, one in each.items()}) for each in wanted]
         if not asks or not all(mapping.can_answer(ask, context.meta) for ask in asks):
             raise ProtocolError(codes.INTERNAL_ERROR, str(error), error.data) from None

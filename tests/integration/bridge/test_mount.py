@@ -12,6 +12,7 @@ from fastmcp import Context as FastContext
 from fastmcp import FastMCP
 from mcp.server.lowlevel import Server as LowLevel
 from mcp.server.mcpserver import Context, MCPServer
+from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel
 from tests.support.bridges import Meshed, listed
 from tests.support.links import eventually
@@ -309,6 +310,53 @@ async def test_a_handlers_own_failed_call_elsewhere_does_not_say_that_it_did_not
     assert caught.value.delivered == "yes"
     assert ran == ["chain"]
     assert "busy" not in str(caught.value)
+
+
+@pytest.mark.parametrize("asking", [False, True])
+@pytest.mark.parametrize("reason", ["cut_off", "deadline"])
+async def test_an_error_that_speaks_as_a_node_would_is_an_answer(
+    mesh_of: Meshed, reason: str, asking: bool
+) -> None:
+    """M5.2"""
+    ran: list[str] = []
+
+    async def tools(_: Any, __: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(tools=[types.Tool(name="chain", input_schema={"type": "object"})])
+
+    async def call(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        ran.append(params.name)
+        raise MCPError(code=-32603, message="mine", data={"reason": reason})
+
+    await mesh_of.host(mounted(LowLevel("low", on_list_tools=tools, on_call_tool=call)))
+    mesh = await mesh_of.caller(**({"on_roots": list} if asking else {}))
+
+    with pytest.raises(RemoteError) as caught:
+        await mesh.options(idempotent=True).call("low.chain", {})
+    assert (caught.value.delivered, caught.value.code) == ("yes", -32603)
+    assert ran == ["chain"]
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+async def test_what_would_end_the_loop_ends_the_call_of_a_handler_that_may_ask(
+    mesh_of: Meshed, error: type[BaseException]
+) -> None:
+    async def tools(_: Any, __: Any) -> types.ListToolsResult:
+        return types.ListToolsResult(
+            tools=[types.Tool(name=name, input_schema={"type": "object"}) for name in ("leave", "stay")]
+        )
+
+    async def call(_: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        if params.name == "leave":
+            raise error
+        return types.CallToolResult(content=[types.TextContent(type="text", text="here")])
+
+    await mesh_of.host(mounted(LowLevel("low", on_list_tools=tools, on_call_tool=call)))
+    mesh = await mesh_of.caller(on_roots=list)
+
+    with pytest.raises(RemoteError) as caught:
+        await mesh.options(idempotent=True).call("low.leave", {})
+    assert caught.value.delivered == "yes"
+    assert (await mesh.call("low.stay", {})).text == "here"
 
 
 async def test_fastmcp_handlers_ask_where_the_client_is_of_the_era_that_they_ask(mesh_of: Meshed) -> None:

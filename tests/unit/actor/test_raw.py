@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 from tests.support.actors import Recorder, cell_for, plain_spec
 
-from longreach.actor.call import Call, Completed, Failed, NotStarted, RawResult
-from longreach.actor.raw import RawRequest, RawSpec
+from longreach.actor.call import Call, Completed, Failed, Lost, NotStarted, RawResult
+from longreach.actor.raw import CutOff, NotBegun, RawRequest, RawSpec
 from longreach.actor.server import Server
 from longreach.errors import ConfigError, DeclarationError, ProtocolError, ToolError
-from longreach.errors import NotStarted as NotStartedError
 from longreach.wire.jsonrpc import CallParams
 
 TOOL = {"name": "odd", "inputSchema": {"type": "object", "x-mcp": 1}, "later": {"b": 1, "a": 2}}
@@ -142,8 +141,9 @@ async def test_the_params_come_as_they_are_and_the_result_goes_as_it_is():
     ("error", "expected"),
     [
         (ProtocolError(-32001, "no", {"x": 1}), Failed(-32001, "no", {"x": 1})),
-        (NotStartedError("down", reason="busy", retry_after_s=1.5), NotStarted("busy", 1500)),
-        (NotStartedError("down"), NotStarted("crashed")),
+        (NotBegun("down", reason="busy", retry_after_s=1.5), NotStarted("busy", 1500)),
+        (NotBegun("down"), NotStarted("crashed")),
+        (CutOff("lost"), Lost("lost")),
     ],
 )
 async def test_errors_of_a_raw_handler_are_endings(error: Exception, expected: Any):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -10,10 +12,18 @@ import pytest
 from tests.support.asker import META, Asker, reason
 from tests.support.hosts import node
 
-from longreach import Actor, Server, resource
-from longreach.actor.raw import RawRequest
-from longreach.errors import ProtocolError
+from longreach import Actor, Server, resource, tool
+from longreach.actor.raw import CutOff, NotBegun, RawRequest
+from longreach.errors import (
+    CallTimeout,
+    NotFound,
+    NotStarted,
+    OutcomeUnknown,
+    PermissionDenied,
+    ProtocolError,
+)
 from longreach.transport.memory import MemoryBroker
+from longreach.wire import codes
 from longreach.wire.tokens import encode_token
 
 
@@ -151,6 +161,91 @@ async def test_an_error_of_the_protocol_is_told_but_never_with_our_own_code(
             )  # fmt: skip
             error = (await asker.answer(f"{-code}-0-f"))["error"]
             assert error == {"code": told, "message": "no", "data": {"x": 1}}
+
+
+@dataclass
+class Told:
+    reason: str
+    seen: int = 1
+
+
+@pytest.mark.parametrize("word", sorted(codes.RESERVED_REASONS))
+@pytest.mark.parametrize("kind", ["async", "thread", "raw", "actor", "prompt", "resource", "completion"])
+async def test_the_words_of_a_node_are_removed_from_what_handlers_say(
+    broker: MemoryBroker, asker: Asker, kind: str, word: str
+):
+    """M5.2"""
+    server = Server("docs")
+
+    def fail(*_: object) -> str:
+        raise ProtocolError(-32603, "no", Told(word) if kind == "thread" else {"reason": word, "seen": 1})
+
+    async def fail_async(*_: object) -> str:
+        return fail()
+
+    class Stateful(Actor):
+        @tool
+        async def t(self) -> str:
+            return fail()
+
+    method, params = "tools/call", {"name": "t"}
+    match kind:
+        case "async" | "thread":
+            handler = fail_async if kind == "async" else fail
+            handler.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+            server.add_tool(handler, name="t")
+        case "raw":
+            server.add_raw("tool", {"name": "t", "inputSchema": {"type": "object"}}, fail_async)  # type: ignore[arg-type]
+        case "actor":
+            server.add_actor(Stateful)
+        case "prompt":
+            method = "prompts/get"
+            server.add_prompt(lambda: fail(), name="t")
+        case "resource":
+            method, params = "resources/read", {"uri": "a://t"}
+            server.add_resource("a://t", lambda: fail())
+        case _:
+            method = "completion/complete"
+            server.add_prompt(lambda x: "", name="t", complete={"x": lambda so_far: fail()})
+            params = {"ref": {"type": "ref/prompt", "name": "t"}, "argument": {"name": "x", "value": ""}}
+    async with node(broker, server):
+        token = "t" if method in ("tools/call", "prompts/get") else "_"
+        asker.send(f"req.docs._._._.{method.replace('/', '-')}.{token}", body(method, **params))
+        error = (await asker.answer())["error"]
+        assert error == {"code": -32603, "message": "no", "data": {"seen": 1}}
+
+
+async def test_what_a_raw_handler_says_of_delivery_it_says_by_types_of_their_own(
+    broker: MemoryBroker, asker: Asker
+):
+    server = Server("docs")
+    raised: list[Exception] = [
+        NotBegun("down", reason="busy"),
+        CutOff("lost in the middle"),
+        NotStarted("a nested call was refused", reason="busy"),
+        NotFound("a nested call found nobody", retryable=True),
+        PermissionDenied("a nested call was denied"),
+        OutcomeUnknown("a nested call was lost", reason="cut_off"),
+        CallTimeout("a nested call took too long", reason="deadline"),
+    ]
+
+    async def fail(request: RawRequest) -> bytes:
+        raise raised[json.loads(request.params)["arguments"]["at"]]
+
+    server.add_raw("tool", {"name": "t", "inputSchema": {"type": "object"}}, fail)
+    async with node(broker, server):
+        answers = []
+        for at in range(len(raised)):
+            asker.send(
+                "req.docs._._._.tools-call.t", body("tools/call", name="t", arguments={"at": at}), f"{at}-0-f"
+            )
+            answers.append(await asker.answer(f"{at}-0-f"))
+    assert answers[0]["error"]["data"]["reason"] == "busy"
+    assert answers[0]["error"]["code"] == -31900
+    assert answers[1]["error"]["data"] == {"reason": "cut_off"}
+    assert answers[1]["error"]["message"] == "lost in the middle"
+    for answer in answers[2:]:
+        assert answer["result"]["isError"]
 
 
 async def test_a_result_that_is_no_object_is_an_error(broker: MemoryBroker, asker: Asker):
