@@ -3,21 +3,31 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# For Linux and macOS, Python 3.11 and newer; what lies on this machine (UV_FIND_LINKS) stays out of the lock.
+COMPILE = UV_FIND_LINKS= UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes --no-emit-index-url $(if $(UPGRADE),--upgrade)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit check format chaos soak conformance fuzz bench clean
+.PHONY: help setup lock demo test unit test-newest test-lowest check format chaos soak conformance fuzz bench clean
 
 help:  ## show what can be made
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(READY)  ## create the virtual environment and install everything into it
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml requirements/build.txt requirements/dev.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "longreach needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[all]" --group dev
+	$(PIP) --require-hashes --only-binary :all: -r requirements/build.txt
+	$(PIP) --require-hashes --no-build-isolation -r requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $(READY)
+
+lock: $(READY)  ## lock what pyproject.toml asks for, keeping versions that still fit; UPGRADE=1 takes the newest
+	$(COMPILE) pyproject.toml --extra all --group dev --group build --constraint requirements/constraints.txt \
+		--output-file requirements/dev.txt
+	$(COMPILE) --group build --constraint requirements/dev.txt --output-file requirements/build.txt
 
 demo: $(READY)  ## three nodes in two regions, a kill and a drain in the middle, no call lost
 	$(BIN)/longreach demo
@@ -27,10 +37,23 @@ test: $(READY)  ## all tests, against a real broker
 	$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/property
 
 # Rewritten test files are kept between runs, also where Python was told to write none.
-unit test: export PYTHONDONTWRITEBYTECODE :=
+unit test test-newest test-lowest: export PYTHONDONTWRITEBYTECODE :=
 
 unit: $(READY)  ## the tests that take milliseconds
 	$(BIN)/python -m pytest tests/unit -n 2 --dist worksteal
+
+# Neither is part of CI: what somebody else's new release breaks must not stop a change of ours.
+test-newest: $(READY)  ## unit and property tests with the newest versions that pyproject.toml allows
+	$(call test-resolved,newest,--upgrade --group dev)
+
+test-lowest: $(READY)  ## unit and property tests with the lowest versions that pyproject.toml allows
+	$(call test-resolved,lowest,--resolution lowest-direct --group test)
+
+define test-resolved
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-$(1)
+	$(BIN)/uv pip install --quiet --python $(VENV)-$(1)/bin/python $(2) --editable ".[all]"
+	$(VENV)-$(1)/bin/python -m pytest tests/unit tests/property -n 2 --dist worksteal
+endef
 
 check: $(READY)  ## format, lint, types, floors
 	$(BIN)/ruff format --check .
@@ -62,4 +85,4 @@ bench: $(READY)  ## speed, compared with bare nats-py within one run
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove the virtual environment and caches
-	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-newest $(VENV)-lowest .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -9,7 +9,6 @@ import inspect
 from importlib.metadata import version
 
 import pytest
-from fastmcp import FastMCP
 from mcp.client import streamable_http
 from mcp.server.lowlevel import Server as LowLevel
 from mcp.server.mcpserver import MCPServer
@@ -18,6 +17,10 @@ from mcp.server.runner import serve_one
 from mcp.server.subscriptions import InMemorySubscriptionBus
 
 from longreach_bridge._sdk import bus_of, is_fastmcp, lowlevel_of, state_policies
+
+FastMCP = pytest.importorskip(
+    "fastmcp", reason="there is no FastMCP: make test-lowest goes without it"
+).FastMCP
 
 
 def test_the_versions_that_were_read() -> None:

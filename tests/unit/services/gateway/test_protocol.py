@@ -52,7 +52,7 @@ async def answer(scope: Any, receive: Any, send: Any) -> None:
 
 class Connection:
     def __init__(self, app: Any = answer) -> None:
-        config = uvicorn.Config(app, lifespan="off", log_config=None)
+        config = uvicorn.Config(app, lifespan="off", log_config=None, ws="none")
         self.protocol = BoundedProtocol(config, ServerState(), {}, asyncio.get_running_loop())
         self.wire = Wire()
         self.protocol.connection_made(self.wire)
