@@ -1,8 +1,8 @@
-"""One asker: whoever sends requests under one via and caller, with an inbox and a watch of its own.
+"""One asker: whoever sends requests under one via and caller, with an inbox of its own.
 
 What the broker and the nodes know of a caller is in the subject: an answer, a question about a call and
 its cancel all go under the via and caller of the call itself. So each caller of a gateway has an asker;
-they share the link, the catalog and the budget of re-runs.
+they share the link, the catalog, the watch over calls and the budget of re-runs.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from longreach.client.caller import Caller
 from longreach.client.inbox import Inbox
 from longreach.client.questions import Questions
 from longreach.client.sender import Sender
-from longreach.client.vigil import Vigil
-from longreach.policy.liveness import Liveness, Lost, NodeId
+from longreach.client.vigil import Vigil, Watched
 from longreach.tasks import TaskSet
 from longreach.wire.parts import COMPRESSED, UNDERSTANDS
 
@@ -42,7 +41,7 @@ class Shared(msgspec.Struct, frozen=True):
         budget: of re-runs whose first run may have happened.
         stats: counts what is done.
         skew_ms: how far ahead the nodes' clocks may be.
-        on_lost: told of each loss that liveness finds, before the call is ended.
+        vigil: watches over the calls of all of them.
         health: of the routes.
         tasks: own what goes on for bodies that no message holds.
         bodies: what is done with those.
@@ -55,7 +54,7 @@ class Shared(msgspec.Struct, frozen=True):
     budget: RetryBudget
     stats: CallStats
     skew_ms: Callable[[], int]
-    on_lost: Callable[[Lost], None]
+    vigil: Vigil
     health: Health
     tasks: TaskSet
     bodies: BodyOptions
@@ -68,19 +67,15 @@ class Asker:
         shared: what it shares with others.
         via: the `via` token.
         caller: the `caller` token.
-        on_place: told (server, region), names, of each place before the first request goes there.
     """
 
-    def __init__(
-        self, shared: Shared, via: str, caller: str, on_place: Callable[[Asker, str, str], None]
-    ) -> None:
-        self._shared = shared
+    def __init__(self, shared: Shared, via: str, caller: str) -> None:
         link, clock, namespace = shared.link, shared.clock, shared.namespace
         ending = COMPRESSED if shared.bodies.compress else UNDERSTANDS
         self.inbox = Inbox(link, namespace, via, caller, shared.regions, ending)
         self.questions = Questions(link, self.inbox, clock, namespace=namespace, via=via, caller=caller)
-        self.liveness = Liveness()
-        self.vigil = Vigil(self.liveness, self.questions, clock, self._lost, self._tick)
+        self.vigil = shared.vigil
+        self.liveness = shared.vigil.liveness
         self.sender = Sender(
             link,
             self.inbox,
@@ -93,7 +88,6 @@ class Asker:
             caller=caller,
             skew_ms=shared.skew_ms,
             stats=shared.stats,
-            on_place=lambda server, region: on_place(self, server, region),
             bodies=Bodies(self.questions, self.liveness, clock, shared.tasks, shared.bodies),
         )
         self.caller = Caller(self.sender, self.vigil, clock, shared.budget, shared.stats)
@@ -101,39 +95,17 @@ class Asker:
         """How many requests are being made; one that is in use is not closed for being idle."""
         self.used_at = clock.monotonic()
 
+        self.vigil.watch(self.inbox.connection, Watched(self.questions, self.sender.lost, self.sender.limit))
+
     def open(self) -> None:
         """Hear answers."""
         self.inbox.open()
 
     def stop(self) -> None:
         """Send no more, and end what waits; `close` comes when those who waited have told the nodes."""
-        self.vigil.close()
+        self.vigil.unwatch(self.inbox.connection)
         self.caller.close()
 
     def close(self) -> None:
         """Hear no more."""
         self.inbox.close()
-
-    def place_changed(self, server: str, region: str, nodes: frozenset[NodeId]) -> None:
-        """Other nodes offer a server in a region, by the catalog."""
-        self.liveness.instances(server, region, nodes)
-
-    def node_left(self, node: NodeId) -> None:
-        """A node has left the catalog."""
-        self.liveness.node_left(node)
-
-    def link_changed(self, is_up: bool, now: float) -> None:
-        """The link came up, or went down."""
-        if is_up:
-            self.liveness.link_back(now)
-            self.liveness.rtt(self._shared.link.rtt_s)
-        else:
-            self.liveness.link_lost(now)
-            self.sender.limit_all(now)
-
-    def _lost(self, loss: Lost) -> None:
-        self._shared.on_lost(loss)
-        self.sender.lost(loss)
-
-    def _tick(self, now: float) -> None:
-        self.sender.limit(now)

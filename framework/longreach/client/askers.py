@@ -36,9 +36,9 @@ class Askers:
         self._caller = caller
         self._places: dict[Place, frozenset[NodeId]] = {}
         self._others: OrderedDict[str, Asker] = OrderedDict()
-        self._interests: dict[Asker, set[Place]] = {}
         self._is_stopped = False
-        self.home = Asker(shared, self._via, encode_optional(caller), self._home_asks)
+        self.home = Asker(shared, self._via, encode_optional(caller))
+        shared.vigil.home = self.home.inbox.connection
 
     def __len__(self) -> int:
         return 1 + len(self._others)
@@ -79,6 +79,7 @@ class Askers:
     def stop(self) -> None:
         """Send no more, and end what waits; who asks from now on is told at once."""
         self._is_stopped = True
+        self._shared.vigil.close()
         for asker in self:
             asker.stop()
 
@@ -87,7 +88,6 @@ class Askers:
         for asker in self:
             asker.close()
         self._others.clear()
-        self._interests.clear()
 
     def placed(self, places: dict[Place, frozenset[NodeId]]) -> None:
         """The catalog has changed: which nodes offer what, and where."""
@@ -95,21 +95,23 @@ class Askers:
         for place in before.keys() | places.keys():
             nodes = places.get(place, frozenset())
             if nodes != before.get(place, frozenset()):
-                self.home.place_changed(*place, nodes)
-                for asker, interests in self._interests.items():
-                    if place in interests:
-                        asker.place_changed(*place, nodes)
+                self._shared.vigil.liveness.instances(*place, nodes)
 
     def node_left(self, node: NodeId) -> None:
         """A node has left the catalog."""
-        for asker in self:
-            asker.node_left(node)
+        self._shared.vigil.liveness.node_left(node)
 
     def link_changed(self, is_up: bool, now: float) -> None:
         """The link came up, or went down."""
-        for asker in self:
-            asker.link_changed(is_up, now)
-            asker.vigil.wake_now()
+        liveness = self._shared.vigil.liveness
+        if is_up:
+            liveness.link_back(now)
+            liveness.rtt(self._shared.link.rtt_s)
+        else:
+            liveness.link_lost(now)
+            for asker in self:
+                asker.sender.limit_all(now)
+        self._shared.vigil.wake_now()
 
     def denied(self, subject: str) -> None:
         """The broker refused to publish on `subject`."""
@@ -121,7 +123,7 @@ class Askers:
             token = encode_optional(caller)
         except ValueError as error:
             raise ConfigError(f"a caller cannot be called {caller!r}: {error}") from error
-        asker = Asker(self._shared, self._via, token, self._asks)
+        asker = Asker(self._shared, self._via, token)
         if self._is_stopped:
             asker.stop()
             return asker
@@ -130,33 +132,10 @@ class Askers:
             if idle is not None:
                 self._drop(idle)
         asker.open()
-        if not self._shared.link.is_up:
-            asker.link_changed(False, self._shared.clock.monotonic())
-        else:
-            asker.liveness.rtt(self._shared.link.rtt_s)
         self._others[caller] = asker
-        self._interests[asker] = set()
         return asker
 
     def _drop(self, caller: str) -> None:
         asker = self._others.pop(caller)
-        self._interests.pop(asker, None)
         asker.stop()
         asker.close()
-
-    def _home_asks(self, asker: Asker, server: str, region: str) -> None:
-        """The connection's own asker is told of every place anyway."""
-
-    def _asks(self, asker: Asker, server: str, region: str) -> None:
-        """An asker is about to ask in a place for the first time: tell it who is there, and who may be.
-
-        Nodes that left the catalog without a proof of death still get requests from the broker; the
-        connection's own asker remembers them.
-        """
-        interests = self._interests.get(asker)
-        place = (server, region)
-        if interests is None or place in interests:
-            return
-        interests.add(place)
-        asker.place_changed(server, region, self.home.liveness.suspects(server, region))
-        asker.place_changed(server, region, self._places.get(place, frozenset()))

@@ -38,10 +38,8 @@ if TYPE_CHECKING:
     from longreach.transport.link import Link
 
 _log = logging.getLogger("longreach.client.sender")
-_YOUNG_S = 0.3
-"""An attempt that is younger needs no timer yet; the vigil looks at those that are older."""
 _SHORT_S = 1.0
-"""An attempt with less time than this gets its timer at once."""
+"""An attempt with less time gets its timer at once; others get it when they are accepted or searched for."""
 _MAX_WAYS = 10_000
 
 R = TypeVar("R")
@@ -62,7 +60,6 @@ class Sender:
         caller: the `caller` token of this client.
         skew_ms: how far ahead the nodes' clocks may be, to be allowed for in deadlines.
         stats: counts what is done.
-        on_place: told the server and region of each new way, before anything is sent there.
         bodies: those that no message holds.
     """
 
@@ -80,7 +77,6 @@ class Sender:
         caller: str,
         skew_ms: Callable[[], int],
         stats: CallStats,
-        on_place: Callable[[str, str], None],
         bodies: Bodies,
     ) -> None:
         self._link = link
@@ -93,8 +89,8 @@ class Sender:
         self._asker = f".{via}.{caller}."
         self._skew_ms = skew_ms
         self._stats = stats
-        self._on_place = on_place
         self._bodies = bodies
+        self._watched_as = inbox.connection
         self._attempts: dict[str, Attempt] = {}
         self._ways: dict[tuple[Target, Candidate], Way] = {}
         self._loop = asyncio.get_running_loop()
@@ -145,7 +141,7 @@ class Sender:
         self._stats.attempts += 1
         self._inbox.add(attempt)
         self._attempts[token] = attempt
-        self._vigil.liveness.sent(token, plan.target.server, candidate.region, now)
+        self._vigil.liveness.sent(token, plan.target.server, candidate.region, now, self._watched_as)
         self._vigil.wake(now)
         if left_s < _SHORT_S:
             self._set_timer(attempt, now)
@@ -183,18 +179,15 @@ class Sender:
             if attempt.subject == subject:
                 attempt.end(Failure(delivered="no", reason=endings.DENIED, region=attempt.region))
 
-    def limit(self, now: float) -> None:
-        """Give each attempt that takes its time a timer for its deadline; fast ones need none."""
-        self._limit(now, now - _YOUNG_S)
+    def limit(self, call: str) -> None:
+        """Give an attempt that takes its time a timer for its deadline; fast ones need none."""
+        attempt = self._attempts.get(call)
+        if attempt is not None and attempt.timer is None:
+            self._set_timer(attempt, self._clock.monotonic())
 
     def limit_all(self, now: float) -> None:
         """The link is down, and nobody looks at calls until it is back: each needs a timer of its own."""
-        self._limit(now, now)
-
-    def _limit(self, now: float, sent_by: float) -> None:
         for attempt in self._attempts.values():
-            if attempt.sent_at > sent_by:
-                return
             if attempt.timer is None:
                 self._set_timer(attempt, now)
 
@@ -276,7 +269,6 @@ class Sender:
             f"{self._asker}{method_token(target.method)}.{target.name_token}"
         )
         check_subject(subject)
-        self._on_place(target.server, candidate.region)
         if len(self._ways) > _MAX_WAYS:
             self._ways.clear()
         breaker = self._health.breaker(target.server, candidate.region, candidate.to)
@@ -306,6 +298,8 @@ class Sender:
         # Not the region that it says: what is asked from now on must stay where the call went.
         attempt.node = NodeId(attempt.region, who.identity, who.instance)
         now = self._clock.monotonic()
+        if attempt.timer is None:
+            self._set_timer(attempt, now)
         self._vigil.liveness.accepted(attempt.token, attempt.node, now)
         self._vigil.wake(now)
 

@@ -15,8 +15,10 @@ from longreach.client.discovery import Discovery
 from longreach.client.health import Health
 from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
+from longreach.client.vigil import Vigil
 from longreach.errors import BrokerUnavailable
 from longreach.observe import event
+from longreach.policy.liveness import Liveness
 from longreach.policy.parts import MAX_BODY_BYTES
 from longreach.policy.retry import RetryBudget
 from longreach.tasks import TaskSet
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from longreach.client.asker import Asker
     from longreach.clock import Clock
     from longreach.policy.catalog import Catalog
-    from longreach.policy.liveness import Lost, NodeId
+    from longreach.policy.liveness import NodeId
     from longreach.transport.link import Denied, Link, LinkState
 
 _log = logging.getLogger("longreach.client.session")
@@ -83,7 +85,7 @@ class Session:
             budget=RetryBudget(),
             stats=self.stats,
             skew_ms=self._skew_allowance,
-            on_lost=self._lost,
+            vigil=Vigil(Liveness(), clock, self._died),
             health=self.health,
             tasks=self.tasks,
             bodies=bodies or BodyOptions(MAX_BODY_BYTES),
@@ -189,9 +191,8 @@ class Session:
             await asyncio.sleep(_SWEEP_EVERY_S)
             self.askers.close_idle()
 
-    def _lost(self, loss: Lost) -> None:
-        if loss.node is not None and loss.reason == "node_died":
-            self.discovery.node_died(loss.node)
+    def _died(self, node: NodeId) -> None:
+        self.discovery.node_died(node)
 
     def _catalog_changed(self, before: Catalog, after: Catalog) -> None:
         self.health.renew()

@@ -1,18 +1,21 @@
 """Watching over calls that are not answered yet: the acting side of `policy.liveness`.
 
 The policy decides whom to ask and what is lost; here the questions are asked, the answers passed on,
-and the lost calls ended. One timer for all calls; it sleeps while every call is young.
+and the lost calls ended. One timer for all calls of all askers of a connection; it sleeps while every call
+is young. Answers are only noted: one look, 2 ms after the first, acts on all that have come by then.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from longreach.client.inbox import Waiter
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.policy.liveness import AskAlive, AskWhose, Liveness, Lost, NodeId
@@ -21,12 +24,48 @@ from longreach.wire import frames
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from longreach.client.inbox import Answer
+    from longreach.client.inbox import Answer, Inbox
     from longreach.client.questions import Questions
     from longreach.clock import Clock
 
 _log = logging.getLogger("longreach.client.vigil")
 _ANSWERS_FOR_S = 10.0
+_MIN_WAIT_S = 0.002
+_NOBODY = msgspec.json.encode(frames.AliveRequest([]))
+
+
+class Watched(NamedTuple):
+    """An asker whose calls are watched.
+
+    Attributes:
+        questions: asks in its name.
+        on_lost: ends a lost call.
+        on_slow: told each call that nobody has accepted in the time in which calls are usually answered.
+    """
+
+    questions: Questions
+    on_lost: Callable[[Lost], None]
+    on_slow: Callable[[str], None]
+
+
+class _Alive(Waiter):
+    """The question to one node whether it has calls; it has one answer."""
+
+    __slots__ = ("_node", "_probe", "_vigil")
+
+    def __init__(self, token: str, vigil: Vigil, probe: int, node: NodeId) -> None:
+        self.token = token
+        self._vigil = vigil
+        self._probe = probe
+        self._node = node
+
+    def answer(self, answer: Answer) -> bool:
+        """It came; nothing more is expected."""
+        self._vigil.alive_answered(self._probe, self._node, answer)
+        return True
+
+    def give_up(self) -> None:
+        """Nobody waits for it."""
 
 
 class Vigil:
@@ -34,29 +73,31 @@ class Vigil:
 
     Args:
         liveness: decides.
-        questions: asks.
         clock: the time.
-        on_lost: ends a lost call.
-        on_tick: told the time at each look, which comes at least once in the life of each call of 0.4 s.
+        on_died: told each node that is dead.
+        home: the asker that asks about nodes where nobody has calls.
     """
 
     def __init__(
-        self,
-        liveness: Liveness,
-        questions: Questions,
-        clock: Clock,
-        on_lost: Callable[[Lost], None],
-        on_tick: Callable[[float], None],
+        self, liveness: Liveness, clock: Clock, on_died: Callable[[NodeId], None], home: str = ""
     ) -> None:
         self.liveness = liveness
-        self._questions = questions
+        self.home = home
         self._clock = clock
-        self._on_lost = on_lost
-        self._on_tick = on_tick
+        self._on_died = on_died
+        self._askers: dict[str, Watched] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
-        self._asked: list[tuple[float, str]] = []
+        self._asked: deque[tuple[float, Inbox, str]] = deque()
         self._closed = False
+
+    def watch(self, asker: str, watched: Watched) -> None:
+        """Watch over the calls that are sent as those of `asker`."""
+        self._askers[asker] = watched
+
+    def unwatch(self, asker: str) -> None:
+        """Nobody waits for the calls of `asker` any more."""
+        self._askers.pop(asker, None)
 
     def wake(self, now: float) -> None:
         """A call was sent, or accepted, at `now`: see to it that the timer fires by the time it is due."""
@@ -64,7 +105,7 @@ class Vigil:
             self._arm()
 
     def wake_now(self) -> None:
-        """Something is due at once."""
+        """Something may be due at once."""
         if not self._closed:
             self._arm()
 
@@ -74,6 +115,29 @@ class Vigil:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def alive_answered(self, probe: int, node: NodeId, answer: Answer) -> None:
+        """A node was asked whether it has calls, and this is what came."""
+        now = self._clock.monotonic()
+        if answer is None:
+            self.liveness.no_responders(probe, now)
+            self._heard(now, is_news=True)
+            return
+        try:
+            reply = frames.decode(answer, frames.AliveReply)
+        except msgspec.DecodeError as error:
+            event(_log, "answer.malformed", logging.WARNING, node=str(node), reason=str(error))
+            return
+        self.liveness.alive_reply(node, reply.gone, now, probe=probe)
+        self._heard(now, is_news=bool(reply.gone))
+
+    def _heard(self, now: float, *, is_news: bool) -> None:
+        """An answer was noted; look soon if there is something to do about it.
+
+        An answer that tells nothing new moves no due time forward, so that the timer stays as it is.
+        """
+        if (is_news or self.liveness.has_news) and self._due > now + _MIN_WAIT_S:
+            self.wake_now()
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -85,7 +149,7 @@ class Vigil:
             due = self._asked[0][0] + _ANSWERS_FOR_S
         self._due = float("inf") if due is None else due
         if due is not None:
-            self._timer = asyncio.get_running_loop().call_later(max(due - now, 0.002), self._tick)
+            self._timer = asyncio.get_running_loop().call_later(max(due - now, _MIN_WAIT_S), self._tick)
 
     def _tick(self) -> None:
         self._timer = None
@@ -96,70 +160,80 @@ class Vigil:
                 self._arm()
 
     def _look(self, now: float) -> None:
-        self._on_tick(now)
-        for action in self.liveness.tick(now):
+        actions = self.liveness.tick(now)
+        for asker, call in self.liveness.slow():
+            watched = self._askers.get(asker)
+            if watched is not None:
+                watched.on_slow(call)
+        for action in actions:
             match action:
-                case AskAlive(probe, node, calls):
-                    self._ask_alive(probe, node, calls)
-                case AskWhose(probe, server, region, calls):
-                    self._ask_whose(probe, server, region, calls)
+                case AskAlive(probe, node, calls, asker):
+                    self._ask_alive(probe, node, calls, asker or self.home)
+                case AskWhose(probe, server, region, calls, asker):
+                    self._ask_whose(probe, (server, region), calls, asker)
                 case Lost():
-                    self._on_lost(action)
+                    self._lost(action)
         self._forget_old(now)
 
+    def _lost(self, loss: Lost) -> None:
+        if not loss.call:
+            if loss.node is not None:
+                self._on_died(loss.node)
+            return
+        watched = self._askers.get(loss.asker)
+        if watched is not None:
+            watched.on_lost(loss)
+
     def _forget_old(self, now: float) -> None:
-        keep = 0
-        for asked_at, token in self._asked:
-            if asked_at + _ANSWERS_FOR_S > now:
-                break
-            self._questions.inbox.forget(token)
-            keep += 1
-        del self._asked[:keep]
+        asked = self._asked
+        while asked and asked[0][0] + _ANSWERS_FOR_S <= now:
+            _, inbox, token = asked.popleft()
+            inbox.forget(token)
 
-    def _ask_alive(self, probe: int, node: NodeId, calls: Sequence[str]) -> None:
-        subject = self._questions.node_subject(node.region, node.identity, node.instance, "alive")
-        body = msgspec.json.encode(frames.AliveRequest(list(calls)))
-        self._ask(subject, body, partial(self._alive_answered, probe, node))
+    def _ask_alive(self, probe: int, node: NodeId, calls: Sequence[str], asker: str) -> None:
+        watched = self._askers.get(asker)
+        if watched is None:
+            return
+        questions = watched.questions
+        subject = questions.node_subject(node.region, node.identity, node.instance, "alive")
+        body = msgspec.json.encode(frames.AliveRequest(list(calls))) if calls else _NOBODY
+        token = self._new_token(questions)
+        questions.inbox.add(_Alive(token, self, probe, node))
+        self._post(questions, subject, body, token)
 
-    def _ask_whose(self, probe: int, server: str, region: str, calls: Sequence[str]) -> None:
-        subject = self._questions.all_subject(region, server, "whose")
+    def _ask_whose(self, probe: int, place: tuple[str, str], calls: Sequence[str], asker: str) -> None:
+        watched = self._askers.get(asker)
+        if watched is None:
+            return
+        questions, (server, region) = watched.questions, place
+        subject = questions.all_subject(region, server, "whose")
         body = msgspec.json.encode(frames.WhoseRequest(list(calls)))
-        self._ask(subject, body, partial(self._whose_answered, probe, region, tuple(calls)))
+        token = self._new_token(questions)
+        questions.inbox.gather(token, partial(self._whose_answered, probe, region, tuple(calls)))
+        self._post(questions, subject, body, token)
 
-    def _ask(self, subject: str, body: bytes, on_answer: Callable[[Answer], None]) -> None:
-        now = self._clock.monotonic()
-        token = self._questions.inbox.new_token(self._clock.wall_ms() + int(_ANSWERS_FOR_S * 1000))
-        self._questions.inbox.gather(token, on_answer)
-        self._asked.append((now, token))
+    def _new_token(self, questions: Questions) -> str:
+        return questions.inbox.new_token(self._clock.wall_ms() + int(_ANSWERS_FOR_S * 1000))
+
+    def _post(self, questions: Questions, subject: str, body: bytes, token: str) -> None:
+        self._asked.append((self._clock.monotonic(), questions.inbox, token))
         try:
-            self._questions.post(subject, body, token)
+            questions.post(subject, body, token)
         except LongreachError as error:  # our own link: the policy is told of its loss apart from this
             event(_log, "question.unsent", logging.DEBUG, subject=subject, reason=str(error))
-
-    def _alive_answered(self, probe: int, node: NodeId, answer: Answer) -> None:
-        now = self._clock.monotonic()
-        if answer is None:
-            self.liveness.no_responders(probe, now)
-        else:
-            try:
-                reply = frames.decode(answer, frames.AliveReply)
-            except msgspec.DecodeError as error:
-                event(_log, "answer.malformed", logging.WARNING, node=str(node), reason=str(error))
-                return
-            self.liveness.alive_reply(node, reply.gone, now, probe=probe)
-        self.wake_now()
 
     def _whose_answered(self, probe: int, region: str, asked: tuple[str, ...], answer: Answer) -> None:
         now = self._clock.monotonic()
         if answer is None:
             self.liveness.no_responders(probe, now)
-        else:
-            try:
-                reply = frames.decode(answer, frames.WhoseReply)
-            except msgspec.DecodeError as error:
-                event(_log, "answer.malformed", logging.WARNING, reason=str(error))
-                return
-            # Not the region that it says: what is asked from now on must stay where the calls went.
-            node = NodeId(region, reply.identity, reply.instance)
-            self.liveness.whose_reply(node, reply.have, reply.done, asked, now, remembers_s=reply.remembers_s)
-        self.wake_now()
+            self._heard(now, is_news=True)
+            return
+        try:
+            reply = frames.decode(answer, frames.WhoseReply)
+        except msgspec.DecodeError as error:
+            event(_log, "answer.malformed", logging.WARNING, reason=str(error))
+            return
+        # Not the region that it says: what is asked from now on must stay where the calls went.
+        node = NodeId(region, reply.identity, reply.instance)
+        self.liveness.whose_reply(node, reply.have, reply.done, asked, now, remembers_s=reply.remembers_s)
+        self._heard(now, is_news=bool(reply.have))

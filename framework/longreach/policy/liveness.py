@@ -1,9 +1,9 @@
 """Silence is bounded, and silence is not death: which calls to ask about, and which to give up.
 
-The client's side of docs/binding.md 7, as one state machine over all calls of a connection. It is told
-what was sent, heard and answered; `tick` says whom to ask and what is lost. A call costs one dictionary
-entry; only those that outlive 250 ms cost more. Whether nodes live is `pulse`'s idea, the search for
-calls that nobody accepted `search`'s.
+The client's side of docs/binding.md 7, as one state machine over all calls of a connection, whoever of its
+askers made them. It is told what was sent, heard and answered; `tick` says whom to ask and what is lost. A
+call costs one dictionary entry; only those that outlive 250 ms cost more. Whether nodes live is `pulse`'s
+idea, the search for calls that nobody accepted `search`'s.
 
     sent ──accepted──▶ at a node: it is asked every 500 ms   (gone | node_died | node_stuck)
       └──350 ms──────▶ searched for: everybody is asked whose (not_here | node_died | node_stuck |
@@ -32,9 +32,9 @@ class Liveness:
 
     def __init__(self, config: Config | None = None) -> None:
         self._config = config or Config()
-        # Calls in the order in which they were sent, as (server, region, sent at); then those that are
-        # watched. Two, so that a fast call costs no more than one entry in the first.
-        self._fresh: dict[str, tuple[str, str, float]] = {}
+        # Calls in the order in which they were sent, as (server, region, sent at, asker); then those that
+        # are watched. Two, so that a fast call costs no more than one entry in the first.
+        self._fresh: dict[str, tuple[str, str, float, str]] = {}
         self._watched: dict[str, Watch] = {}
         self._pulses = Pulses(self._config)
         self._search = Search(self._config, self._pulses)
@@ -42,6 +42,7 @@ class Liveness:
         self._gone: dict[str, float] = {}
         self._lost: dict[str, Lost] = {}  # not told yet; an answer that comes before is still welcome
         self._died: list[Lost] = []
+        self._slow: list[tuple[str, str]] = []
         self._paused = False
         self._now = 0.0
         self._due: float | None = None
@@ -56,9 +57,9 @@ class Liveness:
 
     # What happens to calls
 
-    def sent(self, call: str, server: str, region: str, now: float) -> None:
-        """A call was sent; `call` is its token, which no other call has."""
-        self._fresh[call] = (server, region, now)
+    def sent(self, call: str, server: str, region: str, now: float, asker: str = "") -> None:
+        """A call was sent; `call` is its token, which no other call has, `asker` who asks about it."""
+        self._fresh[call] = (server, region, now, asker)
 
     def ended(self, call: str) -> None:
         """A call was answered, given up or cancelled: nothing is asked or said about it any more."""
@@ -74,14 +75,14 @@ class Liveness:
             fresh = self._fresh.pop(call, None)
             if fresh is None:
                 return
-            watch = self._watched[call] = Watch(fresh[:2], fresh[2])
+            watch = self._watched[call] = Watch(fresh[:2], fresh[2], fresh[3])
         elif watch.node is None:
             self._search.end(call, watch)
         elif watch.node != node:
-            self._pulses.release(watch.node, call)
+            self._pulses.release(watch.node, call, watch.asker)
         self._gone.pop(call, None)
         watch.node = node
-        self._pulses.has(node, call, now)
+        self._pulses.has(node, call, now, watch.asker)
 
     # What is heard of nodes
 
@@ -159,7 +160,7 @@ class Liveness:
             elif call in ended:
                 self._search.done(watch, now)
             else:
-                self._search.refused(watch, node, is_proof=now - watch.sent_at <= remembers_s)
+                self._search.refused(call, watch, node, is_proof=now - watch.sent_at <= remembers_s)
 
     def no_responders(self, probe: int, now: float) -> None:
         """The broker says that nobody hears a question. Once may be a reconnect; twice is death."""
@@ -207,22 +208,31 @@ class Liveness:
             self._age(now)
             self._give_up(now)
             actions += self._search.ask(now)
-            wanted = self._search.wanted()
-            actions += self._pulses.ask(now, wanted)
+            actions += self._pulses.ask(now, self._search.wants)
             self._search.forget(now)
-            self._pulses.forget(now, wanted)
+            self._pulses.forget(now)
         actions += self._died
         actions += self._lost.values()
         self._died.clear()
         self._lost.clear()
         return actions
 
+    @property
+    def has_news(self) -> bool:
+        """Whether `tick` has something to do already, whatever the time."""
+        return bool(self._lost or self._died) or (not self._paused and self._search.has_news)
+
+    def slow(self) -> list[tuple[str, str]]:
+        """The (asker, call) that `tick` found unanswered for too long, each of them once."""
+        slow, self._slow = self._slow, []
+        return slow
+
     def _next_due(self) -> float | None:
         if self._lost or self._died:
             return self._now
         if self._paused:
             return None
-        due = [self._search.next_due(), self._pulses.next_due(self._search.wanted())]
+        due = [self._search.next_due(), self._pulses.next_due(self._search.wants)]
         if self._fresh:
             due.append(next(iter(self._fresh.values()))[2] + self.patience_s)
         if self._gone:
@@ -248,14 +258,15 @@ class Liveness:
         """Calls that nobody has accepted for too long are searched for."""
         patience_s = self.patience_s
         old = []
-        for call, (_, _, sent_at) in self._fresh.items():
+        for call, (_, _, sent_at, _) in self._fresh.items():
             if now < sent_at + patience_s:
                 break
             old.append(call)
         for call in old:
-            server, region, sent_at = self._fresh.pop(call)
-            watch = self._watched[call] = Watch((server, region), sent_at)
+            server, region, sent_at, asker = self._fresh.pop(call)
+            watch = self._watched[call] = Watch((server, region), sent_at, asker)
             self._search.begin(call, watch, now)
+            self._slow.append((asker, call))
 
     def _give_up(self, now: float) -> None:
         for node, calls in self._pulses.stuck(now):
@@ -273,15 +284,16 @@ class Liveness:
             self._lose(call, "unknown", "gone", self._watched[call].node)
 
     def _lose(self, call: str, delivered: Delivered, reason: Reason, node: NodeId | None) -> None:
-        self._unwatch(call)
-        self._lost[call] = Lost(call, delivered, reason, node)
+        watch = self._unwatch(call)
+        self._lost[call] = Lost(call, delivered, reason, node, "" if watch is None else watch.asker)
 
-    def _unwatch(self, call: str) -> None:
+    def _unwatch(self, call: str) -> Watch | None:
         watch = self._watched.pop(call, None)
         if watch is None:
-            return
+            return None
         self._gone.pop(call, None)
         if watch.node is None:
             self._search.end(call, watch)
         else:
-            self._pulses.release(watch.node, call)
+            self._pulses.release(watch.node, call, watch.asker)
+        return watch

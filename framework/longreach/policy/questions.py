@@ -30,24 +30,26 @@ class NodeId(NamedTuple):
 
 
 class AskAlive(NamedTuple):
-    """Ask a node which of these calls it still has; no calls: whether it is there at all."""
+    """Ask a node which of these calls of an asker it still has; no calls: whether it is there at all."""
 
     probe: int
     node: NodeId
     calls: tuple[str, ...]
+    asker: str = ""
 
 
 class AskWhose(NamedTuple):
-    """Ask every instance of a server in a region which of these calls it has."""
+    """Ask every instance of a server in a region which of these calls of an asker it has."""
 
     probe: int
     server: str
     region: str
     calls: tuple[str, ...]
+    asker: str = ""
 
 
 class Lost(NamedTuple):
-    """A call has ended without an answer.
+    """A call of an asker has ended without an answer.
 
     With an empty `call` no call is meant, but the node itself: it died, whether it had calls or not.
     """
@@ -56,6 +58,7 @@ class Lost(NamedTuple):
     delivered: Delivered
     reason: Reason
     node: NodeId | None
+    asker: str = ""
 
 
 Action = AskAlive | AskWhose | Lost
@@ -75,6 +78,8 @@ class Config(msgspec.Struct, frozen=True):
         believe_no_s: how old a call may be for everybody's "I never had it" to be taken as proof. Nodes
             remember ended calls in bounded memory, so that about an older one they may have forgotten.
         stall_s: `tick` so long overdue means that we stood still ourselves, and heard nobody meanwhile.
+        full_rate: so many nodes are asked every `ask_every_s`; where there are more, each less often.
+        slowest_s: but at least so often: a node cancels the calls of who is silent for 15 s.
     """
 
     accepted_after_s: float = 0.25
@@ -86,6 +91,15 @@ class Config(msgspec.Struct, frozen=True):
     fresh_every_s: float = 0.1
     believe_no_s: float = 2.0
     stall_s: float = 1.0
+    full_rate: int = 400
+    slowest_s: float = 5.0
+
+    def every_s(self, number: int, every_s: float | None = None) -> float:
+        """How often each of `number` is asked, in place of every `every_s` (default: `ask_every_s`)."""
+        shortest_s = self.ask_every_s if every_s is None else every_s
+        if number <= self.full_rate:
+            return shortest_s
+        return max(shortest_s, min(self.slowest_s, shortest_s * number / self.full_rate))
 
 
 def batches(calls: Iterable[str]) -> Iterator[tuple[str, ...]]:

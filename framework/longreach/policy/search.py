@@ -7,6 +7,7 @@ still may: a stuck node expires there, and the broker goes on giving it calls. S
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -20,17 +21,30 @@ Place = tuple[str, str]
 _GHOST_S = 600.0
 """Longer than a broker keeps a connection on which nobody answers its pings."""
 _DEATHS_KEPT = 64
+_DEATHS_FOR_S = 60.0
+"""Younger deaths are kept whatever their number: a call that was sent before one may be lost with it."""
 _ROUNDS_TO_NOBODY = 2
 
 
 class Watch:
     """One call that has outlived the time in which it is usually answered."""
 
-    __slots__ = ("asked_at", "done_at", "is_doubtful", "node", "place", "refused_by", "rounds", "sent_at")
+    __slots__ = (
+        "asked_at",
+        "asker",
+        "done_at",
+        "is_doubtful",
+        "node",
+        "place",
+        "refused_by",
+        "rounds",
+        "sent_at",
+    )
 
-    def __init__(self, place: Place, sent_at: float) -> None:
+    def __init__(self, place: Place, sent_at: float, asker: str = "") -> None:
         self.place = place
         self.sent_at = sent_at
+        self.asker = asker
         self.node: NodeId | None = None
         self.asked_at: float | None = None
         self.rounds = 0
@@ -48,104 +62,155 @@ class Verdict(NamedTuple):
 
 
 class _Members:
-    """The instances of one server in one region: by the catalog, ghosts, and the dead with their time."""
+    """The instances of one server in one region: by the catalog, ghosts, and the dead with their time.
 
-    __slots__ = ("dead", "ghosts", "instances")
+    `calls` are those that are searched for there, by so many `askers`. `is_watched` says whether `Pulses`
+    watches all that may have them.
+    """
+
+    __slots__ = ("askers", "calls", "dead", "ghosts", "instances", "is_watched")
 
     def __init__(self) -> None:
         self.instances: frozenset[NodeId] = frozenset()
         self.ghosts: dict[NodeId, float] = {}
-        self.dead: dict[NodeId, float] = {}
+        self.dead: OrderedDict[NodeId, float] = OrderedDict()
+        self.calls: dict[str, Watch] = {}
+        self.askers = 0
+        self.is_watched = False
 
     def replace(self, nodes: frozenset[NodeId], now: float) -> frozenset[NodeId]:
         """The catalog has changed; those that have left."""
         left = self.instances - nodes
         self.instances = nodes
-        for node in nodes:
-            self.ghosts.pop(node, None)
-            self.dead.pop(node, None)
+        self.is_watched = False
+        if self.ghosts or self.dead:
+            for node in nodes:
+                self.ghosts.pop(node, None)
+                self.dead.pop(node, None)
         for node in [node for node, at in self.ghosts.items() if at < now - _GHOST_S]:
             del self.ghosts[node]
         self.ghosts.update(dict.fromkeys(left, now))
         return left
 
     def died(self, node: NodeId, now: float) -> None:
-        if node in self.instances or node in self.ghosts:
+        if node in self:
             self.instances -= {node}
             self.ghosts.pop(node, None)
             self.dead[node] = now
-            if len(self.dead) > _DEATHS_KEPT:
-                del self.dead[next(iter(self.dead))]
+            while len(self.dead) > _DEATHS_KEPT and next(iter(self.dead.values())) < now - _DEATHS_FOR_S:
+                self.dead.popitem(last=False)
+
+    def lives(self, node: NodeId, now: float) -> None:
+        """A node that was taken for dead lives."""
+        if self.dead.pop(node, None) is not None:
+            self.ghosts[node] = now
+            self.is_watched = False
+
+    def __contains__(self, node: NodeId) -> bool:
+        return node in self.instances or node in self.ghosts
+
+    def __len__(self) -> int:
+        return len(self.instances) + len(self.ghosts)
 
     @property
     def suspects(self) -> frozenset[NodeId]:
         """Those that live, or may live."""
         return self.instances.union(self.ghosts) if self.ghosts else self.instances
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is known, or searched for, there."""
+        return not (self.instances or self.ghosts or self.dead or self.calls)
+
 
 class _Round:
-    """The calls of one place that are searched for."""
+    """The calls of one asker in one place that are searched for.
 
-    __slots__ = ("asked_at", "calls", "fresh", "next_ask")
+    They are judged every `whose_every_s`, and asked about as often, or less often where very many answer.
+    """
+
+    __slots__ = ("asked_at", "calls", "fresh", "next_ask", "next_turn")
 
     def __init__(self, now: float) -> None:
         self.calls: dict[str, Watch] = {}
         self.fresh: list[str] = []
         self.asked_at = float("-inf")
         self.next_ask = now
+        self.next_turn = now
 
-    def due(self, config: Config) -> float:
-        """When to ask: at its turn, but soon about calls that have joined since."""
-        return min(self.next_ask, self.asked_at + config.fresh_every_s) if self.fresh else self.next_ask
+    def due(self, fresh_every_s: float) -> float:
+        """When to look: at its turn, but soon about calls that have joined since."""
+        return min(self.next_turn, self.asked_at + fresh_every_s) if self.fresh else self.next_turn
 
     def take(self, now: float) -> list[str]:
         """The calls to ask about now: all of them at its turn, else those that have joined."""
         fresh, self.fresh = self.fresh, []
-        self.asked_at = now
-        return list(self.calls) if now >= self.next_ask else [call for call in fresh if call in self.calls]
+        asked = list(self.calls) if now >= self.next_ask else [call for call in fresh if call in self.calls]
+        if asked:
+            self.asked_at = now
+        return asked
 
 
 class Search:
-    """The search for all calls that nobody accepted."""
+    """The search for all calls that nobody accepted, of all askers of a connection."""
 
     def __init__(self, config: Config, pulses: Pulses) -> None:
         self._config = config
         self._pulses = pulses
-        self._rounds: dict[Place, _Round] = {}
+        self._rounds: dict[tuple[Place, str], _Round] = {}
         self._members: dict[Place, _Members] = {}
+        self._searched: dict[Place, _Members] = {}
         self._dead: set[NodeId] = set()
-        self._has_news = False
+        self._touched: dict[str, Watch] = {}  # there is something new about them
 
     def begin(self, call: str, watch: Watch, now: float) -> None:
         """Search for a call."""
-        entry = self._rounds.get(watch.place)
+        place = watch.place
+        members = self._members.get(place)
+        if members is None:
+            members = self._members[place] = _Members()
+        members.calls[call] = watch
+        self._searched[place] = members
+        entry = self._rounds.get((place, watch.asker))
         if entry is None:
-            entry = self._rounds[watch.place] = _Round(now)
+            entry = self._rounds[place, watch.asker] = _Round(now)
+        if not entry.calls:
+            members.askers += 1
         entry.calls[call] = watch
         entry.fresh.append(call)
 
     def end(self, call: str, watch: Watch) -> None:
         """The call was found, or is over."""
-        entry = self._rounds.get(watch.place)
-        if entry is not None:
-            entry.calls.pop(call, None)
+        members = self._searched.get(watch.place)
+        if members is None or members.calls.pop(call, None) is None:
+            return
+        self._touched.pop(call, None)
+        entry = self._rounds[watch.place, watch.asker]
+        del entry.calls[call]
+        if not entry.calls:
+            members.askers -= 1
+        if not members.calls:
+            del self._searched[watch.place]
+            members.is_watched = False
+            if members.is_empty:
+                del self._members[watch.place]
 
     def instances(self, place: Place, nodes: frozenset[NodeId], now: float) -> frozenset[NodeId]:
         """The catalog has changed; those that have left it."""
-        self._has_news = True
         members = self._members.get(place)
         if members is None:
             if not nodes:
                 return frozenset()
             members = self._members[place] = _Members()
         left = members.replace(nodes, now)
-        if not (members.instances or members.ghosts or members.dead):
+        self._touched.update(members.calls)
+        if members.is_empty:
             del self._members[place]
         return left
 
     def suspects(self, node: NodeId) -> bool:
         """Whether calls may be at that node."""
-        return any(node in members.instances or node in members.ghosts for members in self._members.values())
+        return any(node in members for members in self._members.values())
 
     def suspects_of(self, place: Place) -> frozenset[NodeId]:
         """The nodes that may have the calls of a place."""
@@ -154,84 +219,103 @@ class Search:
 
     def died(self, node: NodeId, now: float) -> None:
         """A node is dead."""
-        self._has_news = True
         for members in self._members.values():
-            members.died(node, now)
-        self._dead = {node for members in self._members.values() for node in members.dead}
+            if node in members:
+                members.died(node, now)
+                self._dead.add(node)
+                self._touched.update(members.calls)
 
     def heard(self, node: NodeId, now: float) -> None:
         """A node lives. If it was taken for dead it is suspected again, even before the catalog has it."""
         if node in self._dead:
             self._dead.discard(node)
             for members in self._members.values():
-                if members.dead.pop(node, None) is not None:
-                    members.ghosts[node] = now
+                members.lives(node, now)
 
-    def refused(self, watch: Watch, node: NodeId, *, is_proof: bool) -> None:
+    def refused(self, call: str, watch: Watch, node: NodeId, *, is_proof: bool) -> None:
         """A node says that it has never had the call, and never will.
 
         Without `is_proof` it may have forgotten that it had.
         """
-        self._has_news = True
         if node not in watch.refused_by:  # a "no" that was a proof stays one
             watch.refused_by.add(node)
             watch.is_doubtful |= not is_proof
+            self._touched[call] = watch
 
     def done(self, watch: Watch, now: float) -> None:
         """A node says that the call has ended there."""
         if watch.done_at is None:
             watch.done_at = now
 
-    def wanted(self) -> set[NodeId]:
-        """The nodes whose life or death is waited for."""
-        nodes: set[NodeId] = set()
-        for place, entry in self._rounds.items():
-            if entry.calls and place in self._members:
-                nodes |= self._members[place].suspects
-        return nodes
+    def wants(self, node: NodeId) -> bool:
+        """Whether the life or death of a node is waited for."""
+        return any(node in members for members in self._searched.values())
 
     def ask(self, now: float) -> Iterator[AskWhose]:
         """The questions that are due. Whoever may have the calls is watched from then on."""
-        for place, entry in self._rounds.items():
-            if not entry.calls or now < entry.due(self._config):
+        for (place, asker), entry in self._rounds.items():
+            if not entry.calls:
                 continue
-            asked = entry.take(now)
-            if now >= entry.next_ask:
-                entry.next_ask = now + self._config.whose_every_s
-            for call in asked:
-                watch = entry.calls[call]
-                watch.rounds += 1
-                if watch.asked_at is None:
-                    watch.asked_at = now
-            for calls in batches(asked):
+            members = self._members[place]
+            if now < entry.due(self._every_s(members, self._config.fresh_every_s)):
+                continue
+            for calls in batches(self._take(entry, members, now)):
                 if calls:
-                    yield AskWhose(self._pulses.new_id(), *place, calls)
-            if place in self._members:
-                for node in self._members[place].suspects:
+                    yield AskWhose(self._pulses.new_id(), *place, calls, asker)
+            if not members.is_watched:
+                members.is_watched = True
+                for node in members.suspects:
                     self._pulses.watch(node, now)
+
+    def _take(self, entry: _Round, members: _Members, now: float) -> list[str]:
+        """The calls that are asked about now."""
+        if now >= entry.next_turn:
+            entry.next_turn = now + self._config.whose_every_s
+        asked = entry.take(now)
+        if now >= entry.next_ask:
+            entry.next_ask = now + self._every_s(members, self._config.whose_every_s)
+        for call in asked:
+            watch = entry.calls[call]
+            watch.rounds += 1
+            if watch.asked_at is None:
+                watch.asked_at = now
+        return asked
 
     def judge(self, now: float) -> list[tuple[str, Verdict]]:
         """The calls whose search has ended, and how."""
-        self._has_news = False
+        touched, self._touched = self._touched, {}
+        for entry in self._rounds.values():
+            if now >= entry.next_turn:
+                touched.update(entry.calls)
         ended = []
-        for place, entry in self._rounds.items():
-            members = self._members.get(place) or _Members()
-            for call, watch in entry.calls.items():
-                is_due = now >= entry.next_ask
-                verdict = self._verdict(watch, members, now, is_due=is_due)
-                if verdict is not None:
-                    ended.append((call, verdict))
+        for call, watch in touched.items():
+            entry = self._rounds[watch.place, watch.asker]
+            verdict = self._verdict(watch, self._members[watch.place], now, is_due=now >= entry.next_ask)
+            if verdict is not None:
+                ended.append((call, verdict))
         return ended
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to judge already."""
+        return bool(self._touched)
 
     def next_due(self) -> float | None:
         """When there is something to ask or to judge."""
-        due = [entry.due(self._config) for entry in self._rounds.values() if entry.calls]
-        return float("-inf") if due and self._has_news else min(due, default=None)
+        if self._touched:
+            return float("-inf")
+        fresh_every_s = self._config.fresh_every_s
+        due = [
+            entry.due(self._every_s(self._members[place], fresh_every_s))
+            for (place, _), entry in self._rounds.items()
+            if entry.calls
+        ]
+        return min(due, default=None)
 
     def resume(self, now: float) -> None:
         """We hear again: every window begins anew, everybody is asked at once. A "no" stays a promise."""
         for entry in self._rounds.values():
-            entry.next_ask = now
+            entry.next_ask = entry.next_turn = now
             for watch in entry.calls.values():
                 watch.rounds = 0
                 watch.asked_at = None
@@ -239,14 +323,22 @@ class Search:
                     watch.done_at = now
 
     def forget(self, now: float) -> None:
-        """Drop places without calls, but not before they may be asked again."""
-        for place in [p for p, e in self._rounds.items() if not e.calls and now >= e.next_ask]:
-            del self._rounds[place]
+        """Drop rounds without calls, but not before they may ask again."""
+        for key in [key for key, e in self._rounds.items() if not e.calls and now >= e.next_ask]:
+            del self._rounds[key]
+
+    def _every_s(self, members: _Members, every_s: float) -> float:
+        """How often each asker asks in a place, where every node answers every asker."""
+        return self._config.every_s(len(members) * members.askers, every_s)
 
     def _verdict(self, watch: Watch, members: _Members, now: float, *, is_due: bool) -> Verdict | None:
         config, refused_by = self._config, watch.refused_by
         if watch.done_at is not None:
             return Verdict("unknown", "gone", None) if now - watch.done_at >= config.ask_every_s else None
+        if len(refused_by) < len(members) and (
+            watch.asked_at is None or now < watch.asked_at + config.stuck_s
+        ):
+            return None  # as below, without a look at each: somebody has not answered, and is not overdue
         suspects = [node for node in members.suspects if node not in refused_by]
         if suspects:
             if not all(self._is_overdue(watch, node, now) for node in suspects):

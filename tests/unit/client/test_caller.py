@@ -11,7 +11,7 @@ from tests.support.links import eventually
 from tests.support.puppet import Puppet, error, nothing_is_left, result, start, tools
 
 from longreach import Mesh, connect
-from longreach.client import asker
+from longreach.client import session
 from longreach.errors import (
     BrokerUnavailable,
     CallTimeout,
@@ -202,7 +202,7 @@ async def test_what_is_asked_about_a_call_stays_in_the_region_of_the_call(
 ):
     """A node that names another region than its own leads no question and no cancel out of the residency."""
     quick = Config(accepted_after_s=0.05, slack_s=0.02, ask_every_s=0.1, whose_every_s=0.1)
-    monkeypatch.setattr(asker, "Liveness", partial(Liveness, quick))
+    monkeypatch.setattr(session, "Liveness", partial(Liveness, quick))
     puppet = Puppet(broker, tools("do"), region="eu")
     elsewhere: list[str] = []
     broker.link().subscribe("lr.v1.default.us.>", lambda subject, *_: elsewhere.append(subject))

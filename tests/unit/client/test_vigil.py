@@ -188,10 +188,10 @@ async def test_one_call_that_fails_the_vigil_leaves_the_others_watched(
     alive(puppet)
     call, asked = await taken(mesh, puppet)
     vigil = mesh._session.home.vigil
-    works, vigil._on_tick = vigil._on_tick, None  # type: ignore[assignment]
+    works, vigil._forget_old = vigil._forget_old, None  # type: ignore[assignment, method-assign]
     with pytest.raises(TypeError):
         vigil._tick()
-    vigil._on_tick = works
+    vigil._forget_old = works  # type: ignore[method-assign]
     assert vigil._timer is not None
     puppet.reply(asked, result())
     await call

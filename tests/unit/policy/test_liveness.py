@@ -596,3 +596,214 @@ def test_a_node_that_nobody_hears_of_does_not_count_as_stuck_for_ever():
     assert set(liveness.stuck) == {A}
     liveness.tick(40.0)
     assert not liveness.stuck
+
+
+# Many nodes, and many askers
+
+
+def named(number: int) -> NodeId:
+    return NodeId("eu", "n", f"i{number}")
+
+
+def run(
+    liveness: Liveness, end: float, now: float, *, silent: frozenset[NodeId] = frozenset()
+) -> list[tuple[float, AskAlive]]:
+    """Tick when it is asked for, and let every node that is not `silent` answer at once; what was asked."""
+    asked: list[tuple[float, AskAlive]] = []
+    while (due := liveness.next_tick(now)) is not None and due <= end:
+        now = max(due, now)
+        for action in liveness.tick(now):
+            if isinstance(action, AskAlive):
+                asked.append((now, action))
+                if action.node not in silent:
+                    liveness.alive_reply(action.node, [], now, probe=action.probe)
+    return asked
+
+
+def spread(nodes: int, askers: int = 1) -> Liveness:
+    """A call of each asker on each node."""
+    liveness = new(*map(named, range(nodes)))
+    for node in range(nodes):
+        for asker in range(askers):
+            call = f"c{node}-{asker}"
+            liveness.sent(call, "docs", "eu", 0.0, f"asker{asker}")
+            liveness.accepted(call, named(node), 0.25)
+    return liveness
+
+
+@pytest.mark.parametrize(
+    ("nodes", "askers", "per_s"),
+    [(1, 1, 2), (50, 1, 100), (400, 1, 800), (2000, 1, 800), (8000, 1, 1600), (20, 20, 800), (20, 100, 800)],
+)
+def test_questions_a_second_are_linear_and_bounded_to_800_up_to_4000_nodes(
+    nodes: int, askers: int, per_s: float
+):
+    """M7.1, M7.4: each asker asks each node where it has calls, at least every 5 s."""
+    liveness = spread(nodes, askers)
+    run(liveness, 20.0, 0.25)
+    asked = run(liveness, 40.0, 20.0)
+    assert len(asked) / 20 == pytest.approx(per_s, rel=0.1)
+    times: dict[tuple[NodeId, str], list[float]] = {}
+    for at, question in asked:
+        times.setdefault((question.node, question.asker), []).append(at)
+    assert len(times) == nodes * askers
+    assert max(later - before for each in times.values() for before, later in pairs(each)) <= 5.0 + 1e-6
+
+
+def pairs(times: list[float]) -> list[tuple[float, float]]:
+    return list(zip([20.0, *times], [*times, 40.0], strict=True))
+
+
+def test_each_asker_is_asked_for_by_itself_and_only_about_its_calls():
+    """M6.3: another's answer does not show that a call is there."""
+    liveness = new(A)
+    for call, asker in (("x", "alice"), ("y", "bob"), ("z", "alice")):
+        liveness.sent(call, "docs", "eu", 0.0, asker)
+        liveness.accepted(call, A, 0.25)
+    asked = {question.asker: question for _, question in run(liveness, 0.8, 0.25)}
+    assert {asker: question.calls for asker, question in asked.items()} == {
+        "alice": ("x", "z"),
+        "bob": ("y",),
+    }
+    liveness.ended("y")
+    assert {question.asker for _, question in run(liveness, 1.3, 0.8)} == {"alice"}
+
+
+def test_an_answer_to_one_asker_shows_all_that_the_node_lives():
+    liveness = new(A)
+    for call, asker in (("x", "alice"), ("y", "bob")):
+        liveness.sent(call, "docs", "eu", 0.0, asker)
+        liveness.accepted(call, A, 0.25)
+    now = 0.25
+    while (due := liveness.next_tick(now)) is not None and due <= 30.0:
+        now = max(due, now)
+        for action in liveness.tick(now):
+            assert not isinstance(action, Lost)
+            if isinstance(action, AskAlive) and action.asker == "alice":
+                liveness.alive_reply(A, [], now, probe=action.probe)
+
+
+def test_the_death_of_a_node_ends_the_calls_of_all_askers_and_is_told_once():
+    liveness = new(A)
+    for call, asker in (("x", "alice"), ("y", "bob")):
+        liveness.sent(call, "docs", "eu", 0.0, asker)
+        liveness.accepted(call, A, 0.25)
+    found: list[object] = []
+    now = 0.25
+    while (due := liveness.next_tick(now)) is not None and due <= 5.0:
+        now = max(due, now)
+        for action in liveness.tick(now):
+            if isinstance(action, AskAlive):
+                liveness.no_responders(action.probe, now)
+            else:
+                found.append(action)
+    assert now <= 1.25 + 1e-6
+    assert sorted(found) == [
+        Lost("", "unknown", "node_died", A),
+        Lost("x", "unknown", "node_died", A, "alice"),
+        Lost("y", "unknown", "node_died", A, "bob"),
+    ]
+
+
+@pytest.mark.parametrize(("nodes", "within_s"), [(1, 0.85), (400, 0.85), (2000, 2.85), (8000, 5.35)])
+def test_a_death_is_found_one_interval_and_300_ms_later(nodes: int, within_s: float):
+    liveness = spread(nodes)
+    run(liveness, 20.0, 0.25)
+    dead, now, lost_at = named(nodes // 2), 20.0, None
+    while lost_at is None:
+        now = max(now, liveness.next_tick(now) or now)
+        for action in liveness.tick(now):
+            if isinstance(action, AskAlive):
+                if action.node == dead:
+                    liveness.no_responders(action.probe, now)
+                else:
+                    liveness.alive_reply(action.node, [], now, probe=action.probe)
+            elif isinstance(action, Lost) and action.call:
+                assert (action.reason, action.node) == ("node_died", dead)
+                lost_at = now
+    assert lost_at <= 20.0 + within_s
+
+
+@pytest.mark.parametrize(("nodes", "within_s"), [(1, 5.01), (400, 5.01), (2000, 7.01), (8000, 9.6)])
+def test_a_stuck_node_is_waited_for_five_seconds_and_what_the_interval_is_longer(nodes: int, within_s: float):
+    liveness = spread(nodes)
+    run(liveness, 20.0, 0.25)
+    stuck, now, lost_at = named(nodes // 2), 20.0, None
+    while lost_at is None:
+        now = max(now, liveness.next_tick(now) or now)
+        for action in liveness.tick(now):
+            if isinstance(action, AskAlive):
+                if action.node != stuck:
+                    liveness.alive_reply(action.node, [], now, probe=action.probe)
+            elif isinstance(action, Lost):
+                assert (action.reason, action.node) == ("node_stuck", stuck)
+                lost_at = now
+    assert 24.4 <= lost_at <= 20.0 + within_s
+
+
+def test_no_tick_asks_more_than_a_few_hundred_questions():
+    """They are encoded and sent in one turn of the loop."""
+    liveness = spread(3000)
+    liveness.link_lost(1.0)
+    liveness.link_back(2.0)
+    now, sizes = 2.0, []
+    while (due := liveness.next_tick(now)) is not None and due <= 2.1:
+        now = max(due, now)
+        actions = liveness.tick(now)
+        sizes.append(len(actions))
+        for action in actions:
+            liveness.alive_reply(action.node, [], now, probe=action.probe)
+    assert sum(sizes) == 3000
+    assert max(sizes) <= 256
+
+
+def test_more_deaths_than_are_kept_for_long_are_all_remembered_while_calls_are_young():
+    """A call that was sent before them may have been on any of the nodes that died."""
+    dying = [named(number) for number in range(100)]
+    liveness = new(A, *dying)
+    for node in dying:
+        liveness.sent(f"at {node}", "docs", "eu", 0.0)
+        liveness.accepted(f"at {node}", node, 0.0)
+    liveness.sent("x", "docs", "eu", 0.4)
+    found: list[object] = []
+    now = 0.0
+    while (due := liveness.next_tick(now)) is not None and due <= 2.0:
+        now = max(due, now)
+        for action in liveness.tick(now):
+            if isinstance(action, AskAlive) and action.node in dying:
+                liveness.no_responders(action.probe, now)
+            elif isinstance(action, AskAlive):
+                liveness.alive_reply(action.node, [], now, probe=action.probe)
+            elif isinstance(action, AskWhose):
+                liveness.whose_reply(A, [], [], action.calls, now)
+            else:
+                found.append(action)
+    assert [lost[1:3] for lost in found if lost[0] == "x"] == [("unknown", "node_died")]
+
+
+def test_a_search_among_many_costs_few_questions():
+    """Every node answers every round: where there are many, the rounds are further apart."""
+    nodes = [named(number) for number in range(2000)]
+    liveness = new(*nodes)
+    send(liveness, "x")
+    asked, now = 0, 0.0
+    while (due := liveness.next_tick(now)) is not None and due <= 5.0:
+        now = max(due, now)
+        for action in liveness.tick(now):
+            if isinstance(action, AskWhose):
+                asked += 1
+                for node in nodes[1:]:
+                    liveness.whose_reply(node, [], [], action.calls, now)
+            elif isinstance(action, AskAlive) and action.node != nodes[0]:
+                liveness.alive_reply(action.node, [], now, probe=action.probe)
+    assert 1 <= asked <= 3
+    assert losses([action for _, action in until(liveness, 12.0, 5.0)]) == [("x", "unknown", "node_stuck")]
+
+
+def test_a_node_is_looked_for_in_vain_no_longer_than_anybody_waits():
+    liveness = spread(1000, 2)
+    for node in range(1000):
+        for asker in range(2):
+            liveness.ended(f"c{node}-{asker}")
+    assert liveness.next_tick(0.5) is None
+    assert len(liveness) == 0
