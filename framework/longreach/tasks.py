@@ -39,6 +39,11 @@ class TaskSet:
     def __len__(self) -> int:
         return len(self._tasks)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it starts no more tasks."""
+        return self._closed
+
     def spawn(self, coro: Coroutine[Any, Any, Any], name: str | None = None) -> asyncio.Task[Any]:
         """Run `coro` as a task of this set; after `close` it is refused."""
         if self._closed:

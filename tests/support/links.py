@@ -23,6 +23,8 @@ class Mesh(Protocol):
     async def link(self, *, publish: list[str] | None = None, subscribe: list[str] | None = None) -> Link: ...
     async def cut(self, link: Link) -> None: ...
     async def restore(self, link: Link) -> None: ...
+    def stall(self, link: Link) -> None: ...
+    def resume(self, link: Link) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -42,6 +44,14 @@ class MemoryMesh:
     async def restore(self, link: Link) -> None:
         for each in self.links:
             self.broker.restore(each)
+
+    def stall(self, link: Link) -> None:
+        for each in self.links:
+            self.broker.stall(each)
+
+    def resume(self, link: Link) -> None:
+        for each in self.links:
+            self.broker.resume(each)
 
     async def close(self) -> None:
         for each in self.links:
@@ -90,6 +100,12 @@ class NatsMesh:
         self.broker.start()
         for each in self.links:
             await each.wait_up(10)
+
+    def stall(self, link: Link) -> None:
+        self.broker.stop()
+
+    def resume(self, link: Link) -> None:
+        self.broker.cont()
 
     async def close(self) -> None:
         for each in self.links:

@@ -97,7 +97,7 @@ class ActorCell:
         self._slots = 0
         self._lost = 0
         self._tasks = TaskSet(f"actor {name}")
-        self._runner = Runner(self._run, self._tasks)
+        self._runner = Runner(self._run, self._tasks, place.clock.monotonic)
         self._listeners: list[StateListener] = []
         self._idle: asyncio.Future[None] | None = None  # there only while somebody waits for it
         self._exited: asyncio.Future[ExitKind] | None = None

@@ -2,17 +2,24 @@
 
 A task for each call costs as much as all else that is done for a short one. So a task takes all calls that
 are due, one after the other, until a handler must wait: from then on the task is that call's alone, to
-cancel and to be named by `asyncio.current_task`, and each of the others gets a task of its own. Every call
-has a context of its own (`contextvars`), as if it always had had its own task.
+cancel and to be named by `asyncio.current_task`, and further tasks take the others. Every call has a context
+of its own (`contextvars`), as if it always had had its own task.
+
+A call that ends frees a slot, and the slot's next call is due at once: a mailbox of 250 calls would run in
+one turn of the loop. So what is run counts against the turn that all actors of a loop share
+(`longreach.turns`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
+
+from longreach.turns import Turn, turn_of
 
 if TYPE_CHECKING:
     from longreach.actor.call import Call
@@ -54,21 +61,28 @@ class Runner:
     Args:
         run: makes a call's coroutine, which says that the call has `begun` and lets nothing out.
         tasks: own the tasks.
+        now: tells the time, in monotonic seconds.
     """
 
-    def __init__(self, run: Callable[[Call], Coroutine[Any, Any, None]], tasks: TaskSet) -> None:
+    def __init__(
+        self,
+        run: Callable[[Call], Coroutine[Any, Any, None]],
+        tasks: TaskSet,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._run = run
         self._tasks = tasks
+        self._now = now
+        self._turn: Turn | None = None
         self._context = copy_context()  # every call's begins as a copy: what one sets, no other sees
         self._due: deque[Call] = deque()
-        self._is_hired = False
+        self._hired = 0  # tasks that take what is due
 
     def start(self, call: Call) -> None:
         """Begin `call` once the event loop comes round."""
         self._due.append(call)
-        if not self._is_hired:
-            self._is_hired = True
-            _ = self._tasks.spawn_lean(self._take_due())
+        if not self._hired:
+            self._hire(1)
 
     def cancel(self, call: Call) -> bool:
         """Cancel what runs `call`, which has `ended`; False: it has not begun, and never will."""
@@ -76,26 +90,50 @@ class Runner:
         if task is None:
             return False
         _ = task.cancel()
-        if not call.begun:  # a task that is cancelled before its first step never makes one
-            self._tasks.done(task)
         return call.begun
+
+    def _hire(self, count: int) -> None:
+        for _ in range(count):
+            _ = self._tasks.spawn_lean(self._take_due())
+        self._hired += count
+
+    def _leave(self) -> None:
+        """One task takes no more calls; others take what is left, each until one of its calls must wait."""
+        self._hired -= 1
+        left = len(self._due) - self._hired
+        if left > 0 and not self._tasks.closed:
+            self._hire(left)
 
     async def _take_due(self) -> None:
         task = asyncio.current_task()
         assert task is not None
+        turn = self._turn
+        if turn is None:
+            turn = self._turn = turn_of(asyncio.get_running_loop())
         try:
-            rest = self._sweep(task)
+            rest = None
+            try:
+                # A handler may cancel its own task, which must not hit the next call.
+                while self._due and rest is None and not task.cancelling():
+                    if turn.is_over:
+                        await turn.place()
+                    rest = self._sweep(task, turn)
+            except asyncio.CancelledError:
+                self._leave()
+                raise
+            self._leave()
             if rest is not None:
                 await rest
         finally:
             self._tasks.done(task)
 
-    def _sweep(self, task: asyncio.Task[None]) -> _Rest | None:
-        """Run what is due, until a call must wait: what is left of that one is returned."""
-        due, run, fresh = self._due, self._run, self._context.copy
+    def _sweep(self, task: asyncio.Task[None], turn: Turn) -> _Rest | None:
+        """Run what is due until the turn is over, or a call must wait: what is left of that is returned."""
+        due, run, fresh, now = self._due, self._run, self._context.copy, self._now
+        began = at = now()
+        until = began + turn.left_s
         rest = None
-        # A handler may cancel its own task, which must not hit the next call.
-        while due and rest is None and not task.cancelling():
+        while due and rest is None and at < until and not task.cancelling():
             call = due.popleft()
             if call.ended:
                 continue
@@ -104,17 +142,7 @@ class Runner:
             try:
                 rest = _Rest(coro, context.run(coro.send, None), context)
             except StopIteration:  # it never had to wait
-                continue
-        self._is_hired = False
-        while due:
-            call = due.popleft()
-            if not call.ended:
-                call.task = self._tasks.spawn_lean(self._run_alone(call), fresh())
+                rest = None
+            at = now()
+        turn.spend(at - began)
         return rest
-
-    async def _run_alone(self, call: Call) -> None:
-        try:
-            await self._run(call)
-        finally:
-            assert call.task is not None
-            self._tasks.done(call.task)

@@ -26,7 +26,8 @@ from longreach.transport._listeners import log_failure
 from longreach.transport._parser import Parser, parse_headers
 from longreach.transport._reset import reset_on_close
 from longreach.transport._tcp import QuietTcpTransport
-from longreach.transport.link import Sink
+from longreach.transport.link import HIGH_WATER_BYTES, LOW_WATER_BYTES, Sink
+from longreach.turns import BUDGET_S
 
 _log = logging.getLogger("longreach.transport")
 
@@ -49,6 +50,7 @@ class NatsClient(Client):
         on_lost: called once, with the reason, when the connection ends by itself.
         on_error: called with the lower-case text of what the broker complains about and stays.
         on_info: called whenever the broker says something new about itself, `told_urls` or `is_lame`.
+        on_room: called after `want_room`, when there is room.
     """
 
     def __init__(
@@ -57,12 +59,16 @@ class NatsClient(Client):
         on_lost: Callable[[NatsClient, str], None],
         on_error: Callable[[str], None],
         on_info: Callable[[NatsClient], None],
+        on_room: Callable[[NatsClient], None],
     ) -> None:
         super().__init__()
         self.sinks = sinks
         self._on_lost = on_lost
         self._on_error = on_error
         self._on_info = on_info
+        self._on_room = on_room
+        self._room_wanted = False
+        self._room: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._ended = False
         self._complaint = ""
@@ -119,6 +125,14 @@ class NatsClient(Client):
             self._flush_due = True
             self._loop.call_soon(self._write_out)
 
+    @property
+    def backlog(self) -> int:
+        """How many bytes wait for the broker to read them."""
+        if self._ended:
+            return 0
+        self.unflushed_over(-1)
+        return self.unflushed_bytes
+
     def unflushed_over(self, max_bytes: int) -> bool:
         """Whether more than `max_bytes` wait for the broker to read them."""
         if self.unflushed_bytes <= max_bytes:
@@ -130,6 +144,31 @@ class NatsClient(Client):
 
     def _buffered(self) -> int:
         return self._writer().transport.get_write_buffer_size()
+
+    def set_marks(self) -> None:
+        """Set the marks of the transport's buffer between which `want_room` waits."""
+        self._writer().transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
+
+    def want_room(self) -> None:
+        """Call `on_room` once: when `HIGH_WATER_BYTES` wait at most, or `LOW_WATER_BYTES` after more."""
+        self._room_wanted = True
+        if not self._flush_due:  # else once that is written
+            self._watch_room()
+
+    def _watch_room(self) -> None:
+        if self._room is None and not self._ended:
+            self._room = self._loop.create_task(self._wait_for_room(), name="link room")
+
+    async def _wait_for_room(self) -> None:
+        try:
+            await self._writer().drain()
+        except (OSError, RuntimeError):
+            return  # the connection ends, which is told otherwise
+        finally:
+            self._room = None
+        if self._room_wanted and not self._held and not self._ended:
+            self._room_wanted = False
+            self._on_room(self)
 
     def hold(self) -> None:
         """Keep what is written in the outgoing buffer until `release`."""
@@ -145,6 +184,8 @@ class NatsClient(Client):
         if self._held:
             return
         self._flush_due = False
+        if self._room_wanted:
+            self._watch_room()
         if self._ended or not self._out:
             return
         data = b"".join(self._out)
@@ -167,7 +208,7 @@ class NatsClient(Client):
     # Reading
 
     async def _read_loop(self) -> None:
-        transport, feed = self._tcp(), Parser(self._message, self._line).feed
+        transport, parser, now = self._tcp(), Parser(self._message, self._line), time.monotonic
         try:
             while not self._ended:
                 data = await transport.read(_READ_BYTES)
@@ -175,9 +216,16 @@ class NatsClient(Client):
                     self.lose("eof")
                     return
                 self.heard_at = self._loop.time()
-                feed(data)
-                while self._lines:  # what nats-py knows better: INFO and complaints
-                    await self._ps.parse(self._lines.popleft() + _CRLF)
+                while True:
+                    parser.until = now() + BUDGET_S
+                    parser.feed(data)
+                    while self._lines:  # what nats-py knows better: INFO and complaints
+                        await self._ps.parse(self._lines.popleft() + _CRLF)
+                    if not parser.is_behind or self._ended:
+                        break
+                    await asyncio.sleep(0)  # the rest in a further turn; nothing is read meanwhile
+                    self.heard_at = self._loop.time()  # it is we who are slow, not the broker
+                    data = b""
         except asyncio.CancelledError:
             raise
         except OSError as error:
@@ -302,6 +350,8 @@ class NatsClient(Client):
         task: asyncio.Task[None] | None = self._reading_task
         if task is not None and task is not asyncio.current_task():
             task.cancel()
+        if self._room is not None:
+            self._room.cancel()
         waiting, self._pings = self._pings, deque()
         for _, on_pong in waiting:
             if on_pong is not None:

@@ -4,15 +4,20 @@ Plain subscriptions hear everything twice then. What the old connection brings g
 the new one brings is held until its copy came through the old one, or until that one has brought its last.
 So order is kept, and what only one of them was sent is lost as little as what both were. Queue groups need
 none of this: the broker gives each of their messages to one of the two.
+
+What is held may be thousands of messages. It is handed over in slices, one in a turn of the loop; what comes
+meanwhile goes behind it, and takes one of the held along, so that it does not become more.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, deque
 from collections.abc import Callable
 
 from longreach.transport._listeners import call_sink
 from longreach.transport.link import MAX_UNFLUSHED_BYTES, Headers, Sink, Subscription
+from longreach.turns import Drain
 
 MAX_HELD_BYTES = MAX_UNFLUSHED_BYTES
 MAX_SEEN = 200_000
@@ -61,6 +66,9 @@ class Gate:
         self._on_full = on_full
         self._full = False
         self._open = False
+        self._opening = False
+        self._draining = 0
+        self._drain = Drain(self._hand_over_one)
         self._seen: list[Counter[_Key]] = [Counter()]  # by generation, see `missed`
         self._seen_count = 0
         self._held: deque[_Held] = deque()
@@ -87,8 +95,10 @@ class Gate:
                 return
             if self._open:
                 sink(subject, reply, data, headers)
-            else:
-                self._hold(_Held(subscription, key, subject, reply, data, headers))
+                return
+            self._hold(_Held(subscription, key, subject, reply, data, headers))
+            if self._opening:
+                self._hand_over_one()
 
         return old, new
 
@@ -106,23 +116,54 @@ class Gate:
         Copies of what it brought in the last generation may still be on their way, and are still dropped.
         """
         del self._seen[:-1]
-        while self._held:
-            held = self._held.popleft()
-            if held.wanted:
-                held.deliver()
-        self._open = True
-        self._held_by_key.clear()
-        self._held_bytes = 0
+        if not self._opening:
+            self._opening = True
+            self._drain.run()
 
-    def hand_over(self, sid: int) -> None:
-        """The old connection brought its last for one subscription: hand over what is held for it."""
-        for held in tuple(self._held):
-            if held.subscription.sid == sid and held.wanted:
-                self._let_go(held)
-                held.deliver()
+    def open_at_once(self) -> None:
+        """Open without coming back through the loop: for a move that is broken off."""
+        self.open()
+        self._drain.stop()
+        while self._hand_over_one():
+            pass
+
+    async def opened(self) -> None:
+        """Wait until everything that was held, and was to be handed over, is."""
+        while (self._opening and not self._open) or self._draining:  # noqa: ASYNC110 - a slice in each turn
+            await asyncio.sleep(0)
+
+    def hand_over(self, sid: int, then: Callable[[], None]) -> None:
+        """The old connection brought its last for one subscription: hand over what is held, and `then`."""
+        mine = deque(held for held in self._held if held.subscription.sid == sid)
+        self._draining += 1
+
+        def step() -> bool:
+            while mine:
+                held = mine.popleft()
+                if held.wanted:
+                    self._let_go(held)
+                    held.deliver()
+                    break
+            if mine:
+                return True
+            self._draining -= 1
+            then()
+            return False
+
+        Drain(step).run()
+
+    def _hand_over_one(self) -> bool:
+        """Hand over the first that is held; whether there are more. When there are none, it is open."""
+        if self._held:
+            held = self._held[0]
+            self._let_go(held)
+            held.deliver()
+        if not self._held:
+            self._open = True
+        return not self._open
 
     def _came_through_old(self, key: _Key) -> None:
-        if self._open:
+        if self._opening:
             return
         waiting = self._held_by_key.get(key)
         if waiting:
@@ -159,7 +200,9 @@ class Gate:
             self._held.popleft()
 
     def _check_size(self) -> None:
-        if not self._full and (self._held_bytes > MAX_HELD_BYTES or self._seen_count > MAX_SEEN):
+        if not (self._full or self._opening) and (
+            self._held_bytes > MAX_HELD_BYTES or self._seen_count > MAX_SEEN
+        ):
             self._full = True
             self._on_full()
 

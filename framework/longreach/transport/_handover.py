@@ -23,8 +23,13 @@ _log = logging.getLogger("longreach.transport")
 FENCE_S = 2.0
 SETTLE_S = 0.25
 """Between brokers of a cluster or of joined clusters a new subscription is known well within this."""
+LEAVE_S = 15.0
+"""For so long at most an old connection is waited for that still gets on with what it was given; `FENCE_S`
+after it no longer does. What it was given and the broker does not get is lost: results among it."""
 ORDER_S = 0.25
-"""For so long at most what is sent waits for what was sent before, through the old connection."""
+"""For so long what is sent waits for what was sent before, through the old connection; and again, as long as
+that gets on, so that "I no longer have it" does not overtake a result."""
+MAX_ORDER_S = 2.0
 CLOSE_S = 1.0
 
 
@@ -99,8 +104,7 @@ class Handover:
             nonlocal left
             left -= 1
             if left == 0:
-                self.forget(sid)
-                then()
+                self.forget(sid, then)
 
         for client in ends:
             client.write(f"UNSUB {sid}\r\n".encode())
@@ -108,11 +112,15 @@ class Handover:
         if not ends:
             then()
 
-    def forget(self, sid: int) -> None:
-        """Both have brought their last of a subscription."""
-        self._gate.hand_over(sid)
-        self.old.sinks.pop(sid, None)
-        self.new.sinks.pop(sid, None)
+    def forget(self, sid: int, then: Callable[[], None]) -> None:
+        """Both have brought their last of a subscription: call `then` when its sink has got everything."""
+
+        def forgotten() -> None:
+            self.old.sinks.pop(sid, None)
+            self.new.sinks.pop(sid, None)
+            then()
+
+        self._gate.hand_over(sid, forgotten)
 
     async def fence(self, used: NatsClient, timeout_s: float) -> None:
         """`fence` of the connection in use; by then the other one has brought what it was to bring too.
@@ -126,6 +134,7 @@ class Handover:
         )
         if outcomes[0] is not None:
             raise outcomes[0]
+        await self._gate.opened()
 
     async def _prepare(self, *, check: bool) -> None:
         """Wait until what the old connection hears the new one hears too."""
@@ -153,7 +162,17 @@ class Handover:
         self._switched = True
         self.new.hold()
         self.old.ping(lambda _: self.new.release())
-        asyncio.get_running_loop().call_later(ORDER_S, self.new.release)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + MAX_ORDER_S
+
+        def still(left: int) -> None:
+            now_left = self.old.backlog
+            if 0 < now_left < left and loop.time() < until:
+                loop.call_later(ORDER_S, still, now_left)
+            else:
+                self.new.release()
+
+        loop.call_later(ORDER_S, still, self.old.backlog)
 
     async def _leave(self, subscriptions: Iterable[Subscription]) -> bool:
         """End the old connection; whether everything that it was to bring came."""
@@ -166,6 +185,7 @@ class Handover:
         self._gate.open()
         if await _passes(self.new) and self._elsewhere:  # copies of the last messages are on their way
             await asyncio.sleep(SETTLE_S)
+        await self._gate.opened()
         return clean
 
     async def bury(self) -> None:
@@ -179,7 +199,7 @@ class Handover:
     def _finish(self) -> None:
         """The new connection is the only one."""
         self.new.release()
-        self._gate.open()
+        self._gate.open_at_once()  # it is open, unless the move was broken off
         self.new.sinks = self._sinks
 
     def _cancel(self) -> None:
@@ -223,12 +243,19 @@ def write_sub(client: NatsClient, subscription: Subscription) -> None:
 
 
 async def _passes(client: NatsClient) -> bool:
-    try:
-        await fence(client, FENCE_S)
-    except BrokerUnavailable as error:
-        event(_log, "link.left_unclean", logging.WARNING, url=client.shown_url, reason=str(error))
-        return False
-    return True
+    """Wait until the broker has handled all that was written, for as long as it gets on; whether it has."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + LEAVE_S
+    while True:
+        left = client.backlog
+        try:
+            await fence(client, FENCE_S)
+        except BrokerUnavailable as error:
+            if client.ended or client.backlog >= left or loop.time() >= until:
+                event(_log, "link.left_unclean", logging.WARNING, url=client.shown_url, reason=str(error))
+                return False
+        else:
+            return True
 
 
 async def fence(client: NatsClient, timeout_s: float) -> None:

@@ -41,6 +41,14 @@ class Listeners:
             except Exception as error:  # noqa: BLE001 - as above
                 log_failure("listener.failed", error, told="denied")
 
+    @staticmethod
+    def room(callback: Callable[[], None]) -> None:
+        """Tell one of them that there is room."""
+        try:
+            callback()
+        except Exception as error:  # noqa: BLE001 - as above
+            log_failure("listener.failed", error, told="room")
+
 
 def call_sink(sink: Sink, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
     """Hand a message over; one message's failure must not end the link."""

@@ -6,10 +6,21 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from longreach.errors import BrokerUnavailable
+from longreach.errors import BrokerUnavailable, NotStarted
 from longreach.transport._listeners import Listeners, call_sink
 from longreach.transport._outgoing import check_subject, clean_value, encode_headers, too_large
-from longreach.transport.link import Denied, Headers, Link, LinkState, Sink, Status, Subscription
+from longreach.transport.link import (
+    HIGH_WATER_BYTES,
+    LOW_WATER_BYTES,
+    MAX_UNFLUSHED_BYTES,
+    Denied,
+    Headers,
+    Link,
+    LinkState,
+    Sink,
+    Status,
+    Subscription,
+)
 
 if TYPE_CHECKING:
     from longreach.transport.memory import MemoryBroker
@@ -59,6 +70,10 @@ class MemoryLink:
         self._sinks: dict[int, Sink] = {}
         self._fences: set[asyncio.Future[None]] = set()
         self.rtt_s = 0.0
+        self.max_unflushed_bytes = MAX_UNFLUSHED_BYTES
+        self._unflushed = 0
+        self._stalled: list[Callable[[], None]] | None = None  # what the broker does not read
+        self._room_wanted: list[Callable[[], None]] = []
 
     @property
     def is_up(self) -> bool:
@@ -75,7 +90,20 @@ class MemoryLink:
         """The broker's limit for headers and data together, in bytes."""
         return self._broker.max_payload
 
+    @property
+    def has_room(self) -> bool:
+        """See `Link.has_room`."""
+        return self.is_up and self._unflushed <= HIGH_WATER_BYTES
+
     # What the floors above use
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """See `Link.when_room`."""
+        if self._status == "closed":
+            return
+        self._room_wanted.append(callback)
+        if self.has_room:
+            asyncio.get_running_loop().call_soon(self._tell_room, HIGH_WATER_BYTES)
 
     def send(self, subject: str, data: bytes, reply: str = "", headers: Headers | None = None) -> None:
         """See `Link.send`."""
@@ -83,6 +111,8 @@ class MemoryLink:
         check_subject(subject)
         if reply:
             check_subject(reply)
+        if self._unflushed > self.max_unflushed_bytes:
+            raise NotStarted("too much is waiting for the broker to read it; try again later", reason="busy")
         size = len(data) + (len(encode_headers(headers)) if headers else 0)
         if size > self.max_payload:
             raise too_large(size, self.max_payload)
@@ -91,7 +121,8 @@ class MemoryLink:
             return
         travelling = {key: clean_value(value) for key, value in headers.items()} if headers else None
         message = Message(subject, reply, bytes(data), travelling)
-        self._to_broker(self._broker.publish, self, message)
+        self._unflushed += size
+        self._to_broker(self._reach, message, size)
 
     def subscribe(self, subject: str, sink: Sink, queue: str = "") -> Subscription:
         """See `Link.subscribe`."""
@@ -167,6 +198,7 @@ class MemoryLink:
         self._broker.remove(self)
         self._subscriptions.clear()
         self._sinks.clear()
+        self._room_wanted.clear()
         self._went_up.set()
         self._listeners.changed(LinkState("closed"))
 
@@ -183,9 +215,27 @@ class MemoryLink:
     # Two directions, each in order; both lose what belongs to a connection that was cut.
 
     def _to_broker(self, action: Callable[..., object], *arguments: object) -> None:
+        loop, connection = asyncio.get_running_loop(), self._connection
+        if self._stalled is None:
+            loop.call_soon(self._if_connected, connection, action, arguments)
+        else:
+            self._stalled.append(lambda: self._if_connected(connection, action, arguments))
+
+    def _come_back(self, action: Callable[..., object], *arguments: object) -> None:
         asyncio.get_running_loop().call_soon(self._if_connected, self._connection, action, arguments)
 
-    _come_back = _to_broker
+    def _reach(self, message: Message, size: int) -> None:
+        self._unflushed -= size
+        self._broker.publish(self, message)
+        if self._room_wanted:
+            self._tell_room(LOW_WATER_BYTES)
+
+    def _tell_room(self, most: int) -> None:
+        if not self.is_up or self._unflushed > most:
+            return
+        wanted, self._room_wanted = self._room_wanted, []
+        for callback in wanted:
+            self._listeners.room(callback)
 
     def _if_connected(
         self, connection: int, action: Callable[..., object], arguments: tuple[object, ...]
@@ -220,6 +270,9 @@ class MemoryLink:
 
     def _disconnect(self, reason: str) -> None:
         self._connection += 1
+        self._unflushed = 0
+        if self._stalled is not None:
+            self._stalled = []
         self._at_broker.clear()
         self._sinks = {sid: sink for sid, sink in self._sinks.items() if sid in self._subscriptions}
         self._went_up.clear()
@@ -242,6 +295,18 @@ class MemoryLink:
                 self._to_broker(self._register, subscription)
             self._went_up.set()
             self._listeners.changed(LinkState("up"))
+            asyncio.get_running_loop().call_soon(self._tell_room, HIGH_WATER_BYTES)
+
+    def stall(self) -> None:
+        """The broker reads nothing more."""
+        if self._stalled is None:
+            self._stalled = []
+
+    def resume(self) -> None:
+        """The broker reads on."""
+        waiting, self._stalled = self._stalled or [], None
+        for each in waiting:
+            asyncio.get_running_loop().call_soon(each)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

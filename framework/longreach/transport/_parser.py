@@ -6,6 +6,7 @@ Synchronous and without a regular expression per message, because every message 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from longreach.transport.link import Headers
@@ -30,17 +31,30 @@ class Parser:
     Args:
         on_message: gets each message.
         on_line: gets each line that is no message, without its line end.
+        now: tells the time, in seconds, for `until`.
+
+    Attributes:
+        until: after the first message at this time or later `feed` stops, and `feed(b"")` goes on.
+        is_behind: whether it stopped so.
     """
 
-    def __init__(self, on_message: OnMessage, on_line: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        on_message: OnMessage,
+        on_line: Callable[[bytes], None],
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.until = float("inf")
+        self.is_behind = False
         self._on_message = on_message
         self._on_line = on_line
+        self._now = now
         self._kept: list[bytes] = []
         self._kept_bytes = 0
         self._needed = 0
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes.
+        """Take the next bytes, as far as `until` lets it.
 
         Raises:
             ProtocolViolation: they are no NATS protocol.
@@ -62,7 +76,9 @@ class Parser:
         """Take what is complete; where the rest begins. `_needed` is how long that must become."""
         at, end = 0, len(data)
         find, on_message = data.find, self._on_message
+        now, until = self._now, self.until
         self._needed = 0
+        self.is_behind = False
         while at < end:
             line_end = find(_CRLF, at)
             if line_end < 0:
@@ -95,6 +111,9 @@ class Parser:
             else:
                 on_message(sid, words[1], reply, data[body:after], None)
             at = after + 2
+            if now() >= until:
+                self.is_behind = at < end
+                return at
         return at
 
 

@@ -57,6 +57,7 @@ class Supervised:
         self._reason = "not connected yet"
         self._sinks: dict[int, Sink] = {}
         self._subscriptions: dict[int, Subscription] = {}
+        self._room_wanted: list[Callable[[], None]] = []
         self._last_sid = 0
         self._opening = False
         self._rejected: CredentialsRejected | None = None
@@ -66,7 +67,9 @@ class Supervised:
         self.max_unflushed_bytes = MAX_UNFLUSHED_BYTES
 
     def _new_client(self) -> NatsClient:
-        return NatsClient(self._sinks, self._client_lost, self._client_error, self._client_told)
+        return NatsClient(
+            self._sinks, self._client_lost, self._client_error, self._client_told, self._client_has_room
+        )
 
     async def _supervise(self, connector: Connector) -> None:
         self._tell("connecting", "")
@@ -104,6 +107,9 @@ class Supervised:
         self.max_payload = client.max_payload
         self.url = client.shown_url
         self._told.heard(client.url, client.told_urls)
+        client.set_marks()
+        if self._room_wanted:
+            client.want_room()
 
     async def _move(self, made: Made, why: str, check: bool) -> None:
         """Go over to the connection `made`, which is up, without losing anything.
@@ -145,6 +151,12 @@ class Supervised:
             self._told.heard(client.url, client.told_urls)
             if client.is_lame and self._keeper is not None:
                 self._keeper.look()
+
+    def _client_has_room(self, client: NatsClient) -> None:
+        if client is self._client:
+            wanted, self._room_wanted = self._room_wanted, []
+            for callback in wanted:
+                self._listeners.room(callback)
 
     def _client_lost(self, client: NatsClient, reason: str) -> None:
         self._dogs.unwatch(client)

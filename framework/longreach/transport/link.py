@@ -28,6 +28,12 @@ MAX_UNFLUSHED_BYTES = 8 * 1024 * 1024
 """What may wait for the broker to read it; more is refused as busy. Without a bound a hung broker would
 fill memory with calls that run as ghosts once it wakes up."""
 
+HIGH_WATER_BYTES = 1024 * 1024
+"""Above it what is large and can wait should wait (`Link.has_room`), so that what is small and cannot
+(answers to questions, "accepted") is not seconds behind it on a thin link."""
+LOW_WATER_BYTES = 256 * 1024
+"""`Link.when_room` calls back here: what is written then keeps the link busy without a pause."""
+
 
 @dataclass(frozen=True, slots=True)
 class LinkState:
@@ -90,6 +96,19 @@ class Link(Protocol):
     @property
     def rtt_s(self) -> float:
         """The smoothed round trip to the broker, in seconds; 0.0 until it is known."""
+        ...
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it is up and no more than `HIGH_WATER_BYTES` wait for the broker to read them."""
+        ...
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once, as soon as `has_room` holds, but never from within this call.
+
+        After more than `HIGH_WATER_BYTES` that is when no more than `LOW_WATER_BYTES` wait; while the link is
+        down, when it is up again. A link that is closed calls nobody.
+        """
         ...
 
     def send(self, subject: str, data: bytes, reply: str = "", headers: Headers | None = None) -> None:

@@ -62,6 +62,14 @@ class MemoryBroker:
         """Give `link` a connection again; it writes its subscriptions anew."""
         link.go_up()
 
+    def stall(self, link: MemoryLink) -> None:
+        """Read nothing more from `link`, as a broker that hangs: what it sends piles up on its side."""
+        link.stall()
+
+    def resume(self, link: MemoryLink) -> None:
+        """Read on."""
+        link.resume()
+
     def drop(self, predicate: Callable[[Message], bool]) -> Callable[[], None]:
         """Lose each message for which `predicate` holds; call what is returned to end that."""
         self._drops.append(predicate)

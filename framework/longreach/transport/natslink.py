@@ -14,6 +14,7 @@ from longreach.transport._handover import fence, write_sub
 from longreach.transport._outgoing import check_subject, encode_headers, too_large
 from longreach.transport._supervised import Supervised
 from longreach.transport.link import (
+    HIGH_WATER_BYTES,
     MAX_SUBJECT_BYTES,
     Headers,
     Link,
@@ -67,6 +68,22 @@ class NatsLink(Supervised):
     def rtt_s(self) -> float:
         """The smoothed round trip to the broker, in seconds; 0.0 until it is known."""
         return self._client.rtt_s if self._client is not None else 0.0
+
+    @property
+    def has_room(self) -> bool:
+        """See `Link.has_room`."""
+        client = self._client
+        if client is None:
+            return False
+        return client.unflushed_bytes <= HIGH_WATER_BYTES or not client.unflushed_over(HIGH_WATER_BYTES)
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        """See `Link.when_room`."""
+        if self._closed:
+            return
+        self._room_wanted.append(callback)
+        if self._client is not None:
+            self._client.want_room()
 
     def send(self, subject: str, data: bytes, reply: str = "", headers: Headers | None = None) -> None:
         """See `Link.send`."""
@@ -175,6 +192,7 @@ class NatsLink(Supervised):
             if self._client is not None:
                 self._client.abort("closed")
         self._subscriptions.clear()
+        self._room_wanted.clear()
         self._sinks.clear()
         self._drop_client("the link is closed")
         self._news.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from tests.support.broker import free_port
 from tests.support.links import MAX_PAYLOAD, Inbox, MemoryMesh, Mesh, NatsMesh, eventually
 
-from longreach.errors import BrokerUnavailable, TooLarge
+from longreach.errors import BrokerUnavailable, NotStarted, TooLarge
 from longreach.transport.link import Denied, LinkState
 from longreach.transport.options import NatsOptions
 
@@ -309,3 +310,65 @@ async def test_what_a_listener_raises_is_its_own(mesh: Mesh, caplog: pytest.LogC
     await link.close()
     assert [state.status for state in states] == ["closed"]
     assert "listener.failed" in caplog.text
+
+
+async def test_room_is_told_of_once_when_the_broker_reads_again(mesh: Mesh):
+    """A link that is busy refuses; nothing but this tells when it no longer does."""
+    link, calls = await mesh.link(), list[bool]()
+    assert link.has_room
+    link.when_room(lambda: calls.append(link.has_room))
+    assert calls == []  # never from within
+    await eventually(lambda: calls)
+    assert calls == [True]
+
+    mesh.stall(link)
+    refused = None
+    body = b"x" * MAX_PAYLOAD
+    for _ in range(40):  # the system's own buffers take some, as long as the loop comes round
+        for _ in range(1000):
+            try:
+                link.send("a", body)
+            except NotStarted as error:
+                refused = error
+                break
+        if refused is not None:
+            break
+        await asyncio.sleep(0.01)
+    assert refused is not None
+    assert refused.reason == "busy"
+    assert link.is_up
+    assert not link.has_room
+    calls.clear()
+    link.when_room(lambda: calls.append(link.has_room))
+    await asyncio.sleep(0)
+    assert calls == []
+    mesh.resume(link)
+    await eventually(lambda: calls)
+    assert calls == [True]
+    link.send("a", body)
+    await link.fence(10)
+    assert calls == [True]
+
+
+async def test_room_that_is_wanted_while_the_link_is_down_is_told_of_when_it_is_up(mesh: Mesh):
+    link, calls = await mesh.link(), list[bool]()
+    await link.fence(5)
+    await mesh.cut(link)
+    assert not link.has_room
+    link.when_room(lambda: calls.append(link.has_room))
+    await asyncio.sleep(0)
+    assert calls == []
+    await mesh.restore(link)
+    await eventually(lambda: calls)
+    assert calls == [True]
+
+
+async def test_a_link_that_is_closed_tells_nobody_of_room(mesh: Mesh):
+    link, calls = await mesh.link(), list[bool]()
+    link.when_room(lambda: calls.append(True))
+    await link.close()
+    told = len(calls)
+    link.when_room(lambda: calls.append(True))
+    await asyncio.sleep(0)
+    assert len(calls) == told
+    assert not link.has_room

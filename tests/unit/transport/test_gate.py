@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.links import Inbox
 
+from longreach.clock import FakeClock
 from longreach.transport import _gate
 from longreach.transport._gate import Gate
-from longreach.transport.link import Sink, Subscription
+from longreach.transport.link import Headers, Sink, Subscription
+from longreach.turns import BUDGET_S, Drain
 
 
 def _gated(queue: str = "") -> tuple[Gate, Inbox, Sink, Sink]:
@@ -85,7 +87,7 @@ def test_one_subscription_can_be_handed_over_alone():
     _, other = gate.behind(Subscription(2, "b", "", second))
     new("a", "", b"1", None)
     other("b", "", b"2", None)
-    gate.hand_over(1)
+    gate.hand_over(1, lambda: None)
     assert (first.bodies, second.bodies) == ([b"1"], [])
     gate.open()
     assert (first.bodies, second.bodies) == ([b"1"], [b"2"])
@@ -138,3 +140,56 @@ def test_nothing_is_lost_doubled_or_reordered(bodies: list[bytes], data: st.Data
     before = set(bodies[:starts]) & set(bodies[ends:])
     if not before:  # equal ones before the first and after the last copy cannot be told from copies
         assert inbox.bodies == bodies
+
+
+async def test_what_is_held_is_handed_over_in_slices_and_what_comes_meanwhile_goes_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    clock = FakeClock()
+    monkeypatch.setattr(_gate, "Drain", lambda step: Drain(step, clock.monotonic))
+    inbox = Inbox()
+
+    def slow(subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
+        clock.advance(BUDGET_S / 2)
+        inbox(subject, reply, data, headers)
+
+    gate = Gate(lambda: None)
+    _, new = gate.behind(Subscription(1, "a", "", slow))
+    for number in range(10):
+        new("a", "", b"%d" % number, None)
+    gate.open()
+    assert inbox.bodies == [b"0", b"1"]
+    new("a", "", b"late", None)
+    assert inbox.bodies == [b"0", b"1", b"2"]
+    await gate.opened()
+    new("a", "", b"last", None)
+    assert inbox.bodies == [*(b"%d" % number for number in range(10)), b"late", b"last"]
+
+
+async def test_a_subscription_that_ends_gets_what_is_held_in_slices_before_it_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    clock = FakeClock()
+    monkeypatch.setattr(_gate, "Drain", lambda step: Drain(step, clock.monotonic))
+    log: list[bytes] = []
+
+    def slow(subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
+        clock.advance(BUDGET_S / 2)
+        log.append(data)
+
+    gate = Gate(lambda: None)
+    _, new = gate.behind(Subscription(1, "a", "", slow))
+    for number in range(6):
+        new("a", "", b"%d" % number, None)
+    gate.hand_over(1, lambda: log.append(b"forgotten"))
+    assert log == [b"0", b"1"]
+    await gate.opened()
+    assert log == [*(b"%d" % number for number in range(6)), b"forgotten"]
+
+
+def test_a_move_that_is_broken_off_hands_over_at_once():
+    gate, inbox, _, new = _gated()
+    for number in range(1000):
+        new("a", "", b"%d" % number, None)
+    gate.open_at_once()
+    assert inbox.bodies == [b"%d" % number for number in range(1000)]

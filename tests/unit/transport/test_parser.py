@@ -102,3 +102,25 @@ def test_headers():
     assert parse_headers(b"NATS/1.0\r\nLr: note\r\nA:  b c \r\n\r\n") == {"Lr": "note", "A": "b c"}
     assert parse_headers(b"NATS/1.0\r\n\r\n") is None
     assert parse_headers(b"NATS/1.0 404 No Messages\r\n\r\n") == {"Status": "404"}
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=20), st.data())
+def test_it_stops_when_its_time_is_over_and_goes_on_where_it_stopped(costs: list[int], data: st.DataObject):
+    """No slice takes longer than its budget and one message, however the bytes are split."""
+    clock = [0.0]
+    taken: list[bytes] = []
+
+    def take(_: int, subject: bytes, *__: object) -> None:
+        clock[0] += costs[len(taken)]
+        taken.append(subject)
+
+    parser = Parser(take, lambda _: None, lambda: clock[0])
+    stream = b"".join(b"MSG s.%d 1 2\r\nhi\r\n+OK\r\n" % number for number in range(len(costs)))
+    while stream or parser.is_behind:
+        size = 0 if parser.is_behind else data.draw(st.integers(1, len(stream)))
+        began = clock[0]
+        parser.until = began + 3
+        parser.feed(stream[:size])
+        stream = stream[size:]
+        assert clock[0] - began < 3 + max(costs) + 0.001
+    assert taken == [b"s.%d" % number for number in range(len(costs))]

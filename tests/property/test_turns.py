@@ -1,0 +1,150 @@
+"""No turn of the loop is longer than its budget and one handler, or one message."""
+
+from __future__ import annotations
+
+import asyncio
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.actors import plain_spec
+
+from longreach.actor.call import Call, Ending
+from longreach.actor.runner import Runner
+from longreach.clock import FakeClock
+from longreach.tasks import TaskSet
+from longreach.turns import BUDGET_S, Drain
+from longreach.wire.jsonrpc import CallParams
+
+
+class Ear:
+    def ended(self, call: Call, ending: Ending) -> None: ...
+
+    def note(self, call: Call, notification: bytes) -> None: ...
+
+
+class Ticks:
+    """Records how much of a fake clock's time each turn of the loop takes."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._now = clock.monotonic
+        self._last = clock.monotonic()
+        self.longest = 0.0
+        self._handle = asyncio.get_running_loop().call_soon(self._tick)
+
+    def _tick(self) -> None:
+        now = self._now()
+        self.longest = max(self.longest, now - self._last)
+        self._last = now
+        self._handle = asyncio.get_running_loop().call_soon(self._tick)
+
+    def stop(self) -> float:
+        self._handle.cancel()
+        return self.longest
+
+
+costs = st.sampled_from([0.0, 0.00003, 0.0004, 0.002, 0.006, 0.025])
+handlers = st.lists(st.tuples(st.integers(0, 2), costs, st.booleans()), max_size=60)
+
+
+@given(handlers, st.integers(1, 8), st.data())
+@settings(max_examples=60)
+def test_actors_of_one_loop_share_the_turn_and_each_keeps_its_order(
+    work: list[tuple[int, float, bool]], slots: int, data: st.DataObject
+):
+    """Three actors; each call costs CPU and then may wait; a slot that is freed is filled from a queue."""
+
+    async def scenario() -> None:
+        clock, tasks = FakeClock(), TaskSet("test")
+        began: dict[int, list[int]] = {0: [], 1: [], 2: []}
+        queues: dict[int, list[Call]] = {0: [], 1: [], 2: []}
+        ended: list[str] = []
+        costs_of = {}
+        loop = asyncio.get_running_loop()
+
+        async def run(call: Call) -> None:
+            call.begun = True
+            actor, number, cost, waits = costs_of[call.key]
+            began[actor].append(number)
+            clock.advance(cost)
+            if waits:
+                future = loop.create_future()
+                loop.call_later(0, future.set_result, None)
+                await future
+            ended.append(call.key)
+            if queues[actor]:
+                runners[actor].start(queues[actor].pop(0))
+
+        runners = [Runner(run, tasks, clock.monotonic) for _ in range(3)]
+        for number, (actor, cost, waits) in enumerate(work):
+            key = str(number)
+            costs_of[key] = (actor, number, cost, waits)
+            queues[actor].append(Call(key, key, plain_spec(), CallParams(), b"", 1e9, "_", "me", 0.0, Ear()))
+        ticks = Ticks(clock)
+        for actor, runner in enumerate(runners):
+            first, queues[actor] = queues[actor][:slots], queues[actor][slots:]
+            for call in first:
+                runner.start(call)
+        async with asyncio.timeout(20):
+            while len(ended) < len(work):
+                await asyncio.sleep(0)
+        longest = ticks.stop()
+        assert (
+            longest <= BUDGET_S + max((cost for _, cost, _ in work), default=0.0) + 0.0002 * 3 * slots + 1e-9
+        )
+        for order in began.values():
+            assert order == sorted(order)
+        await tasks.close()
+
+    asyncio.run(scenario())
+
+
+@given(st.lists(costs, max_size=80))
+def test_a_drain_comes_back_through_the_loop_and_keeps_the_order(work: list[float]):
+    async def scenario() -> None:
+        clock, left, done = FakeClock(), list(enumerate(work)), list[int]()
+
+        def step() -> bool:
+            if not left:
+                return False
+            number, cost = left.pop(0)
+            clock.advance(cost)
+            done.append(number)
+            return bool(left)
+
+        drain = Drain(step, clock.monotonic)
+        ticks = Ticks(clock)
+        await asyncio.sleep(0)
+        drain.run()
+        while left:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert ticks.stop() <= BUDGET_S + max(work, default=0.0) + 1e-9
+        assert done == list(range(len(work)))
+
+    asyncio.run(scenario())
+
+
+async def test_who_waits_for_a_turn_and_is_cancelled_leaves_the_others_in_order():
+    clock, tasks, log = FakeClock(), TaskSet("test"), list[str]()
+
+    def call(key: str) -> Call:
+        return Call(key, key, plain_spec(), CallParams(), b"", 1e9, "_", "me", 0.0, Ear())
+
+    async def run(call: Call) -> None:
+        clock.advance(0.02)
+        log.append(call.key)
+
+    runners = [Runner(run, tasks, clock.monotonic) for _ in range(4)]
+    for number, runner in enumerate(runners):
+        runner.start(call(f"{number}a"))
+        runner.start(call(f"{number}b"))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    waiting = [task for task in tasks._tasks if not task.done()]
+    waiting[0].cancel()  # a task that waits has no call yet: whatever it was to take, another one takes
+    async with asyncio.timeout(5):
+        while len(log) < 8:
+            await asyncio.sleep(0)
+    for number in range(4):
+        assert log.index(f"{number}a") < log.index(f"{number}b")
+    await tasks.close()
