@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import msgspec
 import nats
 import pytest
 from tests.support.broker import Broker
@@ -12,6 +13,8 @@ from tests.support.broker import Broker
 from longreach import Context, NatsOptions, Node, NodeSettings, Server, ToolError, connect
 from longreach.errors import PermissionDenied
 from longreach.node import canaries
+from longreach.tasks import TaskSet
+from longreach_bridge.alone import LABEL, SINGLE, NotAlone, check_alone, stay_alone
 
 PREFIX = "lr.v1.acme.eu."
 
@@ -278,3 +281,70 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(10):
         while not condition():
             await asyncio.sleep(0.01)
+
+
+def violations(broker: Broker) -> list[str]:
+    return [line for line in broker.log.splitlines() if "iolation" in line]
+
+
+async def test_a_node_makes_no_violation_in_its_whole_life_and_hears_who_differs(
+    broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    """M8.10, M10.1: it compares what it hears on `adv.`, on the one connection that it has."""
+    other = Server("docs", version="1.0.0")
+
+    @other.tool(name="echo", read_only=True)
+    async def another(text: str) -> str:
+        return text.upper()
+
+    def settings(identity: str) -> NodeSettings:
+        return NodeSettings(
+            region="eu", namespace="acme", identity=identity, connection=options(broker, identity)
+        )
+
+    async with (
+        Node(docs, settings=settings("n1")) as first,
+        Node(other, settings=settings("n2")) as second,
+        mesh_of(broker, "alice") as mesh,
+    ):
+        named: set[str] = set()
+
+        def both_are_named() -> bool:
+            named.update(
+                record.event_fields["others"]  # type: ignore[attr-defined]
+                for record in caplog.records
+                if record.getMessage() == "group.differs"
+            )
+            return named == {first.name, second.name}
+
+        await until(both_are_named)
+        for each in (first, second):
+            assert (await mesh.options(node=each.name).call("docs.echo", {"text": "hi"})).node == each.name
+        connected = [
+            line
+            for line in (await broker.monitor("connz?auth=1"))["connections"]
+            if line["authorized_user"] in ("n1", "n2")
+        ]
+        assert len(connected) == 2
+        first._announcer.announce()
+    assert violations(broker) == []
+
+
+async def test_a_caller_and_a_bridge_make_no_violation_either(broker: Broker) -> None:
+    docs_settings = NodeSettings(
+        region="eu", namespace="acme", identity="n1", labels={LABEL: SINGLE}, connection=options(broker, "n1")
+    )
+    second = msgspec.structs.replace(docs_settings, identity="n2", connection=options(broker, "n2"))
+    await check_alone(docs_settings, "docs")
+    async with Node(docs, settings=docs_settings) as bridge:
+        tasks = TaskSet("guard")
+        tasks.start(stay_alone(bridge))
+        with pytest.raises(NotAlone, match=f"docs is up already on {bridge.name}"):
+            await check_alone(second, "docs")
+        async with mesh_of(broker, "alice") as mesh, mesh.listen("docs"):
+            assert (await mesh.call("docs.echo", {"text": "x" * 3_000_000})).text == "x" * 3_000_000
+            assert (await mesh.read("docs", "docs://one")).text == "read by alice"
+            await mesh.explain("docs")
+        assert bridge.state == "serving"
+        await tasks.close()
+    assert violations(broker) == []

@@ -110,11 +110,10 @@ async def serve_node(node: Node, found: Found, worker: Attachment | None = None)
 
 
 async def _introduce(node: Node, found: Found, worker: Attachment | None) -> None:
-    """Say where the node is, once it serves; warn of nodes beside it that are not the same."""
+    """Say where the node is, once it serves."""
     import msgspec
 
     from longreach.cli.banner import describe_node
-    from longreach.cli.neighbours import warn_of_others
     from longreach.cli.reach import reach_flags
     from longreach.node.worker import Report
 
@@ -127,7 +126,6 @@ async def _introduce(node: Node, found: Found, worker: Attachment | None) -> Non
         worker.report(Report("serving", serving.node, msgspec.Raw(msgspec.json.encode(serving))))
     else:
         _print_banner(serving, found)
-    await warn_of_others(node)
 
 
 def _print_banner(serving: Serving, found: Found, workers: int = 1) -> None:

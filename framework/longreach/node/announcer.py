@@ -120,6 +120,11 @@ class Announcer:
         """The digest of each server that is announced."""
         return {name: bundle.digest for name, (_, bundle) in self._bundles.items()}
 
+    def digest_of(self, server: str) -> str | None:
+        """The digest of a server that is announced; None: it is not."""
+        found = self._bundles.get(server)
+        return None if found is None else found[1].digest
+
     def offer(self, server: Server) -> list[ListKind]:
         """Announce `server` as it is now; the same again is no change, but is sent.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -18,6 +19,7 @@ from longreach.node.control import Control
 from longreach.node.hosting import Hosted
 from longreach.node.intake import Intake
 from longreach.node.large import LargeBodies
+from longreach.node.peers import Peers
 from longreach.node.replies import Replies
 from longreach.node.results import CompressingReplies
 from longreach.node.watch import SlowCalls
@@ -148,6 +150,17 @@ def assemble(
 
     hosted = []
     for server in servers:
+        peers = Peers(
+            link,
+            namespace=namespace,
+            region=settings.region,
+            server=server.name,
+            version=server.version,
+            me=(settings.identity, instance),
+            labels=dict(settings.labels),
+            digest=partial(announcer.digest_of, server.name),
+            announce=partial(announcer.announce, server.name),
+        )
         one = Hosted(
             server,
             link,
@@ -158,6 +171,7 @@ def assemble(
             region=region,
             instance=instance,
             place=place,
+            peers=peers,
             on_offers=hooks.offers_changed,
             states=States(keys, clock, namespace=settings.namespace, ttl_s=server.state_ttl_s),
             limiter=limiter,
@@ -174,7 +188,8 @@ def assemble(
             one.tally,
             server=server.name,
             version=server.version,
-            place=(namespace, region, settings.identity, instance),
+            place=(settings.identity, instance),
+            peers=peers,
             weight=weight,
         )
         one.tree.on_failed(hooks.server_failed)

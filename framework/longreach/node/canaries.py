@@ -12,21 +12,19 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.policy.canary import RULES, CanaryWatch, Counts, Rules
 from longreach.wire import frames
-from longreach.wire.subjects import ANY, ROOT, canary_target, version_target
-from longreach.wire.tokens import encode_token
+from longreach.wire.subjects import ANY, canary_target, version_target
 
 if TYPE_CHECKING:
     from longreach.node.announcer import Announcer
     from longreach.node.membership import Membership
+    from longreach.node.peers import Peers
     from longreach.node.tally import Tally
     from longreach.tasks import TaskSet
-    from longreach.transport.link import Headers, Link, Subscription
+    from longreach.transport.link import Link
 
 _log = logging.getLogger("longreach.node.canaries")
 LOOK_EVERY_S = 1.0
@@ -53,7 +51,8 @@ class Canary:
         tally: its calls.
         server: the server's name.
         version: its version.
-        place: (namespace token, region token, identity, instance).
+        place: (identity, instance).
+        peers: the other nodes of the server.
         weight: its share at first; None: it is none.
         rules: when it is rolled back.
     """
@@ -68,22 +67,23 @@ class Canary:
         *,
         server: str,
         version: str,
-        place: tuple[str, str, str, str],
+        place: tuple[str, str],
+        peers: Peers,
         weight: int | None,
         rules: Rules = RULES,
     ) -> None:
         self.server = server
         self.version = version
         self.weight = weight
-        namespace, region, identity, instance = place
+        identity, instance = place
         self._link = link
         self._tasks = tasks
         self._announcer = announcer
         self._membership = membership
         self._tally = tally
         self._watch = CanaryWatch(server, version, (identity, instance, server), rules)
-        self._adv = f"{ROOT}.{namespace}.{region}.adv.{encode_token(server)}.*.*"
-        self._hearing: Subscription | None = None
+        self._peers = peers
+        self._hearing: Callable[[], None] | None = None
         self._looking: asyncio.Task[None] | None = None
         self._changing = asyncio.Lock()
         announcer.weights[server] = weight
@@ -125,7 +125,7 @@ class Canary:
     def _watch_or_not(self) -> None:
         if self.weight is None or self.weight == 0:
             if self._hearing is not None:
-                self._link.unsubscribe(self._hearing)
+                self._hearing()
                 self._hearing = None
             if self._looking is not None:
                 self._looking.cancel()
@@ -133,25 +133,12 @@ class Canary:
             return
         self._watch.begin(self._counts())
         if self._hearing is None:
-            self._hearing = self._link.subscribe(self._adv, self._heard)
+            self._hearing = self._peers.listen(self._watch.heard)
         if self._looking is None:
             self._looking = self._tasks.spawn(self._look(), name=f"watch canary {self.server}")
 
     def _counts(self) -> Counts:
         return Counts(self._tally.calls, self._tally.errors)
-
-    def _heard(self, subject: str, _: str, data: bytes, __: Headers | None) -> None:
-        try:
-            announcement = frames.decode(data, frames.Announcement)
-        except msgspec.DecodeError as error:
-            event(_log, "announcement.malformed", logging.WARNING, subject=subject, reason=str(error))
-            return
-        parts = subject.split(".")
-        said = (announcement.server, announcement.identity, announcement.instance)
-        if tuple(map(encode_token, said)) == tuple(
-            parts[5:8]
-        ):  # the broker says who it is, the body only says so
-            self._watch.heard(announcement)
 
     async def _look(self) -> None:
         while True:

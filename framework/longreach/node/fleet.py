@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from longreach.observe import event
 from longreach.policy.fleet import Fleet
-from longreach.wire import frames
-from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from longreach.clock import Clock
-    from longreach.transport.link import Headers, Link, Subscription
+    from longreach.node.peers import Peers
+    from longreach.wire import frames
 
-_log = logging.getLogger("longreach.node.fleet")
 _WELCOME_S = 0.5
 """A node that hears of a new one tells it within this time that it is there too; once for all new ones."""
 
@@ -32,11 +28,8 @@ class FleetWatch:
     It hears announcements of its own region only, so that nothing crosses regions for it.
 
     Args:
-        link: the connection.
+        peers: the nodes of the server, which are heard already.
         clock: the time.
-        namespace: namespace token.
-        region: region token.
-        server: the server's name.
         me: ``identity.instance``.
         share: told the share, 0 to 1, at each announcement.
         announce: announces this node again.
@@ -44,51 +37,39 @@ class FleetWatch:
 
     def __init__(
         self,
-        link: Link,
+        peers: Peers,
         clock: Clock,
         *,
-        namespace: str,
-        region: str,
-        server: str,
         me: str,
         share: Callable[[float], None],
         announce: Callable[[], None],
     ) -> None:
-        self._link = link
+        self._peers = peers
         self._clock = clock
-        self._subject = f"{ROOT}.{namespace}.{region}.adv.{encode_token(server)}.*.*"
-        self._server = server
         self._me = me
         self._share = share
         self._announce = announce
         self._fleet = Fleet(me, clock.monotonic())
-        self._subscription: Subscription | None = None
+        self._stop_hearing: Callable[[], None] | None = None
         self._welcome: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Hear them; once more does nothing."""
-        if self._subscription is None:
-            self._subscription = self._link.subscribe(self._subject, self._heard)
+        if self._stop_hearing is None:
+            self._stop_hearing = self._peers.listen(self._heard)
 
     def close(self) -> None:
         """Hear no more."""
-        if self._subscription is not None:
-            self._link.unsubscribe(self._subscription)
-            self._subscription = None
+        if self._stop_hearing is not None:
+            self._stop_hearing()
+            self._stop_hearing = None
         if self._welcome is not None:
             self._welcome.cancel()
             self._welcome = None
 
-    def _heard(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
-        try:
-            said = frames.decode(data, frames.Announcement)
-        except msgspec.DecodeError as error:
-            event(_log, "announcement.malformed", logging.DEBUG, reason=str(error))
-            return
-        if self._subscription is None or said.server != self._server:
-            return
-        # By the subject, whose tokens the broker's permissions vouch for: a node counts itself only.
-        node, now = ".".join(subject.split(".")[6:8]), self._clock.monotonic()
+    def _heard(self, said: frames.Announcement) -> None:
+        node = f"{encode_token(said.identity)}.{encode_token(said.instance)}"
+        now = self._clock.monotonic()
         if said.state == "down":
             self._fleet.gone(node)
         elif self._fleet.heard(node, now, None if said.stats is msgspec.UNSET else said.stats.calls):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from longreach.node.auditing import Auditor
     from longreach.node.claiming import ClaimsCheck
     from longreach.node.intake import Intake
+    from longreach.node.peers import Peers
     from longreach.policy.limits import Limiter
     from longreach.tasks import TaskSet
     from longreach.transport.link import Headers, Link, Sink, Subscription
@@ -68,6 +69,7 @@ class Hosted:
         region: region token.
         instance: the node's instance.
         place: (region, node name), as configured.
+        peers: the nodes of the server; heard from `start` on.
         on_offers: called when what is offered has changed at run time.
         states: seals what calls of several rounds must remember.
         limiter: what each caller may do on the node as a whole; None: anything.
@@ -89,6 +91,7 @@ class Hosted:
         region: str,
         instance: str,
         place: tuple[str, str],
+        peers: Peers,
         on_offers: Callable[[Server], None],
         states: States | None = None,
         limiter: Limiter | None = None,
@@ -102,6 +105,7 @@ class Hosted:
         self._intake = intake
         self._auditor = auditor
         self._on_offers = on_offers
+        self.peers = peers
         self.tree = ServerTree(server, clock=clock, region=place[0], node=place[1], states=states)
         self.tree.on_state(self._cell_changed)
         self.membership = Membership(
@@ -115,11 +119,8 @@ class Hosted:
         self.tally = intake.tallies.setdefault(server.name, Tally())
         self._limiting = Limiting(server, intake, limiter)
         self._fleet = FleetWatch(
-            link,
+            peers,
             clock,
-            namespace=namespace,
-            region=region,
-            server=server.name,
             me=f"{encode_token(place[1].rpartition('.')[0])}.{instance}",
             share=self._limiting.take_share,
             announce=announce,
@@ -164,6 +165,7 @@ class Hosted:
         for method in self._methods.names:
             self._doors[f"{method_token(method)}.{NONE}"] = self._methods.sink(method)
         self._doors.update(self._shared)
+        self.peers.start()
         if has_fleet_limits(self.server):
             self._fleet.start()
         self._direct_subscription = self._link.subscribe(
@@ -197,6 +199,7 @@ class Hosted:
             self._stop_listening = None
             self._stop_telling()
         self._fleet.close()
+        self.peers.close()
         await self.tree.stop()
         if self._direct_subscription is not None:
             self._link.unsubscribe(self._direct_subscription)

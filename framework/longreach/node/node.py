@@ -26,17 +26,24 @@ from longreach.threads import CHORES, in_thread
 from longreach.wire import frames
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from longreach.actor.server import Server
     from longreach.actor.states import KeySource
     from longreach.node.announcer import Announcer
     from longreach.node.hosting import Hosted
     from longreach.node.intake import Intake
     from longreach.node.replies import Replies
-    from longreach.transport.link import Link, LinkState
+    from longreach.transport.link import Denied, Link, LinkState
+    from longreach.wire.frames import Announcement
 
 _log = logging.getLogger("longreach.node")
 _FENCE_TIMEOUT_S = 5.0
 _COALESCE_S = 0.02
+_DENIED_EVERY_S = 60.0
+_DENIED_TOKENS = 6
+"""Of a subject: ``lr.v1.<ns>.<region>.<space>.<server>``."""
+_MAX_DENIED = 1_000
 _STOP_GRACE_S = 0.5
 """How long a stop "at once" lets the last words be sent."""
 
@@ -79,6 +86,8 @@ class Node:
         self._hosted: tuple[Hosted, ...] = ()
         self._parts: Parts | None = None
         self._unannounced: set[str] = set()
+        self._denied_again: dict[tuple[str, ...], float] = {}
+        """Until when the same refusal of the broker is not logged again."""
         self._link: Link | None = None
         self._broker: BrokerWatch | None = None
         self._intake: Intake
@@ -124,6 +133,23 @@ class Node:
     def digests(self) -> dict[str, str]:
         """The digest of each hosted server."""
         return self._announcer.digests
+
+    def listen_to_peers(self, server: str, heard: Callable[[Announcement], None]) -> Callable[[], None]:
+        """Call `heard` with each announcement of the nodes of `server` in this region, this one's included.
+
+        They are asked to announce themselves now. Call it once the node serves.
+
+        Args:
+            server: one that this node hosts.
+            heard: called within the read loop: it must not wait.
+
+        Returns:
+            What ends it.
+        """
+        peers = next(hosted.peers for hosted in self._hosted if hosted.server.name == server)
+        stop = peers.listen(heard)
+        peers.ask()
+        return stop
 
     async def start(self) -> None:
         """Connect, start every server's actors, announce them, let them join their groups.
@@ -241,6 +267,7 @@ class Node:
         self._hosted = parts.hosted
         self._replies, self._intake, self._announcer = parts.replies, parts.intake, parts.announcer
         link.on_change(self._link_changed)
+        link.on_denied(self._denied)
 
     def _begin_drain(self, reason: str) -> None:
         if self._draining is None and self.state != "stopped":
@@ -331,6 +358,20 @@ class Node:
                 self._announcer.announce()
                 for hosted in self._hosted:
                     hosted.events.release()
+
+    def _denied(self, denied: Denied) -> None:
+        """Log what the broker's permissions refuse, each kind of subject once a minute; replies are one."""
+        place = (denied.kind, *denied.subject.split(".")[:_DENIED_TOKENS])
+        now = self._clock.monotonic()
+        if now < self._denied_again.get(place, 0.0):
+            return
+        if len(self._denied_again) >= _MAX_DENIED:
+            self._denied_again.clear()
+        self._denied_again[place] = now + _DENIED_EVERY_S
+        event(
+            _log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject,
+            hint="`longreach subject` prints what a node needs",
+        )  # fmt: skip
 
     def _offers_changed(self, server: Server) -> None:
         """Announce what has changed, once, however much was added and removed in a row."""

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.integration.bridge.conftest import FOREIGN
+from tests.support.broker import Broker
 from tests.support.commands import Desk, RunningNode, gone
 
 EITHER = pytest.mark.parametrize("kind", ["stdio", "legacy"])
@@ -164,3 +165,40 @@ def _until(condition: object) -> None:
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < give_up_at
         time.sleep(0.01)
+
+
+def test_a_bridge_works_and_stays_alone_within_a_nodes_permissions(desk: Desk) -> None:
+    """M10.1, M8.10"""
+    words = ("--region", "eu", "--as", "alice", "--json")
+    grants = [
+        json.loads(desk.longreach("subject", "foreign", *words, "--identity", name).stdout)
+        for name in ("b1", "b2")
+    ]
+    users = [
+        (name, grant)
+        for name, grant in (
+            ("alice", grants[0]["caller"]),
+            ("b1", grants[0]["node"]),
+            ("b2", grants[1]["node"]),
+        )
+    ]
+    config = ", ".join(
+        f"{{ user: {name}, password: pw, permissions: {{ "
+        f"publish: {{ allow: {json.dumps(grant['publish'])} }}, "
+        f"subscribe: {{ allow: {json.dumps(grant['subscribe'])} }} }} }}"
+        for name, grant in users
+    )
+    desk.write("pw", "pw\n")
+    with Broker(f"authorization {{ users: [{config}] }}") as broker:
+        here = ("--region", "eu", "--nats", broker.url, "--password-file", "pw", "--user")
+        node = desk.bridge("--name", "foreign", *here, "b1", "--identity", "b1", "--", *FOREIGN, "stdio")
+        node.until("  try")
+        called = call(desk, "foreign.add", "a=1", "b=2", *here, "alice", "--as", "alice", "--residency", "eu")
+        second = desk.bridge("--name", "foreign", *here, "b2", "--identity", "b2", "--", *FOREIGN, "stdio")
+
+        assert (called.returncode, called.stdout.strip()) == (0, "3")
+        assert second.ended() != 0
+        assert "foreign is up already on b1." in second.said
+        node.signal(signal.SIGTERM)
+        assert node.ended() == 0
+        assert "iolation" not in broker.log

@@ -25,7 +25,7 @@ def test_a_broker_with_the_printed_permissions_carries_that_tool_and_no_other(de
     with Broker(f"authorization {{ users: [{users}] }}") as broker:
         here = ("--region", "eu", "--nats", broker.url, "--password-file", "pw")
         node = desk.node("app:docs", "--identity", "n1", "--user", "n1", "--log-level", "debug", *here)
-        node.until("neighbours.")
+        node.until("try")
         alice = (*here, "--as", "alice", "--user", "alice", "--residency", "eu")
 
         granted = desk.longreach("call", "docs.locate", "zip=1", *alice)
@@ -36,6 +36,7 @@ def test_a_broker_with_the_printed_permissions_carries_that_tool_and_no_other(de
         assert (refused.returncode, refused.stdout) == (4, "")
         assert "longreach subject docs.fail" in refused.stderr
         assert forged.returncode != 0
-        assert "permission.denied" not in node.said
         node.signal(signal.SIGTERM)
         assert node.ended() == 0
+        assert "permission.denied" not in node.said
+        assert 'Violation - User "n1"' not in broker.log

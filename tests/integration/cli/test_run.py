@@ -185,10 +185,16 @@ def test_a_node_of_the_same_version_and_other_content_is_warned_of(desk: Desk):
 
 def test_a_node_among_its_like_is_not_warned(desk: Desk):
     desk.node("app:docs").until("try")
-    second = desk.node("app:docs", "--log-level", "debug")
-    second.until("neighbours.asked")
+    second = desk.node("app:docs", "--identity", "second")
+    second.until("try")
+    desk.write("other.py", "from app import docs\n@docs.tool\nasync def more() -> str:\n    return ''\n")
 
-    assert "group.differs" not in second.said
+    third = desk.node("other:docs", "--identity", "third")
+
+    third.until("group.differs")
+    warning = second.until("group.differs").splitlines()[-1]
+    assert "others=third." in warning
+    assert "," not in warning.partition("others=")[2].partition(" hint")[0]
 
 
 def test_kill_9_of_the_node_that_owns_the_broker_leaves_nothing(desk: Desk):

@@ -67,6 +67,7 @@ async def test_a_gateway_needs_no_more_than_it_should_have(
         )  # fmt: skip
         assert reply.status_code == 200, reply.text
         assert seen == ["g1.carol"]
+    assert "iolation" not in broker.log
 
     with await asyncio.to_thread(GatewayProcess, broker.url, *flags, "--gateway-id", "g2") as forged:
         reply = await ask(

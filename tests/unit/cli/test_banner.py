@@ -4,12 +4,9 @@ import pytest
 
 from longreach.actor.server import Server
 from longreach.cli.banner import Serving, banner, describe_node
-from longreach.cli.neighbours import differing
 from longreach.cli.reach import reach_flags
 from longreach.cli.settings import resolve
 from longreach.node.node import Node
-from longreach.policy.catalog import Catalog
-from longreach.wire.frames import Announcement
 
 SERVING = Serving(
     "n.1", "eu", "nats://h:4222", False, [("docs 1.0.0", ["a", "b"], "")], "longreach call docs.a"
@@ -80,25 +77,3 @@ def test_secrets_are_never_shown():
 
     assert "pw" not in words
     assert "SUA" not in words
-
-
-def _announced(identity: str, version: str, digest: str, region: str = "local") -> Announcement:
-    return Announcement(
-        server="docs", version=version, digest=digest, region=region, identity=identity, instance="1",
-        state="up", seq=1, clock_ms=0, labels={}, binding=1,
-    )  # fmt: skip
-
-
-def test_neighbours_of_one_version_and_other_content_differ(monkeypatch: pytest.MonkeyPatch):
-    node = Node(Server("docs", version="1.0.0"))
-    monkeypatch.setattr(Node, "digests", property(lambda self: {"docs": "mine"}))
-    catalog = Catalog()
-    for announcement in (
-        _announced("same", "1.0.0", "mine"),
-        _announced("other", "1.0.0", "theirs"),
-        _announced("newer", "1.1.0", "theirs"),
-        _announced("abroad", "1.0.0", "theirs", region="us"),
-    ):
-        catalog = catalog.apply(announcement, 0)
-
-    assert differing(catalog, node) == [("docs", "1.0.0", ["other.1"])]
