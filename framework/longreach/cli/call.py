@@ -17,7 +17,9 @@ from longreach.cli.endings import EXIT_CODES_HELP, one_line
 from longreach.cli.options import SettingsCommand, setting_options
 
 if TYPE_CHECKING:
+    from longreach.cli.loop import Course
     from longreach.client.info import ToolInfo
+    from longreach.client.mesh import Mesh
     from longreach.client.results import CallResult
 
 STDIN = "-"
@@ -53,29 +55,31 @@ def call(tool: str, arguments: tuple[str, ...], as_json: bool, **flags: Any) -> 
     a repeated key makes a list. @FILE and - (standard input) hold a JSON object of arguments; key=value
     takes precedence over it. What the tool asks the user is asked here, on a terminal.
     """
-    from longreach.cli.loop import open_mesh, run_loop
+    from longreach.cli.loop import on_mesh, run_loop
     from longreach.cli.progress import ProgressLine
     from longreach.errors import LongreachError
 
     given, words = read_objects(arguments)
-    chosen = {key: flags[key] for key in ("timeout_s", "idempotent", "node") if flags[key] is not None}
+    chosen = {key: flags[key] for key in ("idempotent", "node") if flags[key] is not None}
+    server, _, name = tool.partition(".")
     if flags["logs"] is not None:
         chosen |= {"on_log": print_log, "log_level": flags["logs"]}
 
-    async def make() -> CallResult:
-        async with open_mesh(flags) as mesh:
-            server, _, name = tool.partition(".")
-            found = [info for info in await mesh.tools(server) if info.name == name] if name else []
-            filled = {**given, **read_words(words, found)}
-            with ProgressLine(tool) as progress:
-                asked = answers(tool, flags["roots"], progress.hide)
-                view = mesh.options(on_progress=progress.update, **chosen, **asked)
-                try:
-                    return await view.call(tool, filled)
-                except LongreachError as error:
-                    raise explain(tool, error) from error
+    async def make(mesh: Mesh, course: Course) -> CallResult:
+        found = [info for info in await mesh.tools(server) if info.name == name] if name else []
+        filled = {**given, **read_words(words, found)}
+        with ProgressLine(tool) as progress:
+            asked = answers(tool, flags["roots"], progress.hide)
+            left_s = course.call()
+            limited: dict[str, Any] = {} if left_s is None else {"timeout_s": left_s}
+            view = mesh.options(on_progress=progress.update, **limited, **chosen, **asked)
+            try:
+                return await view.call(tool, filled)
+            except LongreachError as error:
+                raise explain(tool, error) from error
 
-    return show(tool, run_loop(make()), as_json=as_json)
+    result = run_loop(on_mesh(flags, make, server=server if name else None, timeout_s=flags["timeout_s"]))
+    return show(tool, result, as_json=as_json)
 
 
 def print_log(level: str, data: Any, logger: str | None) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from longreach.cli.options import SettingsCommand, setting_options
+
+if TYPE_CHECKING:
+    from longreach.cli.loop import Course
+    from longreach.client.mesh import Mesh
 
 _WHOLE = 100
 
@@ -37,7 +41,7 @@ def canary(
     canary compares its errors with those of the others, and takes itself out of service when it is
     significantly worse. Without a version, or a weight, the present state is shown.
     """
-    from longreach.cli.loop import open_mesh, run_loop
+    from longreach.cli.loop import on_mesh, run_loop
 
     said = [share for share, given in ((weight, weight is not None), (0, off), (_WHOLE, promote)) if given]
     if len(said) > 1:
@@ -45,14 +49,13 @@ def canary(
     if said and version is None:
         raise click.UsageError("which version? `longreach canary SERVER` shows those that are live")
 
-    async def ask() -> list[dict[str, Any]]:
-        async with open_mesh(flags) as mesh:
-            if said and version is not None:
-                await mesh.canary(server, version, None if said[0] == _WHOLE else said[0])
-            rows = await mesh.canaries(server)
-            return [row._asdict() for row in rows if version is None or row.version == version]
+    async def ask(mesh: Mesh, _: Course) -> list[dict[str, Any]]:
+        if said and version is not None:
+            await mesh.canary(server, version, None if said[0] == _WHOLE else said[0])
+        rows = await mesh.canaries(server)
+        return [row._asdict() for row in rows if version is None or row.version == version]
 
-    rows = run_loop(ask())
+    rows = run_loop(on_mesh(flags, ask, server=server))
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return

@@ -16,6 +16,7 @@ from longreach.cli.options import SettingsCommand, setting_options
 from longreach.cli.schemas import type_text
 
 if TYPE_CHECKING:
+    from longreach.cli.loop import Course
     from longreach.client.info import PromptInfo, ResourceInfo, TemplateInfo, ToolInfo
     from longreach.client.mesh import Mesh
 
@@ -34,13 +35,13 @@ def describe(name: str, uri: str | None, as_json: bool, **flags: Any) -> None:
 
     A resource is named by its server and its URI, or the template of its URI.
     """
-    from longreach.cli.loop import open_mesh, run_loop
+    from longreach.cli.loop import on_mesh, run_loop
 
-    async def find() -> Sequence[Info]:
-        async with open_mesh(flags) as mesh:
-            return await (find_named(mesh, name) if uri is None else find_resource(mesh, name, uri))
+    async def find(mesh: Mesh, _: Course) -> Sequence[Info]:
+        return await (find_named(mesh, name) if uri is None else find_resource(mesh, name, uri))
 
-    found = run_loop(find())
+    server, dot, _ = name.partition(".") if uri is None else (name, ".", "")
+    found = run_loop(on_mesh(flags, find, server=server if dot else None))
     if as_json:
         click.echo(json.dumps([definition_json(info) for info in found], indent=2, ensure_ascii=False))
     else:

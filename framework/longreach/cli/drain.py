@@ -13,6 +13,7 @@ from longreach.cli.options import SettingsCommand, setting_options
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from longreach.cli.loop import Course
     from longreach.client.info import NodeInfo
     from longreach.client.mesh import Mesh
 
@@ -32,18 +33,23 @@ def drain(node: str, wait: bool, timeout_s: float, **flags: Any) -> None:
 
     NODE is identity.instance, as `longreach ls nodes` shows it; the identity alone where one node has it.
     """
-    from longreach.cli.loop import open_mesh, run_loop
+    from longreach.cli.loop import on_mesh, run_loop
+    from longreach.errors import CallTimeout
 
-    async def ask() -> str:
-        async with open_mesh(flags) as mesh:
-            name = pick_node(await mesh.nodes(), node)
-            await mesh.ops(name, "drain")
-            if not wait:
-                return f"{name} drains"
-            await _until_gone(mesh, name, timeout_s)
-            return f"{name} has drained"
+    async def ask(mesh: Mesh, course: Course) -> str:
+        name = pick_node(await mesh.nodes(), node)
+        left_s = course.call()
+        await mesh.ops(name, "drain")
+        if not wait:
+            return f"{name} drains"
+        try:
+            async with asyncio.timeout(left_s):
+                await _until_gone(mesh, name)
+        except TimeoutError:
+            raise CallTimeout(f"{name} still drains after {timeout_s:g} s", delivered="yes") from None
+        return f"{name} has drained"
 
-    click.echo(run_loop(ask()))
+    click.echo(run_loop(on_mesh(flags, ask, timeout_s=timeout_s)))
 
 
 def pick_node(nodes: Sequence[NodeInfo], wanted: str) -> str:
@@ -62,17 +68,8 @@ def pick_node(nodes: Sequence[NodeInfo], wanted: str) -> str:
     raise NotFound(f"no node is called {wanted!r}; `longreach ls nodes` shows those that are up")
 
 
-async def _until_gone(mesh: Mesh, name: str, timeout_s: float) -> None:
-    from longreach.errors import CallTimeout
-
+async def _until_gone(mesh: Mesh, name: str) -> None:
     changes = mesh.watch()
-    try:
-        async with asyncio.timeout(timeout_s):
-            waiting = True
-            while waiting:
-                # Looked at first: it may have gone before anybody listened.
-                waiting = any(info.name == name for info in await mesh.nodes())
-                if waiting:
-                    await anext(changes)
-    except TimeoutError:
-        raise CallTimeout(f"{name} still drains after {timeout_s:g} s", delivered="yes") from None
+    # Looked at first: it may have gone before anybody listened.
+    while any(info.name == name for info in await mesh.nodes()):
+        await anext(changes)

@@ -12,6 +12,8 @@ from longreach.cli.endings import EXIT_CODES_HELP, NOT_FOUND, OK
 from longreach.cli.options import SettingsCommand, setting_options
 
 if TYPE_CHECKING:
+    from longreach.cli.loop import Course
+    from longreach.client.mesh import Mesh
     from longreach.client.operating import Explanation
 
 
@@ -27,14 +29,16 @@ def explain(tool: str, node: str | None, as_json: bool, **flags: Any) -> int:
     before, what is known of each route, and what each version offers. SHARE is that of first attempts; the
     others are asked in their order, when those before them refuse or fall silent.
     """
-    from longreach.cli.loop import open_mesh, run_loop
+    from longreach.cli.loop import on_mesh, run_loop
 
-    async def ask() -> Explanation:
-        async with open_mesh(flags) as mesh:
-            view = mesh.options(node=node) if node is not None else mesh
-            return await view.explain(tool)
+    async def ask(mesh: Mesh, _: Course) -> Explanation:
+        view = mesh.options(node=node) if node is not None else mesh
+        return await view.explain(tool)
 
-    found = run_loop(ask())
+    def missing(found: Explanation) -> bool:
+        return not found.places
+
+    found = run_loop(on_mesh(flags, ask, server=tool.partition(".")[0], missing=missing))
     if as_json:
         click.echo(json.dumps(as_object(found), indent=2, ensure_ascii=False))
     else:

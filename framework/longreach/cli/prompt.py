@@ -16,7 +16,9 @@ from longreach.cli.endings import EXIT_CODES_HELP
 from longreach.cli.options import SettingsCommand, setting_options
 
 if TYPE_CHECKING:
+    from longreach.cli.loop import Course
     from longreach.client.info import PromptInfo
+    from longreach.client.mesh import Mesh
     from longreach.client.results import PromptResult
 
 
@@ -33,23 +35,23 @@ def prompt(name: str, arguments: tuple[str, ...], as_json: bool, **flags: Any) -
     Values are text. @FILE and - (standard input) hold a JSON object of arguments; key=value takes
     precedence over it.
     """
-    from longreach.cli.loop import open_mesh, run_loop
+    from longreach.cli.loop import on_mesh, run_loop
     from longreach.errors import LongreachError
 
     given, words = read_objects(arguments)
 
-    async def make() -> PromptResult:
-        async with open_mesh(flags) as mesh:
-            server, _, bare = name.partition(".")
-            found = [info for info in await mesh.prompts(server) if info.name == bare] if bare else []
-            filled = {**given, **read_texts(words, found)}
-            view = mesh.options(timeout_s=flags["timeout_s"], **answers(name, flags["roots"], lambda: None))
-            try:
-                return await view.get_prompt(name, filled)
-            except LongreachError as error:
-                raise explain(name, error) from error
+    server, _, bare = name.partition(".")
 
-    result = run_loop(make())
+    async def make(mesh: Mesh, course: Course) -> PromptResult:
+        found = [info for info in await mesh.prompts(server) if info.name == bare] if bare else []
+        filled = {**given, **read_texts(words, found)}
+        view = mesh.options(timeout_s=course.call(), **answers(name, flags["roots"], lambda: None))
+        try:
+            return await view.get_prompt(name, filled)
+        except LongreachError as error:
+            raise explain(name, error) from error
+
+    result = run_loop(on_mesh(flags, make, server=server if bare else None, timeout_s=flags["timeout_s"]))
     if as_json:
         click.echo(json.dumps(result_json(result), indent=2, ensure_ascii=False))
     else:

@@ -16,6 +16,8 @@ from longreach.cli.endings import EXIT_CODES_HELP
 from longreach.cli.options import SettingsCommand, setting_options
 
 if TYPE_CHECKING:
+    from longreach.cli.loop import Course
+    from longreach.client.mesh import Mesh
     from longreach.client.results import ReadResult
 
 STDOUT = "-"
@@ -36,19 +38,18 @@ def read(server: str, uri: str, output: str | None, as_json: bool, **flags: Any)
 
     What is no text is printed nowhere: --output says where it goes.
     """
-    from longreach.cli.loop import open_mesh, run_loop
+    from longreach.cli.loop import on_mesh, run_loop
     from longreach.errors import LongreachError
 
-    async def make() -> ReadResult:
-        async with open_mesh(flags) as mesh:
-            name = f"{uri} of {server}"
-            view = mesh.options(timeout_s=flags["timeout_s"], **answers(name, flags["roots"], lambda: None))
-            try:
-                return await view.read(server, uri)
-            except LongreachError as error:
-                raise explain(name, error) from error
+    async def make(mesh: Mesh, course: Course) -> ReadResult:
+        name = f"{uri} of {server}"
+        view = mesh.options(timeout_s=course.call(), **answers(name, flags["roots"], lambda: None))
+        try:
+            return await view.read(server, uri)
+        except LongreachError as error:
+            raise explain(name, error) from error
 
-    result = run_loop(make())
+    result = run_loop(on_mesh(flags, make, server=server, timeout_s=flags["timeout_s"]))
     if as_json:
         click.echo(json.dumps(result_json(result), indent=2, ensure_ascii=False))
     elif output is not None:

@@ -185,7 +185,7 @@ class Connecting:
         try:
             await session.open()
         except BaseException:
-            await session.close()
+            await session.close(0.0)  # nothing was asked for yet, and a broker that hangs takes nothing
             raise
         return Mesh(session, self._options)
 

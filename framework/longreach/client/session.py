@@ -169,8 +169,8 @@ class Session:
         if not self.link.is_up:
             raise BrokerUnavailable("no connection to a broker just now; it is being tried again")
 
-    async def close(self) -> None:
-        """Give up what waits, and close the connection."""
+    async def close(self, timeout_s: float = 5.0) -> None:
+        """Give up what waits, and close the connection, which has `timeout_s` to send what is written."""
         if self._closed:
             return
         self._closed = True
@@ -184,7 +184,7 @@ class Session:
                 listener()
             await self.tasks.close()
         finally:
-            await self.link.close()
+            await self.link.close(timeout_s)
 
     async def _sweep(self) -> None:
         while True:

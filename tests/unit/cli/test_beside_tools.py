@@ -86,7 +86,7 @@ class FakeMesh:
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> FakeMesh:
     fake = FakeMesh()
-    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda flags: fake)
+    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda *_: fake)
     return fake
 
 

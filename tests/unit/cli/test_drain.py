@@ -81,7 +81,7 @@ def test_the_command_waits_until_the_node_is_gone(
     said: str,
 ):
     mesh = FakeMesh(goes=goes)
-    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda flags: mesh)
+    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda *_: mesh)
 
     done = longreach("drain", "a.b", *words)
 

@@ -87,7 +87,7 @@ class FakeMesh:
 
 
 def test_ls_asks_and_lists(longreach: Callable[..., Result], monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda flags: FakeMesh())
+    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda *_: FakeMesh())
 
     everything = longreach("ls").stdout
     one = longreach("ls", "servers").stdout
@@ -113,7 +113,7 @@ def test_prompts_are_listed_with_their_arguments(
 ):
     prompt = Prompt("greet", arguments=[PromptArgument("who"), PromptArgument("how")], description="Greets.")
     monkeypatch.setattr(FakeMesh, "prompt_infos", [PromptInfo("docs", prompt, ("1",), ("eu",), "d")])
-    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda flags: FakeMesh())
+    monkeypatch.setattr("longreach.cli.loop.open_mesh", lambda *_: FakeMesh())
 
     lines = [line.split() for line in longreach("ls", "prompts").stdout.splitlines()]
 
