@@ -8,7 +8,7 @@ Each node that runs this has a count of its own: the state belongs to one replic
 the same everywhere, belongs into a database.
 """
 
-from longreach import Actor, Server, ToolError, tool
+from longreach import Actor, Crash, Server, ToolError, tool
 
 counter = Server("counter")
 
@@ -41,4 +41,4 @@ class Counter(Actor):
     @tool(destructive=True)
     async def spoil(self) -> None:
         """Crash this actor on purpose: the supervisor starts a new one, which begins at nothing."""
-        raise RuntimeError("spoilt on purpose")
+        raise Crash("spoilt on purpose")

@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from longreach.client.connect import connect
     from longreach.client.mesh import Mesh
     from longreach.client.results import CallResult, PromptResult, ReadResult
-    from longreach.errors import InputNeeded, LongreachError, ProtocolError, ResourceNotFound, ToolError
+    from longreach.errors import (
+        Crash,
+        InputNeeded,
+        LongreachError,
+        ProtocolError,
+        ResourceNotFound,
+        ToolError,
+    )
     from longreach.node.node import Node
     from longreach.node.settings import NodeSettings
     from longreach.policy.limits import Limits
@@ -34,6 +41,7 @@ _HOMES = {
     "Audio": "longreach.actor.results",
     "CallResult": "longreach.client.results",
     "Context": "longreach.actor.context",
+    "Crash": "longreach.errors",
     "Elicit": "longreach.actor.asks",
     "ElicitUrl": "longreach.actor.asks",
     "Elicited": "longreach.actor.asks",
@@ -69,6 +77,7 @@ __all__ = [
     "AuthRequest",
     "CallResult",
     "Context",
+    "Crash",
     "Elicit",
     "ElicitUrl",
     "Elicited",

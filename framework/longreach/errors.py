@@ -185,6 +185,23 @@ class ToolError(LongreachError):
         self.result = result
 
 
+class Crash(LongreachError, RuntimeError):
+    """Crash this actor: its state cannot be trusted any more.
+
+    Raise it in a method of an `Actor`: the call ends with an error (`crashed_actor`), what else runs or waits
+    there is ended too, and the supervisor makes a new instance. In a function it ends only its call. Crashes
+    in a row lead to quarantine.
+
+    Args:
+        message: for the log; callers do not see it.
+    """
+
+    delivered = "yes"
+
+    def __init__(self, message: str = "the handler asked for a crash", **fields: Any) -> None:
+        super().__init__(message, **fields)
+
+
 class InvalidResult(LongreachError, ValueError):
     """The result does not have the shape that the function's return annotation promises."""
 

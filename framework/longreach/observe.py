@@ -34,6 +34,11 @@ def safe_text(error: BaseException) -> str:
         return f"<no text: {type(problem).__name__}>"
 
 
+def described(error: BaseException) -> str:
+    """Return an exception's type and text."""
+    return f"{type(error).__name__}: {safe_text(error)}"
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: ts (RFC 3339), level, logger, event, then the fields."""
 

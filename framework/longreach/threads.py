@@ -29,6 +29,10 @@ _IDLE_S = 10.0
 """How long a thread without work is kept."""
 
 
+class NoRoom(RuntimeError):
+    """The system gives no thread or process just now; what was to run there has not begun."""
+
+
 class _Worker(threading.Thread):
     def __init__(self, pool: ThreadPool) -> None:
         super().__init__(name=f"longreach {pool.name}", daemon=True)
@@ -146,22 +150,40 @@ async def run_in_thread(
         kwargs: its arguments.
         on_end: called once in the event loop when the function has really ended, or will never begin.
         pool: whose threads.
+
+    Raises:
+        NoRoom: the system gives no thread; the function does not begin.
+    """
+    value, error = await catch_in_thread(function, kwargs, on_end, pool)
+    if error is None:
+        return value
+    if isinstance(error, StopIteration):  # which no coroutine may raise
+        raise RuntimeError(f"the function raised {error!r}") from error
+    raise error
+
+
+async def catch_in_thread(
+    function: Callable[..., Any],
+    kwargs: dict[str, Any],
+    on_end: Callable[[], None],
+    pool: ThreadPool = HANDLERS,
+) -> tuple[Any, BaseException | None]:
+    """Do as `run_in_thread`, but return (value, None) or (None, what the function raised).
+
+    The exception must not travel as a future's: asyncio throws that into the waiting coroutine, and a
+    `GeneratorExit` thrown so closes every coroutine on its way, as if the loop were gone.
     """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
+    future: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
     context = contextvars.copy_context()
     turn = threading.Lock()  # taken once: by the thread as it begins, or by a cancel that came before that
 
     def deliver(value: Any, error: BaseException | None) -> None:
-        on_end()
-        if future.done():
-            return
-        if error is None:
-            future.set_result(value)
-        elif isinstance(error, StopIteration):  # which a future refuses to carry
-            future.set_exception(RuntimeError(f"the handler raised {error!r}"))
-        else:
-            future.set_exception(error)
+        try:
+            on_end()
+        finally:
+            if not future.done():
+                future.set_result((value, error))
 
     def job() -> None:
         if not turn.acquire(blocking=False):
@@ -169,13 +191,16 @@ async def run_in_thread(
         value, error = None, None
         try:
             value = context.run(lambda: function(**kwargs))
-        except BaseException as caught:  # noqa: BLE001 - it is raised again where the call is awaited
+        except BaseException as caught:  # noqa: BLE001 - it is given to who waits
             error = caught
         with suppress(RuntimeError):  # the loop has ended before the thread
             loop.call_soon_threadsafe(deliver, value, error)
 
     try:
-        pool.submit(job)
+        try:
+            pool.submit(job)
+        except (RuntimeError, MemoryError) as refused:
+            raise NoRoom(f"the system gives no thread: {refused}") from refused
         return await future
     except BaseException:
         if turn.acquire(blocking=False):

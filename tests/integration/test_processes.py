@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio.to_process
 import psutil
 import pytest
 from tests.support import process_tools
 from tests.support.actors import Recorder, cell_for, eventually, offer_call
 
-from longreach.actor.call import Cancelled, Crashed
+from longreach.actor.call import Cancelled, Crashed, NotStarted
 from longreach.actor.cell import ActorCell
 from longreach.actor.server import Server
 from longreach.policy.quarantine import Quarantine
@@ -62,6 +63,52 @@ async def test_a_process_that_dies_crashes_its_call_and_only_a_row_of_them_the_a
         offer_call(cell, seen, "b", "die")
         assert isinstance(await seen.ending("b"), Crashed)
         assert cell.state == "quarantined"
+
+
+async def test_whatever_is_raised_in_a_process_ends_its_call_and_the_process_goes_on():
+    seen = Recorder()
+    async with actor(process_tools.raise_named, quarantine=Quarantine(threshold=100)) as cell:
+        offer_call(cell, seen, "first", "raise_named", {"name": ""})
+        pid = await seen.text("first")
+        for name in ("exit", "interrupt", "generator", "base", "memory", "crash", "group"):
+            offer_call(cell, seen, name, "raise_named", {"name": name})
+            assert isinstance(await seen.ending(name), Crashed)
+            offer_call(cell, seen, f"after {name}", "raise_named", {"name": ""})
+            assert await seen.text(f"after {name}") == pid
+        for name in ("stop", "cancelled", "unspeakable", "nothing of the kind"):
+            offer_call(cell, seen, name, "raise_named", {"name": name})
+            assert (await seen.ending(name)).result.is_error
+            offer_call(cell, seen, f"after {name}", "raise_named", {"name": ""})
+            assert await seen.text(f"after {name}") == pid
+        assert cell.state == "ready"
+
+
+async def test_a_result_that_cannot_leave_its_process_fails_its_call():
+    seen = Recorder()
+    async with actor(process_tools.give, quarantine=Quarantine(threshold=100)) as cell:
+        offer_call(cell, seen, "first", "give", {"how": ""})
+        pid = await seen.text("first")
+        for how in ("reading", "writing", "lambda"):
+            offer_call(cell, seen, how, "give", {"how": how})
+            ending = await seen.ending(how)
+            assert isinstance(ending, Crashed) or ending.result.is_error
+            offer_call(cell, seen, f"after {how}", "give", {"how": ""})
+            assert await seen.text(f"after {how}") == pid
+
+
+async def test_where_the_system_gives_no_process_the_call_has_not_begun(monkeypatch):
+    seen = Recorder()
+
+    async def refuse(*_, **__):
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    async with actor(process_tools.whoami, quarantine=Quarantine(threshold=0)) as cell:
+        with monkeypatch.context() as full:
+            full.setattr(anyio.to_process, "open_process", refuse)
+            offer_call(cell, seen, "a", "whoami")
+            assert await seen.ending("a") == NotStarted("busy", 1000)
+        offer_call(cell, seen, "b", "whoami")
+        assert int(await seen.text("b")) != os.getpid()
 
 
 async def test_errors_come_over_as_what_they_are(caplog):

@@ -16,6 +16,7 @@ from tests.support.actors import Recorder, cell_for, make_call
 from longreach.actor.call import Cancelled, Completed, Crashed, NotStarted
 from longreach.actor.server import Actor, Server, tool
 from longreach.clock import FakeClock
+from longreach.errors import Crash
 from longreach.policy.quarantine import Quarantine
 
 CONCURRENCY, MAILBOX = 2, 3
@@ -54,6 +55,8 @@ class Machine(RuleBasedStateMachine):
                 finally:
                     del machine.inside[key]
                 if how == "crash":
+                    raise Crash("bug")
+                if how == "fail":
                     raise RuntimeError("bug")
                 if how == "cancelled":
                     raise asyncio.CancelledError
@@ -123,7 +126,7 @@ class Machine(RuleBasedStateMachine):
             self.turn()
 
     @precondition(lambda self: self.inside)
-    @rule(data=st.data(), how=st.sampled_from(["ok", "ok", "crash", "cancelled"]))
+    @rule(data=st.data(), how=st.sampled_from(["ok", "ok", "crash", "cancelled", "fail"]))
     def let_go(self, data, how: str) -> None:
         key = data.draw(st.sampled_from(sorted(self.inside)))
         gate = self.inside[key]

@@ -116,6 +116,7 @@ def cell_for(
             mailbox=actor.mailbox,
             place=place,
             cls=actor.cls,
+            crash_on=actor.crash_on,
             **options,
         )
     spec = server.handlers[f"{kind} {name}"]

@@ -14,7 +14,7 @@ import time
 
 import uvloop
 
-from longreach import Actor, Context, NatsOptions, Node, NodeSettings, Server, tool
+from longreach import Actor, Context, Crash, NatsOptions, Node, NodeSettings, Server, tool
 
 EFFECTS = os.environ.get("CHAOS_EFFECTS", os.devnull)
 if __name__ == "__main__" and len(sys.argv) > 3:
@@ -87,7 +87,7 @@ class Fragile(Actor):
         """Answers with its node, or crashes."""
         self.calls += 1
         if crash:
-            raise RuntimeError("crashed on demand")
+            raise Crash("crashed on demand")
         return ctx.node
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import re
 import types
 from pathlib import Path
@@ -61,4 +63,29 @@ async def test_the_examples_answer(docs: Server, method: str, params: dict[str, 
     asker = Asker(broker)
     async with node(broker, docs):
         assert said in repr(await ask(asker, method, **params))
+    await asker.link.close()
+
+
+async def test_the_state_outlives_a_failure_and_not_a_crash(docs: Server):
+    broker = MemoryBroker()
+    asker, numbers = Asker(broker), itertools.count(1)
+
+    async def call(name: str, /, **arguments: str) -> str:
+        token = f"{next(numbers)}-0-f"
+        return repr(await ask(asker, "tools/call", token, name=name, arguments=arguments))
+
+    async def read(name: str) -> str:
+        token = f"{next(numbers)}-0-f"
+        return repr(await ask(asker, "resources/read", token, uri=f"docs://drafts/{name}"))
+
+    async with node(broker, docs):
+        await call("draft", name="a", text="first")
+        await call("draft", name="b", text="second")
+        assert "-32602" in await read("nobody")
+        assert "the log of" in await call("move", old="nobody", new="c")
+        assert "first" in await read("a")
+        assert "crashed_actor" in await call("move", old="a", new="b")
+        async with asyncio.timeout(5):
+            while "-32602" not in await read("b"):  # until the new instance is there
+                await asyncio.sleep(0.01)
     await asker.link.close()

@@ -14,6 +14,7 @@ import msgspec
 
 from longreach.actor.call import Forbidden
 from longreach.actor.handling import Handling
+from longreach.actor.incarnation import is_asked_for
 from longreach.wire.completion import CompleteParams, PromptReference
 from longreach.wire.tokens import decode_optional
 
@@ -83,7 +84,10 @@ class Authorizer:
             said: Any = self._hook(request)
             if inspect.isawaitable(said):
                 said = await said
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in it must not let anybody in
+        except BaseException as error:
+            # Whatever goes wrong in it must not let anybody in; a SystemExit in a listing would end the loop.
+            if is_asked_for(error):
+                raise
             self._report("authorize.failed", request, error)
             return False
         if said is True:
@@ -102,7 +106,7 @@ class Authorizer:
             found += [spec for spec, allowed in zip(some, verdicts, strict=True) if allowed]
         return found
 
-    def _report(self, name: str, request: AuthRequest, error: Exception | None) -> None:
+    def _report(self, name: str, request: AuthRequest, error: BaseException | None) -> None:
         fields = {"server": self._server, "method": request.method, "name": request.name[:200]}
         fields |= {"reference": secrets.token_hex(4)}
         _log.error(name, extra={"event_fields": fields}, exc_info=error)

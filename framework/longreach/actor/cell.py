@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 from longreach.actor.authorizing import AuthorizedHandling
 from longreach.actor.call import Call, Cancelled, Crashed, Ending, NotStarted
 from longreach.actor.context import Place
+from longreach.actor.crashes import CrashOn, is_crash
 from longreach.actor.handling import Handling, report
 from longreach.actor.incarnation import Incarnation
-from longreach.actor.processes import ProcessDied
 from longreach.actor.runner import Runner
-from longreach.observe import event
+from longreach.observe import described, event
 from longreach.policy.lifecycle import ACTOR, step
 from longreach.policy.mailbox import Mailbox
 from longreach.policy.pace import Pace
@@ -58,6 +58,7 @@ class ActorCell:
         mailbox: how many more wait.
         place: where it is.
         cls: the class whose instance has the state; None for a function.
+        crash_on: exceptions that crash it, besides those that always do.
         quarantine: decides about crashes.
         sleep: waits before a restart.
     """
@@ -71,6 +72,7 @@ class ActorCell:
         mailbox: int,
         place: Place,
         cls: type[Actor] | None = None,
+        crash_on: CrashOn = (),
         quarantine: Quarantine | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -80,6 +82,8 @@ class ActorCell:
         self.state = "starting"
         self._clock = place.clock
         self._incarnation = Incarnation(name, cls)
+        self._is_stateful = cls is not None
+        self._crash_on = crash_on
         self._quarantine = quarantine or Quarantine()
         self._sleep = sleep
         handling = Handling if place.authorizer is None else AuthorizedHandling
@@ -87,7 +91,7 @@ class ActorCell:
             specs.values(),
             place,
             concurrency=concurrency,
-            stateful=cls is not None,
+            crash_on=crash_on,
             thread_ended=self._thread_ended,
         )
         self._mailbox: Mailbox[Call] = Mailbox(mailbox)
@@ -240,28 +244,26 @@ class ActorCell:
         call.begun = True
         try:
             ending = await self._handling.handle(call, self._incarnation.instance)
-        except asyncio.CancelledError as error:
-            ending = self._cancelled(call, error)
-        except GeneratorExit:  # the loop is gone, and nobody is left to be told
-            raise
-        except ProcessDied as error:
-            ending = self._process_died(call, error)
-        except BaseException as error:  # noqa: BLE001 - whatever a handler raises ends in this cell
-            ending = self._crash(call, error)
+        except BaseException as error:
+            if isinstance(error, GeneratorExit) and not _is_own_step(call):
+                raise  # the loop is gone, and nobody is left to be told
+            ending = self._ending_after(call, error)
         try:
             if not call.ended:
                 self._finish(call, ending)
-        except Exception as error:  # noqa: BLE001 - a sink's mistake must not cost the slot, nor go unseen
+        except BaseException as error:  # noqa: BLE001 - a sink's mistake must not cost the slot, nor go unseen
             report(error, "ending.failed", actor=self.name, call=call.spec.id)
         finally:
             self._release(call)
 
-    def _cancelled(self, call: Call, error: asyncio.CancelledError) -> Ending:
-        """A cancel that was not ours: the loop's that ends, or one that the handler let out."""
-        assert call.task is not None
-        if call.ended or call.task.cancelling():
-            return Cancelled("drain")
-        return self._handling.failure(call, error)
+    def _ending_after(self, call: Call, error: BaseException) -> Ending:
+        """Return the ending of a call out of which `error` came, and do what it means for the actor."""
+        if isinstance(error, asyncio.CancelledError) and call.ended:  # our own cancel; this is told to nobody
+            return Cancelled("cancelled")
+        # Without a context the handler has not begun: what failed is the reading of its arguments.
+        if call.context is None or not is_crash(error, self._crash_on):
+            return self._handling.failure(call, error)
+        return self._crash(call, error) if self._is_stateful else self._call_crashed(call, error)
 
     def _thread_ended(self, call: Call) -> None:
         call.in_thread = False
@@ -339,9 +341,9 @@ class ActorCell:
                 self._stay_away(self._quarantine.crashed(self._clock.monotonic(), random.random))
         return Crashed(reference)
 
-    def _process_died(self, call: Call, error: ProcessDied) -> Ending:
-        """A process took one call with it and no other; only a row of them takes the actor out."""
-        reference = report(error, "actor.process_died", actor=self.name, call=call.spec.id)
+    def _call_crashed(self, call: Call, error: BaseException) -> Ending:
+        """A call of a function crashed, and no other with it; only a row of them takes the function out."""
+        reference = report(error, "call.crashed", actor=self.name, call=call.spec.id)
         if self.state == "ready" and not call.ended:
             verdict = self._quarantine.crashed(self._clock.monotonic(), random.random)
             if verdict.state == "quarantined":
@@ -365,7 +367,7 @@ class ActorCell:
         try:
             await self._begin()
         except Exception as error:  # noqa: BLE001 - the supervisor decides what it means
-            event(_log, "actor.start_failed", logging.ERROR, actor=self.name, reason=repr(error))
+            event(_log, "actor.start_failed", logging.ERROR, actor=self.name, reason=described(error))
             self._exit("start_failed")
 
     async def _begin(self) -> None:
@@ -403,3 +405,11 @@ class ActorCell:
             self._idle = asyncio.get_running_loop().create_future()
         done, _ = await asyncio.wait({self._idle}, timeout=timeout_s)
         return bool(done)
+
+
+def _is_own_step(call: Call) -> bool:
+    """Return whether this runs in a step of the call's own task, and not while its coroutine is closed."""
+    try:
+        return call.task is not None and asyncio.current_task() is call.task
+    except RuntimeError:  # no loop runs
+        return False

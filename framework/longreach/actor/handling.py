@@ -1,7 +1,7 @@
 """How one call is handled: from its arguments to its ending.
 
 The outcome of a handler is a result, also where it failed; what comes out of `Handling.handle` as an
-exception is a crash, and the cell's to deal with.
+exception is a crash or a cancel, and the cell's to deal with. What is a crash is in `actor.crashes`.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from msgspec import UNSET
 from longreach.actor.asks import InputRequired
 from longreach.actor.call import Call, Ending, Failed, NotStarted
 from longreach.actor.context import Context, Place, enter_context
-from longreach.actor.processes import ProcessDied, ProcessSlots
+from longreach.actor.crashes import CrashOn, is_crash
+from longreach.actor.processes import ProcessSlots
 from longreach.actor.rounds import Rounds, resume
-from longreach.errors import ConfigError, InvalidResult, LongreachError, ProtocolError, ToolError
-from longreach.threads import run_in_thread
+from longreach.errors import ConfigError, LongreachError, ProtocolError, ToolError
+from longreach.observe import event
+from longreach.threads import NoRoom, catch_in_thread
 from longreach.wire import codes
 from longreach.wire.schema import InvalidArguments
 
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     from longreach.actor.spec import HandlerSpec
 
 _log = logging.getLogger("longreach.actor")
+_NO_ROOM_MS = 1_000
+"""When to ask again where the system gave no thread or process: that passes in seconds, or not at all."""
+
+
+class _NotBegun(Exception):
+    """There was no thread or process for a call; not one step of its handler was made."""
 
 
 class Handling:
@@ -38,7 +46,7 @@ class Handling:
         specs: its handlers.
         place: where it is.
         concurrency: how many of them run at once.
-        stateful: it is a class's instance, which an unexpected exception crashes.
+        crash_on: exceptions that are crashes, besides those that always are.
         thread_ended: told when the thread of a call has ended.
     """
 
@@ -48,12 +56,12 @@ class Handling:
         place: Place,
         *,
         concurrency: int,
-        stateful: bool,
+        crash_on: CrashOn = (),
         thread_ended: Callable[[Call], None],
     ) -> None:
         self._place = place
         self._now = place.clock.monotonic
-        self._stateful = stateful
+        self._crash_on = crash_on
         self._thread_ended = thread_ended
         separate = any(spec.kind == "process" for spec in specs)
         self._processes = ProcessSlots(concurrency) if separate else None
@@ -89,7 +97,7 @@ class Handling:
             if call.rounds is None and type(value) is not InputRequired:  # nearly always
                 return spec.completed(value, call)
         except BaseException as error:  # noqa: BLE001 - it is raised again where it is a crash or a cancel
-            if call.rounds is None:
+            if call.rounds is None or isinstance(error, _NotBegun):
                 return self._failed(call, error)
             return await self._conclude(call, None, error)
         return await self._conclude(call, value, None)
@@ -122,22 +130,39 @@ class Handling:
 
     def _failed(self, call: Call, error: BaseException) -> Ending:
         """The ending of a call whose handler raised `error`; what is more than a failure is raised again."""
+        if isinstance(error, _NotBegun):
+            return NotStarted("busy", _NO_ROOM_MS)
         if isinstance(error, ToolError):
             return call.spec.failed(str(error))
         if isinstance(error, ProtocolError):
             return Failed(codes.INTERNAL_ERROR if error.code is None else error.code, str(error), error.data)
-        crashes = self._stateful or isinstance(error, ProcessDied | MemoryError)
-        if not isinstance(error, InvalidResult) and (crashes or not isinstance(error, Exception)):
+        if isinstance(error, asyncio.CancelledError) or is_crash(error, self._crash_on):
             raise error
         return self.failure(call, error)
 
     async def _elsewhere(self, spec: HandlerSpec, kwargs: dict[str, Any], call: Call, instance: Any) -> Any:
-        if spec.kind == "process":
-            assert self._processes is not None
-            return await self._processes.run(spec.function, kwargs)
-        function = spec.function if instance is None else functools.partial(spec.function, instance)
-        call.in_thread = True  # until the thread says otherwise
-        return await run_in_thread(function, kwargs, functools.partial(self._thread_ended, call))
+        """Run a handler in a thread or a process.
+
+        Raises:
+            _NotBegun: the system gives none.
+            BaseException: what the handler raised.
+        """
+        try:
+            if spec.kind == "process":
+                assert self._processes is not None
+                value, error = await self._processes.run(spec.function, kwargs), None
+            else:
+                function = spec.function if instance is None else functools.partial(spec.function, instance)
+                call.in_thread = True  # until the thread says otherwise
+                value, error = await catch_in_thread(
+                    function, kwargs, functools.partial(self._thread_ended, call)
+                )
+        except NoRoom as refused:
+            event(_log, "handler.no_room", logging.WARNING, call=spec.id, reason=str(refused))
+            raise _NotBegun from None
+        if error is not None:
+            raise error
+        return value
 
     def failure(self, call: Call, error: BaseException) -> Ending:
         """An ending that tells the caller nothing but where to look."""

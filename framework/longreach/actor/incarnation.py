@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from longreach.errors import LongreachError
+from longreach.observe import described
 
 if TYPE_CHECKING:
     from longreach.actor.stateful import Actor
@@ -34,7 +35,7 @@ class Incarnation:
         """Make a fresh instance and wait for its `started`.
 
         Raises:
-            StartFailed: `started` raised SystemExit, KeyboardInterrupt or a cancel of its own.
+            StartFailed: `started` raised a `BaseException`, or a cancel of its own.
             Exception: what else `started` raised.
         """
         if self._cls is None:
@@ -42,10 +43,10 @@ class Incarnation:
         try:
             instance = self._cls()
             await instance.started()
-        except (SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
-            if is_asked_for(error):
+        except BaseException as error:
+            if isinstance(error, Exception) or is_asked_for(error):
                 raise
-            raise StartFailed(f"{self._name}.started raised {error!r}") from error
+            raise StartFailed(f"{self._name}.started raised {described(error)}") from error
         self.instance = instance
 
     async def end(self, timeout_s: float) -> None:
@@ -56,11 +57,17 @@ class Incarnation:
         try:
             async with asyncio.timeout(timeout_s):
                 await instance.stopped()
-        except (Exception, SystemExit, KeyboardInterrupt):  # noqa: BLE001 - it is over, whatever
+        except BaseException as error:
+            if is_asked_for(error):
+                raise
+            # It is over, whatever was raised.
             _log.exception("actor.stopped_hook_failed", extra={"event_fields": {"actor": self._name}})
 
 
 def is_asked_for(error: BaseException) -> bool:
-    """Whether `error` is the cancel that somebody asked the present task for."""
-    task = asyncio.current_task()
+    """Whether `error` came from outside: the cancel of the present task, or the end of the loop."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs: what waits is closed
+        return True
     return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from longreach.actor.context import Place
 from longreach.actor.incarnation import StartFailed, is_asked_for
+from longreach.observe import described
 from longreach.tasks import TaskSet
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ class LifespanChild:
                 if not up.done():
                     up.set_result(None)
                 await self._leave.wait()
-        except (Exception, SystemExit, KeyboardInterrupt, asyncio.CancelledError) as error:
+        except BaseException as error:
             if is_asked_for(error):
                 raise
-            failure = StartFailed(f"lifespan: {type(error).__name__}: {error}")
+            failure = StartFailed(f"lifespan: {described(error)}")
             failure.__cause__ = error
             if up.done():
                 self._failed("lifespan", failure)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -16,17 +17,20 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Literal
 
+from longreach.actor.crashes import HandlerCrashed, is_crash
 from longreach.errors import ToolError
+from longreach.observe import safe_text
+from longreach.threads import NoRoom
 
 _PARENT_POLL_S = 0.5
 _PR_SET_PDEATHSIG = 1
 _watching = threading.Event()
 
-Outcome = tuple[Literal["value", "tool_error", "error"], Any]
-"""How a function ended in the child; an exception travels as text, because not each one can be pickled."""
+Outcome = tuple[Literal["value", "tool_error", "error", "crash"], Any]
+"""How a function ended in the child: a pickled value, or a text, for not every exception can be pickled."""
 
 
-class ProcessDied(Exception):
+class ProcessDied(HandlerCrashed):
     """The process of a handler died, and nobody asked it to."""
 
 
@@ -48,41 +52,54 @@ class ProcessSlots:
         Raises:
             ToolError: the function raised one.
             HandlerFailed: it raised something else.
+            HandlerCrashed: it raised what is a crash; the process lives.
             ProcessDied: its process died.
+            NoRoom: the system gives no process; the function does not begin.
         """
         import anyio.to_process
 
+        # Both ways as bytes: what fails while it is read must fail in `run_in_child`, or here, and not in
+        # the library between them, which then takes a process for idle that is about to end.
+        arguments = pickle.dumps(kwargs, pickle.HIGHEST_PROTOCOL)
         try:
             how, what = await anyio.to_process.run_sync(
                 run_in_child,
                 os.getpid(),
                 function.__module__,
                 function.__qualname__,
-                kwargs,
+                arguments,
                 cancellable=True,
                 limiter=self._limiter,
             )
         except anyio.BrokenWorkerProcess as error:
             raise ProcessDied(f"the process that ran {function.__qualname__} died") from error
-        if how == "tool_error":
-            raise ToolError(what)
-        if how == "error":
-            raise HandlerFailed(what)
-        return what
+        except OSError as error:  # of what is not `BrokenWorkerProcess`, only the start of a process
+            raise NoRoom(f"the system gives no process: {error}") from error
+        match how:
+            case "tool_error":
+                raise ToolError(what)
+            case "error":
+                raise HandlerFailed(what)
+            case "crash":
+                raise HandlerCrashed(what)
+            case _:
+                return pickle.loads(what)  # noqa: S301 - of our own child
 
 
-def run_in_child(parent: int, module: str, name: str, kwargs: dict[str, Any]) -> Outcome:
-    """In the child: run the function; the process ends when `parent` is gone."""
-    if not _watching.is_set():
-        _watching.set()
-        _die_with_parent(parent)
-        threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+def run_in_child(parent: int, module: str, name: str, arguments: bytes) -> Outcome:
+    """In the child: run the function; the process ends when `parent` is gone. Nothing is raised."""
     try:
-        return "value", getattr(importlib.import_module(module), name)(**kwargs)
+        if not _watching.is_set():
+            _watching.set()
+            _die_with_parent(parent)
+            threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
+        function = getattr(importlib.import_module(module), name)
+        value = function(**pickle.loads(arguments))  # noqa: S301 - of our own parent
+        return "value", pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except ToolError as error:
-        return "tool_error", str(error)
-    except Exception:  # noqa: BLE001 - it is logged by the node
-        return "error", traceback.format_exc()
+        return "tool_error", safe_text(error)
+    except BaseException as error:  # noqa: BLE001 - it is logged by the node
+        return ("crash" if is_crash(error) else "error"), traceback.format_exc()
 
 
 def _die_with_parent(parent: int) -> None:

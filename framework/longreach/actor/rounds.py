@@ -20,6 +20,7 @@ from msgspec import UNSET
 from longreach.actor.askback import ask_back
 from longreach.actor.asks import Ask, InputRequired
 from longreach.actor.call import Cancelled, Failed
+from longreach.actor.incarnation import is_asked_for
 from longreach.errors import ConfigError, InvalidResult
 from longreach.observe import event
 from longreach.policy.journal import Diverged, Entry, Journal
@@ -73,7 +74,7 @@ class Rounds:
         self._is_shut = False
         self._cut: set[asyncio.Task[Any] | None] = set()
         self._steps: set[asyncio.Task[Any]] = set()
-        self._tasks = TaskSet("steps", lambda name, error: None)  # it is raised where the step is awaited
+        self._tasks = TaskSet("steps")
         for key, response in self.responses.items():
             self.journal.answer(key, bytes(response))
 
@@ -177,15 +178,24 @@ class Rounds:
         self._steps.add(task)
         task.add_done_callback(self._steps.discard)
         try:
-            return await asyncio.shield(task)
+            done: bytes | BaseException = await asyncio.shield(task)
         except asyncio.CancelledError:
             if not self._is_stopped():
                 task.cancel()
                 await asyncio.wait({task})
             raise
+        if isinstance(done, BaseException):
+            raise done
+        return done
 
-    async def _finish(self, entry: Entry, result: Awaitable[Any]) -> bytes:
-        return self._done(entry, await result)
+    async def _finish(self, entry: Entry, result: Awaitable[Any]) -> bytes | BaseException:
+        """Do a step; what it raises is returned. Out of this task a SystemExit would end the event loop."""
+        try:
+            return self._done(entry, await result)
+        except BaseException as error:
+            if is_asked_for(error):
+                raise
+            return error
 
     def _done(self, entry: Entry, result: Any) -> bytes:
         try:

@@ -41,8 +41,8 @@ class _Rest:
         while True:
             try:
                 sent = yield waited
-            except GeneratorExit:  # the loop is gone
-                coro.close()
+            except GeneratorExit:  # the loop is gone, or what is awaited raises it: see `_take_due`
+                run(coro.close)
                 raise
             except BaseException as error:  # noqa: BLE001 - it is thrown into the handler
                 step: Callable[[Any], Any] = coro.throw
@@ -124,6 +124,10 @@ class Runner:
             self._leave()
             if rest is not None:
                 await rest
+        except GeneratorExit:
+            # asyncio throws what a future holds into its task, and a GeneratorExit closes all that it goes
+            # through on its way here. The call has ended by now, or the loop is gone.
+            pass
         finally:
             self._tasks.done(task)
 

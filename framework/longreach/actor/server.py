@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar, get_args, overload
 
 from longreach.actor.authorizing import Authorize
+from longreach.actor.crashes import check_crash_on
 from longreach.actor.declaring import Declaring
 from longreach.actor.options import (
     Options,
@@ -195,30 +196,63 @@ class Server(Declaring):
     @overload
     def actor(self, cls: A, /) -> A: ...
     @overload
-    def actor(self, cls: None = None, /, *, concurrency: int = 1, mailbox: int = ...) -> Callable[[A], A]: ...
     def actor(
-        self, cls: A | None = None, /, *, concurrency: int = 1, mailbox: int = DEFAULT_MAILBOX
+        self,
+        cls: None = None,
+        /,
+        *,
+        concurrency: int = 1,
+        mailbox: int = ...,
+        crash_on: type[BaseException] | Iterable[type[BaseException]] = (),
+    ) -> Callable[[A], A]: ...
+    def actor(
+        self,
+        cls: A | None = None,
+        /,
+        *,
+        concurrency: int = 1,
+        mailbox: int = DEFAULT_MAILBOX,
+        crash_on: type[BaseException] | Iterable[type[BaseException]] = (),
     ) -> A | Callable[[A], A]:
-        """Make a class an actor of this server: ``@server.actor``. Each node runs one instance of it."""
+        """Make a class an actor of this server: ``@server.actor``. Each node runs one instance of it.
+
+        An exception in a method fails that call, and the state stays as the method left it.
+
+        Args:
+            cls: the class.
+            concurrency: how many calls run at once on one node.
+            mailbox: how many more may wait; what comes then is refused with "busy".
+            crash_on: exceptions that crash the actor: its state is lost, and a new instance takes over.
+                `Crash`, `MemoryError` and what is no `Exception` always do.
+
+        Raises:
+            DeclarationError: it is no `Actor`, has no such methods, or one of them cannot be one.
+        """
         if cls is not None:
-            self.add_actor(cls, concurrency=concurrency, mailbox=mailbox)
+            self.add_actor(cls, concurrency=concurrency, mailbox=mailbox, crash_on=crash_on)
             return cls
 
         def decorate(declared: A) -> A:
-            self.add_actor(declared, concurrency=concurrency, mailbox=mailbox)
+            self.add_actor(declared, concurrency=concurrency, mailbox=mailbox, crash_on=crash_on)
             return declared
 
         return decorate
 
     def add_actor(
-        self, cls: type[Actor], *, concurrency: int = 1, mailbox: int = DEFAULT_MAILBOX
+        self,
+        cls: type[Actor],
+        *,
+        concurrency: int = 1,
+        mailbox: int = DEFAULT_MAILBOX,
+        crash_on: type[BaseException] | Iterable[type[BaseException]] = (),
     ) -> ActorSpec:
-        """Add a class whose methods, decorated with `tool`, `prompt` or `resource`, are that.
+        """Add a class whose methods, decorated with `tool`, `prompt` or `resource`, are that; see `actor`.
 
         Raises:
             DeclarationError: it is no `Actor`, has no such methods, or one of them cannot be one.
         """
         check_sizes(concurrency, mailbox)
+        crashing = check_crash_on(crash_on)
         marked = marked_methods(cls)
         if cls.__name__ in self.actors:
             raise DeclarationError(f"{self.name} has an actor called {cls.__name__} already")
@@ -231,7 +265,7 @@ class Server(Declaring):
                 raise DeclarationError(f"{cls.__name__} has two {spec.offer}s called {spec.name!r}")
             specs[spec.id] = spec
             completing += more
-        return self._add_actor(ActorSpec(cls, specs, concurrency, mailbox), completing)
+        return self._add_actor(ActorSpec(cls, specs, concurrency, mailbox, crashing), completing)
 
     def _declare(self, function: Callable[..., Any], stated: ToolOptions) -> ToolSpec:
         spec = tool_spec(self, function, stated, is_method=False)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 
 import msgspec
 
+from longreach.actor.crashes import CrashOn
 from longreach.actor.options import Options, PromptOptions, ResourceOptions, ToolOptions
 from longreach.actor.spec import HandlerSpec
 from longreach.errors import DeclarationError
@@ -22,8 +23,10 @@ class Actor:
     """The base of actors with state: the decorated methods are handlers, and share one mailbox.
 
     One call runs at a time, unless the class is added with a higher `concurrency`. The state belongs to one
-    replica on one node and is lost when the actor crashes: an exception that is no `ToolError` crashes it,
-    and a new instance takes its place. Instances are made without arguments.
+    replica on one node. An exception fails its call, and the state stays as the method left it. What crashes
+    the actor is `raise Crash`, a `MemoryError`, anything that is no `Exception`, and the types that the class
+    is added with as `crash_on`: then the state is lost, and a new instance takes its place. Instances are
+    made without arguments.
     """
 
     async def started(self) -> None:
@@ -40,6 +43,7 @@ class ActorSpec(msgspec.Struct, frozen=True):
     specs: dict[str, HandlerSpec]
     concurrency: int
     mailbox: int
+    crash_on: CrashOn = ()
 
 
 @overload

@@ -15,7 +15,7 @@ from itertools import chain
 from typing import NamedTuple, Protocol
 
 from longreach.clock import SYSTEM_CLOCK, Clock
-from longreach.observe import event
+from longreach.observe import described, event
 from longreach.policy.backoff import Backoff
 from longreach.policy.restart import (
     Escalate,
@@ -231,7 +231,7 @@ class Supervisor:
             async with asyncio.timeout(spec.start_s):
                 await child.start()
         except Exception as error:  # noqa: BLE001 - what it means is for the policy to say
-            reason = f"{type(error).__name__}: {error}"
+            reason = described(error)
             self._exits.put_nowait(_Exit(name, child, "start_failed", reason, failed_to_start=True))
             return False
         self._children[name] = child
@@ -246,7 +246,7 @@ class Supervisor:
         try:
             kind = await child.wait()
         except Exception as error:  # noqa: BLE001 - whatever ends a child is an exit
-            self._exits.put_nowait(_Exit(name, child, "crash", f"{type(error).__name__}: {error}"))
+            self._exits.put_nowait(_Exit(name, child, "crash", described(error)))
             return
         self._exits.put_nowait(_Exit(name, child, kind, ""))
 

@@ -139,6 +139,7 @@ class ServerTree:
             mailbox=spec.mailbox,
             place=self._place,
             cls=spec.cls,
+            crash_on=spec.crash_on,
         )
         return self._adopt(f"actor {name}", cell)
 

@@ -336,7 +336,7 @@ async def test_an_error_that_speaks_as_a_node_would_is_an_answer(
     assert ran == ["chain"]
 
 
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, asyncio.CancelledError])
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
 async def test_what_would_end_the_loop_ends_the_call_of_a_handler_that_may_ask(
     mesh_of: Meshed, error: type[BaseException]
 ) -> None:

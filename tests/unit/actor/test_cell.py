@@ -5,16 +5,20 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 from tests.support.actors import Recorder, cell_for, eventually, offer_call
 
+from longreach import threads
 from longreach.actor.call import Cancelled, Completed, Crashed, NotStarted
 from longreach.actor.cell import ActorCell
+from longreach.actor.context import Context
 from longreach.actor.incarnation import StartFailed
 from longreach.actor.server import Actor, Server, tool
 from longreach.clock import FakeClock
-from longreach.errors import ToolError
+from longreach.errors import Crash, DeclarationError, ToolError
 from longreach.policy.quarantine import Quarantine
+from longreach.threads import NoRoom, ThreadPool
 
 
 @asynccontextmanager
@@ -227,30 +231,78 @@ async def test_a_handler_that_ignores_its_cancel_keeps_its_slot_until_it_ends():
         await eventually(lambda: cell.running == 0)
 
 
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
+BASE_EXCEPTIONS = [SystemExit, KeyboardInterrupt, GeneratorExit, MemoryError, Crash, BaseException]
+
+
+@pytest.mark.parametrize("error", BASE_EXCEPTIONS)
 @pytest.mark.parametrize("threaded", [False, True])
-async def test_what_would_end_the_node_crashes_the_actor_alone(error, threaded):
+async def test_what_would_end_the_node_ends_the_call_of_a_function_alone(error, threaded, caplog):
     server, seen = Server("s"), Recorder()
+    gate = asyncio.Event()
 
-    if threaded:
+    async def leave_async(stay: bool = False) -> str:
+        if stay:
+            await gate.wait()
+            return "stayed"
+        raise error
 
-        @server.tool(name="leave")
-        def leave() -> str:
-            raise error
+    def leave(stay: bool = False) -> str:
+        if stay:
+            return "stayed"
+        raise error
 
-    else:
-
-        @server.tool(name="leave")
-        async def leave_async() -> str:
-            raise error
-
+    server.add_tool(leave if threaded else leave_async, name="leave")
     async with running(cell_for(server, "leave")) as cell:
         moves = []
         cell.on_state(lambda _, old, new: moves.append(new))
-        offer_call(cell, seen, "a", "leave")
-        assert isinstance(await seen.ending("a"), Crashed)
-        await eventually(lambda: cell.state == "ready")
-        assert moves == ["crashed", "restarting", "starting", "ready"]
+        offer_call(cell, seen, "a", "leave", {"stay": True})
+        await asyncio.sleep(0)
+        offer_call(cell, seen, "b", "leave")
+        assert isinstance(await seen.ending("b"), Crashed)
+        offer_call(cell, seen, "c", "leave", {"stay": True})
+        gate.set()
+        assert [await seen.text(key) for key in "ac"] == ["stayed", "stayed"]
+        assert moves == []
+    assert any(record.getMessage() == "call.crashed" for record in caplog.records)
+
+
+async def test_a_row_of_crashed_calls_takes_a_function_out_for_a_while():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def leave() -> str:
+        raise SystemExit
+
+    async with running(cell_for(server, "leave", quarantine=Quarantine(threshold=1))) as cell:
+        for key in "ab":
+            offer_call(cell, seen, key, "leave")
+            assert isinstance(await seen.ending(key), Crashed)
+        assert cell.state == "quarantined"
+        assert offer_call(cell, seen, "c", "leave") == "crashed"
+
+
+@pytest.mark.parametrize("error", [SystemExit, GeneratorExit, KeyboardInterrupt, BaseException])
+async def test_an_exception_that_a_future_brings_ends_the_call_that_waits_for_it(error):
+    """A future's GeneratorExit closes every coroutine between its task and itself."""
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def wait(bring: bool = False) -> str:
+        if not bring:
+            return "here"
+        future = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(future.set_exception, error())
+        await future
+        return ""
+
+    async with running(cell_for(server, "wait")) as cell:
+        for key in "ab":  # the second one has a task of its own
+            offer_call(cell, seen, key, "wait", {"bring": True})
+        for key in "ab":
+            assert isinstance(await seen.ending(key), Crashed)
+        offer_call(cell, seen, "c", "wait")
+        assert await seen.text("c") == "here"
+        await eventually(lambda: cell.running == 0)
 
 
 class Counter(Actor):
@@ -268,7 +320,7 @@ class Counter(Actor):
     @tool
     async def crash(self) -> str:
         await asyncio.sleep(0)
-        raise RuntimeError("bug")
+        raise Crash("bug")
 
     @tool
     async def complain(self) -> str:
@@ -276,6 +328,24 @@ class Counter(Actor):
 
     @tool
     def threaded(self) -> int:
+        return self.count
+
+
+class Odd(msgspec.Struct):
+    how: int = 0
+
+    def __post_init__(self) -> None:
+        if self.how:
+            raise SystemExit
+
+
+class Picky(Actor):
+    def __init__(self) -> None:
+        self.count = 0
+
+    @tool
+    async def take(self, odd: Odd) -> int:
+        self.count += 1
         return self.count
 
 
@@ -314,6 +384,171 @@ async def test_a_tool_error_of_a_method_is_no_crash():
         assert cell.state == "ready"
 
 
+async def test_an_exception_of_a_method_fails_its_call_and_leaves_the_state_as_it_is():
+    server, seen = Server("s"), Recorder()
+
+    @server.actor
+    class Drafts(Actor):
+        def __init__(self) -> None:
+            self.drafts: dict[str, str] = {}
+
+        @tool
+        async def put(self, name: str, text: str) -> str:
+            self.drafts[name] = text
+            return self.drafts[text]
+
+        @tool
+        async def read(self, name: str) -> str:
+            return self.drafts[name]
+
+    async with running(cell_for(server, "Drafts")) as cell:
+        moves = []
+        cell.on_state(lambda _, old, new: moves.append(new))
+        offer_call(cell, seen, "a", "put", {"name": "x", "text": "y"})  # it fails after it has written
+        offer_call(cell, seen, "b", "read", {"name": "nobody"})
+        assert "the log of" in await seen.text("a")
+        assert "the log of" in await seen.text("b")
+        offer_call(cell, seen, "c", "read", {"name": "x"})
+        assert await seen.text("c") == "y"
+        assert moves == []
+
+
+@pytest.mark.parametrize("crash_on", [LookupError, (OSError, KeyError), [ExceptionGroup]])
+async def test_an_exception_that_the_class_names_crashes_it(crash_on):
+    server, seen = Server("s"), Recorder()
+
+    class Picky(Actor):
+        def __init__(self) -> None:
+            self.count = 0
+
+        @tool
+        async def act(self, fail: bool = False, say: bool = False) -> int:
+            self.count += 1
+            if say:
+                raise ToolError("no")
+            if fail:
+                raise ExceptionGroup("g", [ToolError("no")]) if isinstance(crash_on, list) else KeyError("x")
+            return self.count
+
+    server.add_actor(Picky, crash_on=crash_on)
+    async with running(cell_for(server, "Picky")) as cell:
+        offer_call(cell, seen, "a", "act", {"say": True})
+        offer_call(cell, seen, "b", "act")
+        assert await seen.text("b") == "2"
+        offer_call(cell, seen, "c", "act", {"fail": True})
+        assert isinstance(await seen.ending("c"), Crashed)
+        await eventually(lambda: cell.state == "ready")
+        offer_call(cell, seen, "d", "act")
+        assert await seen.text("d") == "1"
+
+
+@pytest.mark.parametrize(
+    "crash_on", ["KeyError", 5, (KeyError, "x"), int, ToolError, (asyncio.CancelledError,), None]
+)
+def test_what_cannot_crash_an_actor_is_refused_when_it_is_declared(crash_on):
+    with pytest.raises(DeclarationError, match="crash_on="):
+        Server("s").add_actor(Counter, crash_on=crash_on)
+
+
+async def test_arguments_whose_types_raise_fail_the_call_and_spare_the_state():
+    server, seen = Server("s"), Recorder()
+    server.add_actor(Picky)
+    async with running(cell_for(server, "Picky", quarantine=Quarantine(threshold=0))) as cell:
+        offer_call(cell, seen, "a", "take", {"odd": {"how": 1}})
+        offer_call(cell, seen, "b", "take", {"odd": {"how": 0}})
+        assert "the log of" in await seen.text("a")
+        assert await seen.text("b") == "1"
+        assert cell.state == "ready"
+
+
+@pytest.mark.parametrize("sort", ["raised", "cancels itself", "in a group"])
+async def test_a_cancel_that_nobody_asked_for_fails_the_call_of_a_method(sort):
+    server, seen = Server("s"), Recorder()
+
+    @server.actor
+    class Confused(Actor):
+        @tool
+        async def act(self) -> str:
+            match sort:
+                case "raised":
+                    raise asyncio.CancelledError
+                case "in a group":
+                    raise BaseExceptionGroup("g", [asyncio.CancelledError()])
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await asyncio.sleep(0)
+            return ""
+
+        @tool
+        async def rest(self) -> str:
+            await asyncio.sleep(0)
+            return "rested"
+
+    async with running(cell_for(server, "Confused")) as cell:
+        offer_call(cell, seen, "a", "act")
+        offer_call(cell, seen, "b", "rest")
+        assert "the log of" in await seen.text("a")
+        assert await seen.text("b") == "rested"
+        assert cell.state == "ready"
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException])
+async def test_a_step_that_would_end_the_loop_ends_its_call(error):
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def leave(ctx: Context = Context.injected) -> str:
+        async def step() -> str:
+            await asyncio.sleep(0)
+            raise error
+
+        return await ctx.step("one", step)
+
+    async with running(cell_for(server, "leave")) as cell:
+        offer_call(cell, seen, "a", "leave")
+        assert isinstance(await seen.ending("a"), Crashed)
+
+
+async def test_where_the_system_gives_no_thread_the_call_has_not_begun(monkeypatch):
+    server, seen = Server("s"), Recorder()
+
+    class Full(ThreadPool):
+        def submit(self, job):
+            raise RuntimeError("can't start new thread")
+
+    @server.actor
+    class Plain(Actor):
+        @tool
+        def count(self) -> str:
+            return "counted"
+
+    async with running(cell_for(server, "Plain")) as cell:
+        with monkeypatch.context() as full:
+            full.setattr(threads.ThreadPool, "submit", Full.submit)
+            offer_call(cell, seen, "a", "count")
+            assert await seen.ending("a") == NotStarted("busy", 1000)
+        offer_call(cell, seen, "b", "count")
+        assert await seen.text("b") == "counted"
+
+
+async def test_what_a_handlers_own_code_raises_for_want_of_a_thread_is_no_refusal():
+    server, seen = Server("s"), Recorder()
+
+    @server.tool
+    async def packs() -> str:
+        raise NoRoom("a nested call could not pack its body")
+
+    @server.tool
+    def packs_too() -> str:
+        raise NoRoom("a nested call could not pack its body")
+
+    for name in ("packs", "packs_too"):
+        async with running(cell_for(server, name)) as cell:
+            offer_call(cell, seen, name, name)
+            assert "the log of" in await seen.text(name)
+
+
 async def test_bystanders_of_a_crash_are_cut_off_not_blamed():
     server, seen = Server("s"), Recorder()
 
@@ -326,7 +561,7 @@ async def test_bystanders_of_a_crash_are_cut_off_not_blamed():
 
         @tool
         async def crash(self) -> str:
-            raise RuntimeError
+            raise Crash
 
     async with running(cell_for(server, "Pair")) as cell:
         offer_call(cell, seen, "a", "linger")
@@ -368,7 +603,10 @@ async def test_a_crash_while_draining_refuses_what_waits_instead_of_running_it_o
         assert seen.endings["b"] == NotStarted("crashed")
 
 
-async def test_hooks_run_around_the_calls_and_around_a_crash():
+@pytest.mark.parametrize(
+    "error", [ValueError, SystemExit, GeneratorExit, BaseException, asyncio.CancelledError]
+)
+async def test_hooks_run_around_the_calls_and_around_a_crash(error):
     server, seen, told = Server("s"), Recorder(), []
 
     @server.actor
@@ -378,11 +616,11 @@ async def test_hooks_run_around_the_calls_and_around_a_crash():
 
         async def stopped(self) -> None:
             told.append("stopped")
-            raise ValueError("a hook's bug")
+            raise error
 
         @tool
         async def crash(self) -> str:
-            raise RuntimeError
+            raise Crash
 
     async with running(cell_for(server, "Told")) as cell:
         offer_call(cell, seen, "a", "crash")
@@ -391,7 +629,9 @@ async def test_hooks_run_around_the_calls_and_around_a_crash():
     assert told == ["started", "stopped", "started", "stopped"]
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    "error", [ValueError, SystemExit, GeneratorExit, BaseException, asyncio.CancelledError]
+)
 async def test_an_actor_that_cannot_start_says_so_and_is_stopped(error):
     server = Server("s")
 
@@ -422,7 +662,7 @@ async def test_an_actor_that_cannot_come_back_after_a_crash_is_its_supervisors_t
 
         @tool
         async def crash(self) -> str:
-            raise RuntimeError
+            raise Crash
 
     cell = cell_for(server, "Once")
     await cell.start()

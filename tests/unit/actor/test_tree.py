@@ -14,6 +14,8 @@ from longreach.actor.raw import RawRequest
 from longreach.actor.server import Actor, Server, tool
 from longreach.actor.tree import ServerTree
 from longreach.clock import SYSTEM_CLOCK
+from longreach.policy.backoff import Backoff
+from longreach.policy.quarantine import Quarantine
 
 
 def tree_of(server: Server) -> ServerTree:
@@ -264,9 +266,10 @@ async def test_a_raw_handler_that_crashes_while_it_is_suspended_comes_back_with_
     tree = tree_of(server)
     await tree.start()
     only = cell(tree, "r")
+    only._quarantine = Quarantine(threshold=0, backoff=Backoff(first_s=0.01))
     only.offer(make_call(seen, "a", server.tools["r"], data=REQUEST))
     await seen.ending("a")
-    assert only.state == "restarting"
+    assert only.state == "quarantined"
     server.suspend("down")
     await eventually(lambda: only._coming_back is not None and only._coming_back.done())
     assert only.state == "restarting"

@@ -18,6 +18,7 @@ from longreach.errors import LongreachError
         (errors.ProtocolError(-32602, "x"), 1),
         (errors.ResourceNotFound("x"), 1),
         (errors.InvalidResult("x"), 1),
+        (errors.Crash("x"), 1),
         (errors.InputNeeded("x", {}, None), 1),
         (errors.ConfigError("x"), 2),
         (errors.DeclarationError("x"), 2),

@@ -134,6 +134,30 @@ async def test_a_hook_that_fails_lets_nobody_in_and_is_logged(
     assert "authorize." in caplog.text
 
 
+@pytest.mark.parametrize("awaits", [False, True])
+@pytest.mark.parametrize(
+    "error",
+    [SystemExit, KeyboardInterrupt, GeneratorExit, BaseException, asyncio.CancelledError, MemoryError],
+)
+async def test_whatever_a_hook_raises_lets_nobody_in_and_ends_nothing_else(
+    broker: MemoryBroker, asker: Asker, error: type[BaseException], awaits: bool
+):
+    async def hook(request: AuthRequest) -> bool:
+        if request.name != "echo":
+            return True
+        if awaits:
+            await asyncio.sleep(0)
+        raise error
+
+    ran: list[str] = []
+    async with node(broker, everything(hook, ran)):
+        assert (await asker.ask("echo", call="1-0-f"))["error"] == REFUSED
+        listed = await send(asker, "tools-list", "_", {}, "2-0-f")
+        assert "echo" not in [tool["name"] for tool in listed["result"]["tools"]]
+        assert (await asker.ask("echo", call="3-0-f"))["error"] == REFUSED
+    assert ran == []
+
+
 async def test_a_hook_that_waits_is_waited_for_until_the_deadline(broker: MemoryBroker, asker: Asker):
     async def never(_: AuthRequest) -> bool:
         await asyncio.Event().wait()

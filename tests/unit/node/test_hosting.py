@@ -8,7 +8,7 @@ from tests.support.asker import Asker, reason, text
 from tests.support.hosts import Gate, docs, node
 from tests.support.links import eventually
 
-from longreach import Actor, Server, tool
+from longreach import Actor, Crash, Server, tool
 from longreach.transport.memory import MemoryBroker
 
 
@@ -110,7 +110,7 @@ async def test_an_actor_that_crashed_leaves_the_group_and_comes_back(broker: Mem
     class Counter(Actor):
         @tool
         async def crash(self) -> str:
-            raise RuntimeError("crash")
+            raise Crash
 
         @tool
         async def count(self) -> str:
