@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import anyio
-import msgspec
 from mcp.shared.exceptions import NoBackChannelError
 from mcp.shared.transport_context import TransportContext
 
 from longreach.observe import event
+from longreach.wire.values import encode
 
 if TYPE_CHECKING:
     from mcp.shared.dispatcher import CallOptions
@@ -106,7 +106,7 @@ class Exchange(Outside):
     def _send(self, method: str, params: Mapping[str, Any]) -> None:
         assert self._context is not None
         try:
-            data = msgspec.json.encode({"jsonrpc": "2.0", "method": method, "params": params})
+            data = encode({"jsonrpc": "2.0", "method": method, "params": params})
         except (TypeError, ValueError) as error:  # what a handler says need not have a JSON form
             event(_log, "note.unencodable", logging.WARNING, method=method, reason=str(error))
             return

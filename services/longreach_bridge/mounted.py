@@ -26,6 +26,7 @@ from longreach.errors import LongreachError, ProtocolError
 from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.wire import codes
+from longreach.wire.values import NotFinite, encode
 from longreach_bridge._sdk import bus_of
 from longreach_bridge.eras import ERA_KEY, shown_era
 from longreach_bridge.exchange import Exchange, Outside
@@ -129,7 +130,7 @@ class Mounted:
     async def _answer(self, method: str, params: Mapping[str, Any], exchange: Exchange) -> bytes:
         """The result of one request, as JSON; what it raises is for the caller."""
         try:
-            return msgspec.json.encode(await self._serve(method, params, exchange))
+            return encode(await self._serve(method, params, exchange))
         except asyncio.CancelledError:
             exchange.cancel_requested.set()
             raise
@@ -139,6 +140,9 @@ class Mounted:
             raise ProtocolError(codes.INVALID_PARAMS, "Invalid request parameters") from None
         except ProtocolError:
             raise
+        except NotFinite as error:
+            text = f"the result cannot be written as JSON: {error}"
+            raise ProtocolError(codes.INTERNAL_ERROR, text, {"reason": "bad_result"}) from None
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is an answer, without its internals
             reference = secrets.token_hex(4)
             fields = {"method": method, "reference": reference}

@@ -14,7 +14,7 @@ from longreach.policy.sealing import StateTooLarge
 from longreach.wire import codes
 from longreach.wire.capabilities import missing_capability
 from longreach.wire.inputs import InputRequest, InputRequiredResult, required_capability
-from longreach.wire.schema.hooks import encode_hook
+from longreach.wire.values import encode
 
 if TYPE_CHECKING:
     from longreach.actor.asks import InputRequired
@@ -70,6 +70,6 @@ def _required(requests: Mapping[str, InputRequest]) -> dict[str, Any]:
 
 def _json(state: Any) -> bytes:
     try:
-        return msgspec.json.encode(state, enc_hook=encode_hook)
+        return encode(state)
     except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
         raise InvalidResult(f"the state of InputRequired has no JSON form: {error}") from error

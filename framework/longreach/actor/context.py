@@ -16,7 +16,7 @@ from longreach.actor.states import EphemeralKeys, States
 from longreach.errors import LongreachError
 from longreach.trace import CALL, Trace
 from longreach.wire.jsonrpc import RequestId, RequestMeta
-from longreach.wire.mcp import LOG_LEVELS, LogLevel, encode_log, encode_progress
+from longreach.wire.mcp import LOG_LEVELS, LogLevel, check_progress, encode_log, encode_progress
 from longreach.wire.tokens import decode_optional
 
 if TYPE_CHECKING:
@@ -181,7 +181,11 @@ class Context(Interactive):
             progress: grows with each report.
             total: what `progress` will be at the end, if that is known.
             message: for people.
+
+        Raises:
+            ValueError: a number is not finite, or the message is not a text, whether the caller asked or not.
         """
+        check_progress(progress, total, message)
         meta = self.meta
         if meta is not None and meta.progress_token is not UNSET:
             self._note(encode_progress(meta.progress_token, progress, total, message))
@@ -193,7 +197,12 @@ class Context(Interactive):
         """Send the caller a log message, if its request asks for messages of this level.
 
         `data` that has no JSON form is sent as text.
+
+        Raises:
+            ValueError: there is no such level, whether the caller asked or not.
         """
+        if level not in _RANK:
+            raise ValueError(f"there is no log level {level!r}; the levels are {', '.join(LOG_LEVELS)}")
         meta = self.meta
         wanted = None if meta is None else _RANK.get(cast("LogLevel", meta.log_level))
         if wanted is not None and _RANK[level] >= wanted:

@@ -16,7 +16,7 @@ from longreach.wire.mcp import CallToolResult, TextContent, Tool
 from longreach.wire.schema import HandlerSchema
 from longreach.wire.schema.declared import DeclaredSchema
 from longreach.wire.schema.headers import check_headers
-from longreach.wire.schema.hooks import encode_hook
+from longreach.wire.values import encode
 
 if TYPE_CHECKING:
     from longreach.actor.call import Call, Ending
@@ -100,7 +100,7 @@ def _result(value: Any, promised: DeclaredSchema) -> CallToolResult:
         _check(bytes(value.structured_content), promised)
         return value
     try:
-        data = msgspec.json.encode(value, enc_hook=encode_hook)
+        data = encode(value)
     except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
         raise InvalidResult(f"the result has no JSON form: {error}") from error
     _check(data, promised)

@@ -26,6 +26,7 @@ from longreach.observe import event
 from longreach.threads import NoRoom, catch_in_thread
 from longreach.wire import codes
 from longreach.wire.schema import InvalidArguments
+from longreach.wire.values import NotFinite
 
 if TYPE_CHECKING:
     from longreach.actor.spec import HandlerSpec
@@ -165,10 +166,13 @@ class Handling:
         return value
 
     def failure(self, call: Call, error: BaseException) -> Ending:
-        """An ending that tells the caller nothing but where to look."""
+        """Return an ending that says where to look; of the error it tells only a number that JSON lacks."""
         fields = {call.spec.offer: call.name, "server": self._place.server}
         reference = report(error, "handler.failed", **fields)
-        return call.spec.failed(f"{call.name} failed; the log of {self._place.node} has it as {reference}")
+        told = f": {error.__cause__}" if isinstance(error.__cause__, NotFinite) else ""
+        return call.spec.failed(
+            f"{call.name} failed{told}; the log of {self._place.node} has it as {reference}"
+        )
 
 
 def report(error: BaseException, name: str, **fields: Any) -> str:

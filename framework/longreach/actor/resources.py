@@ -6,7 +6,6 @@ import base64
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 from msgspec import UNSET
 
 from longreach.actor.call import Completed, Failed
@@ -20,8 +19,8 @@ from longreach.wire.mcp import CacheScope, ResourceContents
 from longreach.wire.resources import ReadResourceResult, Resource, ResourceTemplate
 from longreach.wire.schema import HandlerSchema, decode_texts, inspect_handler
 from longreach.wire.schema.arguments import shortened
-from longreach.wire.schema.hooks import encode_hook
 from longreach.wire.uritemplates import UriTemplate, is_uri, parse_template
+from longreach.wire.values import encode
 
 if TYPE_CHECKING:
     from longreach.actor.call import Call, Ending
@@ -167,7 +166,7 @@ def to_contents(value: Any, uri: str, mime_type: str | None) -> ResourceContents
             return ResourceContents(uri=uri, mime_type=kind, blob=value.encoded())
         case _:
             try:
-                text = msgspec.json.encode(value, enc_hook=encode_hook).decode()
+                text = encode(value).decode()
             except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
                 raise InvalidResult(f"what was read has no JSON form: {error}") from error
             return ResourceContents(uri=uri, mime_type=mime_type or _JSON, text=text)

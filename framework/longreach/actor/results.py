@@ -21,7 +21,7 @@ from longreach.wire.mcp import (
     TextContent,
 )
 from longreach.wire.schema import HandlerSchema
-from longreach.wire.schema.hooks import encode_hook
+from longreach.wire.values import encode
 
 _BLOCKS = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
 
@@ -117,7 +117,7 @@ def _data(value: Any, schema: HandlerSchema) -> CallToolResult:
 def _untyped(value: Any) -> CallToolResult:
     """Data that nothing was promised of."""
     try:
-        data = msgspec.json.encode(value, enc_hook=encode_hook)
+        data = encode(value)
     except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
         raise InvalidResult(f"the result has no JSON form: {error}") from error
     if not data.startswith(b"{"):

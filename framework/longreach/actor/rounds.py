@@ -29,7 +29,7 @@ from longreach.tasks import TaskSet
 from longreach.wire import codes
 from longreach.wire.digest import digest
 from longreach.wire.inputs import InputRequest, InvalidResponses, decode_response, split_responses
-from longreach.wire.schema.hooks import decode_hook, encode_hook
+from longreach.wire.values import decode_hook, encode
 
 if TYPE_CHECKING:
     from longreach.actor.call import Call, Ending
@@ -91,7 +91,7 @@ class Rounds:
         found: dict[str | None, Any] = {}
         missing: dict[str, InputRequest] = {}
         for given, ask in asks.items():
-            data = msgspec.json.encode(ask.request, order="deterministic")
+            data = encode(ask.request, order="deterministic")
             mark = digest(data)
             key = self._own_key(mark) if given is None else _checked(given)
             try:
@@ -199,7 +199,7 @@ class Rounds:
 
     def _done(self, entry: Entry, result: Any) -> bytes:
         try:
-            value = msgspec.json.encode(result, enc_hook=encode_hook)
+            value = encode(result)
         except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
             raise InvalidResult(f"the result of the step {entry.key!r} has no JSON form: {error}") from error
         self.journal.remember(msgspec.structs.replace(entry, value=value))

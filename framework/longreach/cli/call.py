@@ -117,10 +117,11 @@ def _read(path: str) -> str:
 
 
 def _object(text: str, source: str) -> dict[str, Any]:
+    from longreach.cli.coerce import parse_json
     from longreach.errors import ConfigError
 
     try:
-        value = json.loads(text)
+        value = parse_json(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{source} is not JSON: {error}") from None
     if not isinstance(value, dict):

@@ -150,15 +150,31 @@ def _anything(raw: str) -> Any:
     return raw if value is _NOTHING else value
 
 
+def parse_json(text: str) -> Any:
+    """Parse JSON as JSON is: without the NaN and the infinities that Python's parser lets in.
+
+    Raises:
+        ValueError: it is not JSON, or a number in it is too large for a float.
+    """
+    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
+
+
 def _parse(raw: str) -> Any:
     try:
-        return json.loads(raw, parse_constant=_no_constant)
+        return parse_json(raw)
     except (ValueError, RecursionError):
         return _NOTHING
 
 
 def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise ValueError(f"JSON has no {name}")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large for a number")
+    return number
 
 
 def _json(key: str, raw: str) -> Any:

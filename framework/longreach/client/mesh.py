@@ -16,6 +16,7 @@ from longreach.client.rounds import encode_round
 from longreach.errors import ConfigError, ToolError
 from longreach.wire.inputs import InputRequiredResult
 from longreach.wire.subjects import version_target
+from longreach.wire.values import encode
 
 if TYPE_CHECKING:
     from longreach.client.attempt import MakeHeaders
@@ -237,8 +238,8 @@ class Mesh(Retrieval):
             plan = await self._planner.plan(server, TOOLS_CALL, tool, options.timeout_s)
             self._planner.remember(name, plan)
         try:
-            body = msgspec.json.encode(arguments or {})
-        except (TypeError, ValueError) as error:
+            body = encode(arguments or {})
+        except (TypeError, ValueError, RecursionError) as error:
             raise ConfigError(f"the arguments of {name} cannot be written as JSON: {error}") from error
         if input_responses is not None or request_state is not None:
             asking = Asking(*plan.target, body, options, began)

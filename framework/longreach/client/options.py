@@ -13,6 +13,7 @@ from longreach.errors import ConfigError
 from longreach.policy.versions import VersionRange, parse_range
 from longreach.wire.inputs import CreateMessageParams, ElicitParams
 from longreach.wire.mcp import LOG_LEVELS, LogLevel
+from longreach.wire.values import encode
 
 OnElicit = Callable[[ElicitParams], Any]
 """Answers a question to the user: what was filled in as a dict, True (accepted), False (declined), None
@@ -110,7 +111,7 @@ class CallOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def _more(self) -> bytes:
         try:
-            return msgspec.json.encode(self.capabilities) if self.capabilities else b""
+            return encode(self.capabilities) if self.capabilities else b""
         except (TypeError, ValueError) as error:
             raise ConfigError(f"capabilities cannot be written as JSON: {error}") from error
 

@@ -19,6 +19,7 @@ from longreach.policy.changes import LIST_KINDS, ListKind
 from longreach.wire.completion import Completion, PromptReference, ResourceReference
 from longreach.wire.inputs import InputRequiredResult
 from longreach.wire.mcp import SERVER_INFO_KEY
+from longreach.wire.values import encode
 
 if TYPE_CHECKING:
     from longreach.client.options import CallOptions
@@ -276,7 +277,7 @@ def _asked_by(result: Any) -> str | None:
 
 def _json(value: Any) -> str:
     try:
-        return msgspec.json.encode(value).decode()
+        return encode(value).decode()
     except (TypeError, ValueError) as error:
         raise ConfigError(f"an argument cannot be written as JSON: {error}") from error
 

@@ -31,6 +31,7 @@ from longreach.wire.inputs import (
     Root,
 )
 from longreach.wire.mcp import TextContent
+from longreach.wire.values import encode
 
 if TYPE_CHECKING:
     from longreach.client.options import CallOptions
@@ -61,8 +62,8 @@ def encode_round(responses: Mapping[str, Any] | None, request_state: str | None)
     members = b""
     try:
         if responses is not None:
-            members += b',"inputResponses":' + msgspec.json.encode(dict(responses))
-    except (TypeError, ValueError) as error:
+            members += b',"inputResponses":' + encode(dict(responses))
+    except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"the responses cannot be written as JSON: {error}") from error
     if request_state is not None:
         members += b',"requestState":' + msgspec.json.encode(request_state)

@@ -28,6 +28,7 @@ from longreach.node.rawresults import stamp
 from longreach.observe import event, safe_text
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
+from longreach.wire.values import NotFinite
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +175,8 @@ class Intake:
         except BaseException as error:  # noqa: BLE001 - it is the handler's: the call must end all the same
             event(_log, "result.unencodable", logging.ERROR, call=call.spec.id, reason=safe_text(error))
             text = f"{call.name} ran, but its result cannot be written as JSON"
+            if isinstance(error, NotFinite):
+                text += f": {error}"
             data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "bad_result"})
         self.book.ended(call.key, self.clock.monotonic())
         tally = self.tallies.get(call.spec.server)

@@ -15,9 +15,9 @@ import msgspec
 
 from longreach.errors import ConfigError
 from longreach.wire.schema.definitions import json_schema
-from longreach.wire.schema.hooks import decode_hook, is_pydantic
 from longreach.wire.schema.records import is_record
 from longreach.wire.schema.types import describe, normalise
+from longreach.wire.values import decode_hook, is_pydantic
 
 VALUE = "value"
 """The one field of a form that asks for a single value."""

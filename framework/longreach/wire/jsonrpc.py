@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from longreach.wire import codes
+from longreach.wire.values import encode as _encode
 
 RequestId = int | str
 _VENDOR = "io.modelcontextprotocol/"
@@ -149,7 +150,6 @@ class _Id(msgspec.Struct):
     id: RequestId | None = None
 
 
-_encode = msgspec.json.Encoder().encode
 _call_decoder = msgspec.json.Decoder(CallRequest)
 _request_decoder = msgspec.json.Decoder(Request)
 _response_decoder = msgspec.json.Decoder(Response)
@@ -255,7 +255,7 @@ def encode_result(request_id: RequestId, result: Any) -> bytes:
 
     Raises:
         TypeError: a value in `result` has no JSON form.
-        ValueError: a text in it has no UTF-8 form.
+        ValueError: a number in it is not finite, or a text has no UTF-8 form.
     """
     return _encode(_Result(request_id, _json(result)))
 

@@ -235,9 +235,23 @@ def encode_progress(
     Raises:
         ValueError: `progress` or `total` is no finite number, or a text has no UTF-8 form.
     """
-    if not (math.isfinite(progress) and (total is None or math.isfinite(total))):
-        raise ValueError(f"progress is a finite number, not {progress} of {total}")
+    check_progress(progress, total, message)
     return encode_notification("notifications/progress", ProgressParams(token, progress, total, message))
+
+
+def check_progress(progress: Any, total: Any = None, message: Any = None) -> None:
+    """Raise ValueError unless a report of progress is one: finite numbers, and a text or None."""
+    for name, number in (("progress", progress), ("total", total)):
+        if name == "total" and number is None:
+            continue
+        try:
+            is_finite = math.isfinite(number)
+        except (TypeError, OverflowError):
+            is_finite = False
+        if not is_finite or isinstance(number, str):
+            raise ValueError(f"{name} must be a finite number, not {number!r}")
+    if not (message is None or isinstance(message, str)):
+        raise ValueError(f"the message of a progress report must be a text, not {message!r}")
 
 
 def encode_log(level: LogLevel, data: Any, logger: str | None = None) -> bytes:

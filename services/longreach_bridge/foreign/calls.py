@@ -17,6 +17,7 @@ from msgspec import UNSET, Raw, UnsetType
 from longreach.wire.jsonrpc import RequestId, RpcError
 
 _MAX_ASKS = 16
+NOT_JSON = "the server sent an answer that is not JSON"
 
 Params = dict[str, Raw]
 """`params` of a message: its members as JSON bytes, so that what passes through is changed nowhere."""

@@ -8,22 +8,27 @@ was sent.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextvars import ContextVar
 from typing import Any
 
 import anyio
 import httpx2
-import msgspec
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.inbound import MCP_METHOD_HEADER, MCP_PROTOCOL_VERSION_HEADER
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp_types import ErrorData, JSONRPCError, JSONRPCMessage, jsonrpc_message_adapter
 
+from longreach.observe import event
 from longreach.tasks import TaskSet
-from longreach.wire import codes
+from longreach.wire import codes, jsonrpc
 from longreach.wire.jsonrpc import RequestId
+from longreach.wire.values import NotFinite, encode
+from longreach_bridge.foreign.calls import NOT_JSON
 from longreach_bridge.foreign.channel import Arrived, Lost, Outgoing
 from longreach_bridge.foreign.httpclient import CUT, NOT_SENT, REJECTED, PatientClient, Secrets
+
+_log = logging.getLogger("longreach.bridge")
 
 _origin: ContextVar[RequestId | None] = ContextVar("longreach_bridge_origin", default=None)
 _MAX_EVENT = 64 * 1024 * 1024
@@ -122,18 +127,28 @@ class HttpChannel:
             except (anyio.EndOfStream, anyio.ClosedResourceError):
                 break
             if not isinstance(item, Exception):
-                return self._arrived(item.message)
+                arrived = self._arrived(item.message)
+                if arrived is not None:
+                    return arrived
         self._lost = self._lost or Lost("the connection is closed", sent=True)
         raise self._lost
 
-    def _arrived(self, message: JSONRPCMessage) -> Arrived:
+    def _arrived(self, message: JSONRPCMessage) -> Arrived | None:
+        """Return what has come; None for a notification that holds what JSON does not have."""
         context = self._read.last_context
         fate = None
         if isinstance(message, JSONRPCError):
             fate, ends = _fate(message.error)
             if ends:  # once this one has been told
                 self._lost = fate
-        data = msgspec.json.encode(message.model_dump(by_alias=True, mode="json", exclude_unset=True))
+        body = message.model_dump(by_alias=True, mode="json", exclude_unset=True)
+        try:
+            data = encode(body)
+        except NotFinite as error:  # the SDK's parser lets NaN in
+            if "id" not in body or "method" in body:
+                event(_log, "foreign.unreadable", logging.WARNING, server=self._url, reason=str(error))
+                return None
+            data = jsonrpc.encode_error(body["id"], codes.INTERNAL_ERROR, f"{NOT_JSON}: {error}")
         return Arrived(data, context.get(_origin) if context is not None else None, fate)
 
     async def close(self) -> None:

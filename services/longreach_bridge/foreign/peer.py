@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -15,9 +16,12 @@ from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.wire import codes
 from longreach.wire.jsonrpc import RequestId
+from longreach.wire.values import NotFinite, check_finite
 from longreach_bridge.foreign.calls import (
+    NOT_JSON,
     Ask,
     ForeignCall,
+    Head,
     Message,
     Note,
     Params,
@@ -238,13 +242,12 @@ class Peer:
 
     def _end_unread(self, data: bytes) -> None:
         """End the call whose answer cannot be read, if it can be seen which that is."""
-        try:
-            head = decode_head(data)
-        except (ValueError, RecursionError):
+        head, problem = _head_of(data)
+        if head is None or head.method is not UNSET:
             return
-        call = self._calls.pop(own_id(head.id), None) if head.method is UNSET else None
+        call = self._calls.pop(own_id(head.id), None)
         if call is not None:
-            call.end(ProtocolError(codes.INTERNAL_ERROR, "the server sent an answer that cannot be read"))
+            call.end(ProtocolError(codes.INTERNAL_ERROR, problem))
 
     def _end(self, message: Message, lost: Lost | None) -> None:
         if message.id is UNSET or message.id is None:
@@ -266,3 +269,24 @@ class Peer:
         for call in self._calls.values():
             call.end(Lost(str(lost), sent=call.sent, hopeless=lost.hopeless))
         self._calls.clear()
+
+
+def _head_of(data: bytes) -> tuple[Head | None, str]:
+    """Read which request is answered by what cannot be read whole, and what is wrong with it.
+
+    Python's own parser lets NaN and the infinities in, as the servers that write them do.
+    """
+    try:
+        return decode_head(data), "the server sent an answer that cannot be read"
+    except (ValueError, RecursionError):
+        pass
+    try:
+        body = json.loads(data)
+        head = msgspec.convert({key: body[key] for key in ("id", "method") if key in body}, Head)
+    except (ValueError, TypeError, RecursionError):
+        return None, ""
+    try:
+        check_finite(body)
+    except NotFinite as error:
+        return head, f"{NOT_JSON}: {error}"
+    return head, NOT_JSON

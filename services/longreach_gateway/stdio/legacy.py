@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import anyio
+import msgspec
 from mcp.shared.message import SessionMessage
 from mcp_types import JSONRPCMessage, jsonrpc_message_adapter
 from pydantic import ValidationError
@@ -47,6 +48,14 @@ class Legacy:
             code = codes.INVALID_REQUEST if is_json else codes.PARSE_ERROR
             text = "this is no message of MCP" if is_json else "this is not JSON"
             await self._output.write(jsonrpc.encode_error(None, code, text))
+            return
+        try:
+            msgspec.json.decode(line)  # the SDK's parser lets NaN in, and numbers that are too large
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            text = f"this is not JSON: {error}"
+            await self._output.write(
+                jsonrpc.encode_error(getattr(message, "id", None), codes.PARSE_ERROR, text)
+            )
             return
         await self._to_us.send(SessionMessage(message))
 

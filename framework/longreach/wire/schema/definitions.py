@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from longreach.wire.schema.hooks import is_pydantic
 from longreach.wire.schema.records import empty_defaults, field_texts, records_in
+from longreach.wire.values import is_pydantic
 
 _PREFIX = "#/$defs/"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")

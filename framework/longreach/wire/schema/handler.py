@@ -12,11 +12,10 @@ from msgspec import UNSET
 
 from longreach.errors import InvalidResult
 from longreach.wire.schema.arguments import read_each
-from longreach.wire.schema.hooks import decode_hook, encode_hook, is_pydantic
 from longreach.wire.schema.result import ResultShape
+from longreach.wire.values import decode_hook, encode, is_pydantic
 
 _asdict = msgspec.structs.asdict
-_encoder = msgspec.json.Encoder(enc_hook=encode_hook)
 _wrapped = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ALWAYS_FIT = (str, int, bool)
 """A value of exactly this annotated type fits; one of any other type may hold what does not."""
@@ -116,7 +115,7 @@ class HandlerSchema:
         if args or not self._required <= kwargs.keys() <= self._name_set:
             kwargs = self._signature.bind(*args, **kwargs).arguments
         try:
-            return _encoder.encode(kwargs)
+            return encode(kwargs)
         except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(self._unwritable(kwargs) or str(error)) from error
 
@@ -130,7 +129,7 @@ class HandlerSchema:
             return None
         kind = type(value)
         try:
-            data = _encoder.encode(value)
+            data = encode(value)
             if kind is not self._result_type or not (kind in _ALWAYS_FIT or is_pydantic(kind)):
                 self._result.decode(data)
         except (TypeError, ValueError, RecursionError) as error:
@@ -176,7 +175,7 @@ class HandlerSchema:
         """Which of `arguments` has no JSON form, and why; None if each one has."""
         for name, value in arguments.items():
             try:
-                _encoder.encode(value)
+                encode(value)
             except (TypeError, ValueError, RecursionError) as error:
                 return f"argument {name!r} cannot be written as JSON: {error}"
         return None

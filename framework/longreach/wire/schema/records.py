@@ -12,8 +12,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints, is_type
 
 import msgspec
 
-from longreach.wire.schema.hooks import is_pydantic
 from longreach.wire.schema.types import Unsupported, constrains, describe, foreign
+from longreach.wire.values import is_pydantic
 
 _EMPTY = (list, dict, set, bytearray)
 """What a default may be made by so that its value is known without a call of the user's code."""

@@ -15,9 +15,9 @@ from longreach.errors import DeclarationError
 from longreach.wire.schema.definitions import json_schema
 from longreach.wire.schema.docstring import parse_docstring
 from longreach.wire.schema.handler import HandlerSchema, Parameter
-from longreach.wire.schema.hooks import decode_hook, encode_hook
 from longreach.wire.schema.result import ResultShape, typed_result, untyped_result
 from longreach.wire.schema.types import Unsupported, describe, normalise, without_none
+from longreach.wire.values import decode_hook, encode_hook
 
 _KINDS: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*{} cannot be an argument by name; name each parameter",
