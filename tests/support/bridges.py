@@ -106,7 +106,9 @@ class ScriptedServer:
     # What tests do
 
     def say(self, body: dict[str, Any], origin: Any = None) -> None:
-        data = msgspec.json.encode({"jsonrpc": "2.0", **body})
+        self.say_raw(msgspec.json.encode({"jsonrpc": "2.0", **body}), origin)
+
+    def say_raw(self, data: bytes, origin: Any = None) -> None:
         self._out.put_nowait(Arrived(data, origin))
 
     def fail(self, request_id: Any, code: int, message: str, data: Any = None) -> None:

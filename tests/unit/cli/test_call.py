@@ -188,6 +188,10 @@ def test_standard_input_and_files_come_before_words(longreach: Callable[..., Res
     [
         ("-", "[1]", "standard input must hold a JSON object"),
         ("-", "{", "standard input is not JSON"),
+        ("-", '{"pages": NaN}', "standard input is not JSON: JSON has no NaN"),
+        ("-", '{"pages": 1e999}', "standard input is not JSON: 1e999 is too large for a number"),
+        ("zip:=NaN", "", "zip:= takes JSON"),
+        ("zip:=1e999", "", "zip:= takes JSON"),
         ("@nowhere", "", "nowhere cannot be read"),
         ("pages=x", "", "pages takes integer"),
         ("page=1", "", "docs.get has no parameter 'page'; did you mean pages?"),

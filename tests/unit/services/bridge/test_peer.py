@@ -56,6 +56,22 @@ async def test_an_answer_that_cannot_be_read_ends_its_call(server: ScriptedServe
     await peer.close()
 
 
+async def test_a_number_that_json_does_not_have_ends_its_call_with_its_place(server: ScriptedServer) -> None:
+    peer = await opened(server)
+    call = await pending(peer, server)
+
+    server.say_raw(
+        b'{"jsonrpc":"2.0","id":%d,"result":{"structuredContent":{"mean":NaN},"content":[]}}' % call.id
+    )
+
+    async with asyncio.timeout(5):
+        with pytest.raises(
+            ProtocolError, match=r"not JSON: JSON has no NaN at result\.structuredContent\.mean"
+        ):
+            await call.next()
+    await peer.close()
+
+
 async def test_ids_may_come_back_as_text(server: ScriptedServer) -> None:
     peer = await opened(server)
     call = await pending(peer, server)

@@ -131,6 +131,24 @@ async def test_garbage_is_answered_and_ends_nothing(host: Host, era: str) -> Non
     assert (await host.ask(initialize(9)))["id"] == 9
 
 
+@pytest.mark.parametrize(
+    ("era", "number"),
+    [
+        *((era, number) for era in ("legacy", "modern") for number in ("NaN", "Infinity", "-Infinity")),
+        ("legacy", "1e999"),
+    ],
+)
+async def test_a_number_that_json_does_not_have_is_refused(host: Host, era: str, number: str) -> None:
+    await host.ask(initialize(1) if era == "legacy" else message("tools/list", {}, 1))
+    wrong = json.dumps(message("tools/call", {"name": "echo", "arguments": {"x": 7.25}}, 9))
+    before = len(host.written.messages)
+
+    await host.send(wrong.replace("7.25", number).encode())
+
+    await eventually(lambda: len(host.written.messages) > before)
+    assert host.written.messages[-1]["error"]["code"] in (-32700, -32602)
+
+
 async def test_a_cancelled_request_ends_and_is_not_answered(host: Host, face: FaceDouble) -> None:
     begun = asyncio.Event()
 
