@@ -114,6 +114,15 @@ class _File(WatchedFileHandler):
             )
 
 
+def check_target(target: str) -> None:
+    """Check that an audit log can be written there, before anything is waited for.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    _open(target).close()
+
+
 def _open(target: str) -> logging.Handler:
     handler: logging.Handler
     if target == STANDARD_OUTPUT:

@@ -70,9 +70,10 @@ async def _run(found: Found, settings: BridgeSettings) -> int:
     from longreach_bridge.assembly import make_bridge
     from longreach_bridge.foreign.channel import Lost
 
+    chosen, made = _node_settings(found, settings), make_bridge(settings)  # wrong settings, before all else
     if settings.name is not None:  # before anything is started for nothing
-        await check_alone(_node_settings(found, settings), settings.name)
-    async with make_bridge(settings) as bridge:
+        await check_alone(chosen, settings.name)
+    async with made as bridge:
         try:
             server = await _connect(bridge)
         except Lost as lost:

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from longreach import __version__
-from longreach.audit import AuditLog
+from longreach.audit import AuditLog, check_target
 from longreach.clock import SYSTEM_CLOCK
 from longreach.front.filters import Filters
 from longreach.front.front import Front
@@ -146,13 +146,30 @@ class Assembly:
                 UrlSource(settings.jwks_url) if settings.jwks_url else FileSource(settings.jwks_file or "")
             )
             keys = KeyRing(source, time.monotonic, lambda: auth.forget())
-            told = settings.claims if self._signer is not None else ()
+            told = settings.told_claims if self._signer is not None else ()
             jwts = JwtVerifier(keys, settings.issuer, told)
         if tokens is None and jwts is None:
             return None
         auth = Authenticator(tokens, jwts, resources, frozenset(settings.scopes), time.time)
         self._tasks.start(auth.keep_fresh(keys), name="auth")
         return auth
+
+
+def check_settings(settings: GatewaySettings) -> None:
+    """Check what settings name, as an `Assembly` will use it, before a broker is waited for.
+
+    Raises:
+        ConfigError: a file cannot be used, or an origin or a URL is none.
+    """
+    _guard(settings, settings.host)
+    if settings.bearer_tokens is not None:
+        TokenFile(settings.bearer_tokens)
+    if settings.jwks_url is not None:
+        UrlSource(settings.jwks_url)
+    if settings.claims_key is not None:
+        ClaimsSigner(settings.claims_key, "_", settings.gateway_id, SYSTEM_CLOCK)
+    if settings.audit is not None:
+        check_target(settings.audit)
 
 
 def _guard(settings: GatewaySettings, bound_to: str) -> Guard:

@@ -17,7 +17,7 @@ import uvicorn
 from longreach.cli.listening import open_door
 from longreach.observe import event
 from longreach.tasks import TaskSet
-from longreach_gateway.assembly import Assembly, learn
+from longreach_gateway.assembly import Assembly, check_settings, learn
 from longreach_gateway.protocol import BoundedProtocol, sweep
 
 if TYPE_CHECKING:
@@ -67,6 +67,7 @@ async def serve(
         ConfigError: the address cannot be listened on, or is open to everybody and nobody said so.
         BrokerUnavailable: no broker.
     """
+    check_settings(settings)
     _raise_file_limit()
     with open_door(
         settings.host, settings.port, checks_tokens=settings.checks_tokens, anonymous=settings.anonymous

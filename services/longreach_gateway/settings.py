@@ -110,7 +110,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     audiences: tuple[str, ...] = ()
     scopes: tuple[str, ...] = ()
     claims_key: str | None = None
-    claims: tuple[str, ...] = DEFAULT_NAMES
+    claims: tuple[str, ...] | None = None
     servers: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     search_above: int | None = None
@@ -138,6 +138,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigError("JWTs need both: --jwks-url or --jwks-file, and --issuer")
         if (self.audiences or self.scopes) and not keys:
             raise ConfigError("--audience and --required-scope are about JWTs: name --jwks-url and --issuer")
+        if self.claims is not None and self.claims_key is None:
+            raise ConfigError(
+                "--claims says which claims nodes are told: name --claims-key, which signs them"
+            )
         if self.claims_key is not None and not keys:
             raise ConfigError("--claims-key signs claims of JWTs: name --jwks-url and --issuer")
         refusal = refuse_exposure(Exposure(self.host, (), self.checks_tokens, self.anonymous))
@@ -154,6 +158,11 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
         if self.rate_per_caller is None:
             return None
         return Limits(rate_per_s=self.rate_per_caller, burst=self.burst_per_caller)
+
+    @property
+    def told_claims(self) -> tuple[str, ...]:
+        """Which claims of JWTs nodes are told."""
+        return DEFAULT_NAMES if self.claims is None else self.claims
 
     @property
     def checks_tokens(self) -> bool:

@@ -233,6 +233,10 @@ def settings_of(table: Table) -> Iterator[Setting]:
     return (each for each in SETTINGS if table in each.tables)
 
 
+def _tables() -> set[Table]:
+    return {*BOTH, *_added}
+
+
 def resolve(
     table: Table,
     flags: Mapping[str, Any],
@@ -287,6 +291,13 @@ def _read_file(table: Table, config: str | None) -> tuple[dict[str, Any], Path]:
         return {}, path
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
+    for key, value in everything.items():
+        if key != table and not isinstance(value, dict):
+            raise ConfigError(f"{path} has {key!r} above its tables: write it below [{table}]")
+    if table not in everything:
+        near = difflib.get_close_matches(table, everything, n=1, cutoff=0.8)
+        if near and near[0] not in _tables():
+            raise ConfigError(f"{path} has an unknown table [{near[0]}]; did you mean [{table}]?")
     chosen = everything.get(table, {})
     if not isinstance(chosen, dict):
         raise ConfigError(f"{table} in {path} must be a table: write [{table}]")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from longreach.actor.states import States
-from longreach.audit import AuditLog
+from longreach.audit import AuditLog, check_target
 from longreach.node.announcer import Announcer
 from longreach.node.auditing import Auditor
 from longreach.node.canaries import WHOLE, Canary, changer, targets_of
@@ -64,6 +64,18 @@ class Parts(NamedTuple):
     canaries: Mapping[str, Canary]
     large: LargeBodies
     audit: AuditLog | None
+
+
+def check_files(settings: NodeSettings, clock: Clock) -> None:
+    """Check the files that settings name, as `assemble` will open them.
+
+    Raises:
+        ConfigError: one cannot be used.
+    """
+    if settings.claims_keys_file is not None:
+        ClaimsCheck(settings.claims_keys_file, encode_token(settings.namespace), clock)
+    if settings.audit is not None:
+        check_target(settings.audit)
 
 
 def assemble(

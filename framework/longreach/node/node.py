@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.errors import ConfigError, LongreachError
-from longreach.node.assembly import Hooks, Parts, assemble
+from longreach.node.assembly import Hooks, Parts, assemble, check_files
 from longreach.node.broker import BrokerWatch, open_link
 from longreach.node.keys import key_source
 from longreach.node.settings import NodeSettings, new_instance
@@ -165,7 +165,9 @@ class Node:
             raise ConfigError("a node is started once; make a new one")
         self._begun = True
         embedded = self._given_link is None and not self.settings.connection.urls
-        keys = key_source(self.settings, embedded=embedded)  # before a broker is waited for
+        # Before a broker is waited for: a file that is not there will not come with it.
+        keys = key_source(self.settings, embedded=embedded)
+        check_files(self.settings, self._clock)
         if self._given_link is not None:
             self._link = self._given_link
         else:

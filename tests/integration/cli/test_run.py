@@ -219,3 +219,28 @@ def test_plain_nodes_of_one_user_find_one_broker(desk: Desk):
 
     assert [node["name"][0] for node in shown] == ["a", "b"]
     assert time.monotonic() - began < _AT_ONCE_S
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--claims-keys", "nothing/keys"), "nothing/keys"),
+        (("--audit", "nothing/audit"), "nothing/audit cannot be written"),
+        (("--state-keys", "nothing/keys"), "nothing/keys"),
+        (("--limit-burst", "3"), "burst says how uneven"),
+        (("--audit-arguments",), "--audit"),
+    ],
+)
+def test_a_node_with_wrong_settings_does_not_wait_for_a_broker_first(
+    desk: Desk, words: tuple[str, ...], said: str
+):
+    done = desk.longreach("run", "app:docs", "--nats", f"nats://127.0.0.1:{free_port()}", *words)
+
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+
+
+def test_a_bridge_with_wrong_settings_does_not_look_for_a_broker_first(desk: Desk):
+    nowhere = ("--nats", f"nats://127.0.0.1:{free_port()}")
+    done = desk.longreach("bridge", "--name", "x", "--env", "NO_SUCH_VARIABLE", *nowhere, "--", "true")
+
+    assert (done.returncode, "NO_SUCH_VARIABLE" in done.stderr) == (2, True), done.stderr

@@ -140,6 +140,8 @@ def test_paths_in_a_file_are_relative_to_that_file(tmp_path: Path):
         ("[node]\ndrain_timeout = 0\n", "drain_timeout in [node] of settings.toml takes seconds"),
         ("[node", "cannot be read"),
         ("node = 1", "must be a table"),
+        ('region = "eu"\n[node]', "has 'region' above its tables: write it below [node]"),
+        ('[nodes]\nregion = "eu"', "unknown table [nodes]; did you mean [node]?"),
         ('[node]\nresidency = "eu"\n', "residency"),
     ],
 )

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from longreach.cli import loop
 from longreach.cli.settings import resolve, settings_of
 from longreach.errors import BrokerUnavailable, ConfigError
+from longreach.transport.natslink import NatsLink
 from longreach.transport.options import NatsOptions
 from longreach_gateway.cli import banner, gateway
 from longreach_gateway.settings import TABLE, GatewaySettings, gateway_settings, new_gateway_id
@@ -54,6 +55,7 @@ def test_every_setting_is_one_of_a_struct_and_has_a_name_of_its_own():
         ({**JWT, "anonymous": True}, "leave one out"),
         ({"bearer_tokens": "tokens", "anonymous": True}, "leave one out"),
         ({"anonymous": False}, "no token is valid"),
+        ({**JWT, "claims": ("sub",)}, "name --claims-key"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], wrong: str):
@@ -129,7 +131,7 @@ def test_a_gateway_for_everybody_is_not_started_in_silence_whichever_source_says
     [
         (("--host", "0.0.0.0", "--anonymous"), {}),
         (("--host", "0.0.0.0"), {"LONGREACH_ANONYMOUS": "yes"}),
-        (("--host", "0.0.0.0"), {"LONGREACH_BEARER_TOKENS": "tokens"}),
+        (("--host", "0.0.0.0"), {"LONGREACH_BEARER_TOKENS": "/dev/null"}),
         ((), {}),
         (("--host", "localhost"), {}),
     ],
@@ -140,3 +142,27 @@ def test_with_tokens_or_said_so_or_on_a_loopback_address_a_broker_is_looked_for(
     monkeypatch.setattr(loop, "GIVE_UP_AFTER_S", 0.05)
 
     assert isinstance(run_gateway(*words, **environment).exception, BrokerUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--bearer-tokens", "nothing/tokens"), "nothing/tokens cannot be read"),
+        (("--bearer-tokens", "."), "cannot be read"),
+        (("--audit", "nothing/audit"), "nothing/audit cannot be written"),
+        (("--allowed-origin", "example.com"), "is no origin"),
+        (("--jwks-url", "example.com/keys", "--issuer", "https://x"), "is no URL of a JWKS"),
+        (("--claims-key", "nothing/key", "--jwks-url", "https://x", "--issuer", "https://x"), "nothing/key"),
+        (("--burst-per-caller", "3"), "--rate-per-caller"),
+        (("--port", "99999"), "--port"),
+    ],
+)
+def test_what_is_misused_is_said_before_a_broker_is_looked_for(
+    words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(NatsLink, "open", None)
+
+    done = run_gateway(*words)
+
+    assert isinstance(done.exception, ConfigError), done.exception
+    assert said in str(done.exception)
