@@ -117,6 +117,7 @@ class Askers:
         """The broker refused to publish on `subject`."""
         for asker in self:
             asker.sender.denied(subject)
+        self._shared.vigil.denied(subject)
 
     def _new(self, caller: str) -> Asker:
         try:

@@ -43,6 +43,7 @@ _UNKNOWN_TEXT = {
     "node_stuck": "the node that had the call stopped answering",
     "gone": "the node that had the call no longer has it, and its answer did not arrive",
     "nobody_has_it": "no node says that it has the call",
+    "may_not_ask": "the broker's permissions do not let this caller ask the nodes which of them has the call",
     DAMAGED: "its result came in parts, and is not what was offered",
     CUT_OFF: "the node drained and cut the call off at its time limit",
 }

@@ -15,6 +15,7 @@ from longreach.client import endings
 from longreach.client.attempt import Attempt, Way
 from longreach.errors import LongreachError, TooLarge
 from longreach.observe import event
+from longreach.policy.denials import Denials
 from longreach.policy.liveness import Lost, NodeId
 from longreach.policy.retry import Failure
 from longreach.wire import frames
@@ -23,7 +24,7 @@ from longreach.wire.subjects import ROOT, check_subject, method_token
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from longreach.client.attempt import MakeHeaders, Request
     from longreach.client.bodies import Bodies
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from longreach.client.questions import Questions
     from longreach.client.vigil import Vigil
     from longreach.clock import Clock
+    from longreach.errors import Delivered
     from longreach.policy.breaker import Breaker
     from longreach.policy.route import Candidate
     from longreach.transport.link import Link
@@ -92,6 +94,8 @@ class Sender:
         self._bodies = bodies
         self._watched_as = inbox.connection
         self._attempts: dict[str, Attempt] = {}
+        self._denials = Denials()
+        self._violations: dict[str, int] = {}
         self._ways: dict[tuple[Target, Candidate], Way] = {}
         self._loop = asyncio.get_running_loop()
         self._count = 0
@@ -149,6 +153,7 @@ class Sender:
             answer: Any = await attempt.future
         except asyncio.CancelledError:
             way.breaker.given_up()
+            self._given_up(attempt)
             self._cancel(attempt, plan.target.server)
             raise
         finally:
@@ -158,6 +163,8 @@ class Sender:
             self._attempts.pop(token, None)
             self._vigil.liveness.ended(token)
         if type(answer) is bytes:
+            if not self._denials.is_idle:
+                self._settled(attempt)
             return self._read(answer, read, attempt, candidate, way.breaker)
         return self._failed(answer, plan, attempt, candidate, way.breaker)
 
@@ -165,8 +172,10 @@ class Sender:
         """Liveness gave a call up."""
         attempt = self._attempts.get(loss.call)
         if attempt is not None:
-            failure = Failure(delivered=loss.delivered, reason=loss.reason, region=attempt.region)
-            attempt.end(failure)
+            reason: str = loss.reason
+            if loss.delivered == "no" and self._denials.never_ran(attempt.token, attempt.subject):
+                reason = endings.DENIED
+            attempt.end(Failure(delivered=loss.delivered, reason=reason, region=attempt.region))
 
     def close(self) -> None:
         """Attempts that wait end now, and whoever has them is told by their tasks."""
@@ -174,10 +183,40 @@ class Sender:
             attempt.end(Failure(delivered="unknown", reason=endings.CLOSED, region=attempt.region))
 
     def denied(self, subject: str) -> None:
-        """The broker refused to publish on `subject`, which it names in lower case."""
-        for attempt in tuple(self._attempts.values()):
-            if attempt.subject == subject:
+        """The broker refused to publish one message on `subject`, which it names in lower case.
+
+        Attempts that must be meant end as `no`. Where others may be meant, all that may be are searched for.
+        Violations of one turn of the loop are looked at together: a look costs as much as there are attempts.
+        """
+        count = self._violations.get(subject, 0)
+        self._violations[subject] = count + 1
+        if not count:
+            self._loop.call_soon(self._rule_on, subject)
+
+    def _rule_on(self, subject: str) -> None:
+        now = self._clock.monotonic()
+        count = self._violations.pop(subject)
+        waiting = [a.token for a in self._attempts.values() if a.subject == subject and a.node is None]
+        ruling = self._denials.violated(subject, count, waiting, now)
+        self._refuse(ruling.refused)
+        if ruling.in_doubt:
+            event(_log, "violation.in_doubt", subject=subject, calls=len(ruling.in_doubt))
+            self._vigil.search(ruling.in_doubt, now)
+
+    def _refuse(self, tokens: Iterable[str]) -> None:
+        for token in tokens:
+            attempt = self._attempts.get(token)
+            if attempt is not None:
                 attempt.end(Failure(delivered="no", reason=endings.DENIED, region=attempt.region))
+
+    def _settled(self, attempt: Attempt) -> None:
+        """It was answered or accepted, or has a violation of its own: any other is about another attempt."""
+        self._refuse(self._denials.cleared(attempt.token, attempt.subject))
+
+    def _given_up(self, attempt: Attempt) -> None:
+        """Nobody waits for it any more: if nobody has it, a violation may still be about it."""
+        if attempt.node is None:
+            self._denials.given_up(attempt.token, attempt.subject, self._clock.monotonic())
 
     def limit(self, call: str) -> None:
         """Give an attempt that takes its time a timer for its deadline; fast ones need none."""
@@ -196,11 +235,17 @@ class Sender:
     ) -> Failure:
         """That there was no response; and what that says of the route."""
         if answer is None:
-            answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=candidate.region)
-        elif answer.reason in (endings.DEADLINE, endings.CLOSED):
-            self._cancel(attempt, plan.target.server)
+            self._settled(attempt)
+            # A node that said it has the call is proof that somebody heard it.
+            delivered: Delivered = "no" if attempt.node is None else "unknown"
+            answer = Failure(delivered, endings.NO_RESPONDERS, candidate.region, node=attempt.node_name)
         elif answer.reason == endings.DENIED:
+            self._settled(attempt)
             self._health.refused(str(plan.target), candidate.region)
+        else:
+            self._given_up(attempt)
+            if answer.reason in (endings.DEADLINE, endings.CLOSED):
+                self._cancel(attempt, plan.target.server)
         failure: Failure = answer._replace(to=candidate.to)
         self._health.lost(breaker, failure, self._clock.monotonic() - attempt.sent_at)
         return failure
@@ -297,6 +342,7 @@ class Sender:
             return
         # Not the region that it says: what is asked from now on must stay where the call went.
         attempt.node = NodeId(attempt.region, who.identity, who.instance)
+        self._settled(attempt)
         now = self._clock.monotonic()
         if attempt.timer is None:
             self._set_timer(attempt, now)

@@ -18,11 +18,11 @@ import msgspec
 from longreach.client.inbox import Waiter
 from longreach.errors import LongreachError
 from longreach.observe import event
-from longreach.policy.liveness import AskAlive, AskWhose, Liveness, Lost, NodeId
+from longreach.policy.liveness import AskAlive, AskWhose, Liveness, Lost, NodeId, Place
 from longreach.wire import frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from longreach.client.inbox import Answer, Inbox
     from longreach.client.questions import Questions
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.client.vigil")
 _ANSWERS_FOR_S = 10.0
 _MIN_WAIT_S = 0.002
+_QUESTIONS = (".alive", ".whose")
 _NOBODY = msgspec.json.encode(frames.AliveRequest([]))
 
 
@@ -46,6 +47,17 @@ class Watched(NamedTuple):
     questions: Questions
     on_lost: Callable[[Lost], None]
     on_slow: Callable[[str], None]
+
+
+class _Asked(NamedTuple):
+    """A question whose answers are listened for, and what it asks about."""
+
+    at: float
+    inbox: Inbox
+    token: str
+    subject: str
+    about: NodeId | Place
+    asker: str
 
 
 class _Alive(Waiter):
@@ -88,7 +100,7 @@ class Vigil:
         self._askers: dict[str, Watched] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
-        self._asked: deque[tuple[float, Inbox, str]] = deque()
+        self._asked: deque[_Asked] = deque()
         self._closed = False
 
     def watch(self, asker: str, watched: Watched) -> None:
@@ -108,6 +120,21 @@ class Vigil:
         """Something may be due at once."""
         if not self._closed:
             self._arm()
+
+    def search(self, calls: Iterable[str], now: float) -> None:
+        """Search for calls now, which may not have reached anybody."""
+        self.liveness.search(calls, now)
+        self.wake_now()
+
+    def denied(self, subject: str) -> None:
+        """The broker refused to publish on `subject`: if that was a question, silence says nothing."""
+        if not subject.endswith(_QUESTIONS):
+            return
+        for asked in reversed(self._asked):
+            if asked.subject == subject:
+                self.liveness.not_asked(asked.about, self._clock.monotonic(), asked.asker)
+                self.wake_now()
+                return
 
     def close(self) -> None:
         """Stop, for good."""
@@ -146,7 +173,7 @@ class Vigil:
         now = self._clock.monotonic()
         due = self.liveness.next_tick(now)
         if due is None and self._asked:  # nobody waits any more, but answers are still listened for
-            due = self._asked[0][0] + _ANSWERS_FOR_S
+            due = self._asked[0].at + _ANSWERS_FOR_S
         self._due = float("inf") if due is None else due
         if due is not None:
             self._timer = asyncio.get_running_loop().call_later(max(due - now, _MIN_WAIT_S), self._tick)
@@ -186,9 +213,9 @@ class Vigil:
 
     def _forget_old(self, now: float) -> None:
         asked = self._asked
-        while asked and asked[0][0] + _ANSWERS_FOR_S <= now:
-            _, inbox, token = asked.popleft()
-            inbox.forget(token)
+        while asked and asked[0].at + _ANSWERS_FOR_S <= now:
+            old = asked.popleft()
+            old.inbox.forget(old.token)
 
     def _ask_alive(self, probe: int, node: NodeId, calls: Sequence[str], asker: str) -> None:
         watched = self._askers.get(asker)
@@ -199,7 +226,7 @@ class Vigil:
         body = msgspec.json.encode(frames.AliveRequest(list(calls))) if calls else _NOBODY
         token = self._new_token(questions)
         questions.inbox.add(_Alive(token, self, probe, node))
-        self._post(questions, subject, body, token)
+        self._post(questions, subject, body, token, node, asker)
 
     def _ask_whose(self, probe: int, place: tuple[str, str], calls: Sequence[str], asker: str) -> None:
         watched = self._askers.get(asker)
@@ -210,13 +237,15 @@ class Vigil:
         body = msgspec.json.encode(frames.WhoseRequest(list(calls)))
         token = self._new_token(questions)
         questions.inbox.gather(token, partial(self._whose_answered, probe, region, tuple(calls)))
-        self._post(questions, subject, body, token)
+        self._post(questions, subject, body, token, place, asker)
 
     def _new_token(self, questions: Questions) -> str:
         return questions.inbox.new_token(self._clock.wall_ms() + int(_ANSWERS_FOR_S * 1000))
 
-    def _post(self, questions: Questions, subject: str, body: bytes, token: str) -> None:
-        self._asked.append((self._clock.monotonic(), questions.inbox, token))
+    def _post(
+        self, questions: Questions, subject: str, body: bytes, token: str, about: NodeId | Place, asker: str
+    ) -> None:
+        self._asked.append(_Asked(self._clock.monotonic(), questions.inbox, token, subject, about, asker))
         try:
             questions.post(subject, body, token)
         except LongreachError as error:  # our own link: the policy is told of its loss apart from this

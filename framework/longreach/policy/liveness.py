@@ -18,9 +18,9 @@ from collections.abc import Collection, Iterable, Sequence
 from longreach.errors import Delivered
 from longreach.policy.pulse import Pulses
 from longreach.policy.questions import Action, AskAlive, AskWhose, Config, Lost, NodeId, Reason
-from longreach.policy.search import Search, Watch
+from longreach.policy.search import Place, Search, Watch
 
-__all__ = ["Action", "AskAlive", "AskWhose", "Config", "Liveness", "Lost", "NodeId", "Reason"]
+__all__ = ["Action", "AskAlive", "AskWhose", "Config", "Liveness", "Lost", "NodeId", "Place", "Reason"]
 
 
 class Liveness:
@@ -83,6 +83,16 @@ class Liveness:
         self._gone.pop(call, None)
         watch.node = node
         self._pulses.has(node, call, now, watch.asker)
+
+    def search(self, calls: Iterable[str], now: float) -> None:
+        """Search for calls now: they may not have reached anybody. What is watched goes on as it is."""
+        self._now = now
+        for call in calls:
+            fresh = self._fresh.pop(call, None)
+            if fresh is not None:
+                watch = self._watched[call] = Watch(fresh[:2], fresh[2], fresh[3])
+                self._search.begin(call, watch, now)
+                self._slow.append((fresh[3], call))
 
     # What is heard of nodes
 
@@ -172,6 +182,17 @@ class Liveness:
         for call in self._pulses.drop(node):
             self._lose(call, "unknown", "node_died", node)
         self._died.append(Lost("", "unknown", "node_died", node))
+
+    def not_asked(self, about: NodeId | Place, now: float, asker: str = "") -> None:
+        """The broker's permissions refused a question of `asker` to a node, or to all instances of a place.
+
+        So silence proves nothing. A call on such a node is waited for as long as the catalog has that node; a
+        call that is searched for ends as `unknown` when nobody has answered for it in time.
+        """
+        if isinstance(about, NodeId):
+            self._pulses.not_asked(about, now)
+        else:
+            self._search.not_asked(about, asker)
 
     # What is known of our own link
 

@@ -167,6 +167,13 @@ class Pulses:
             self._schedule(node, pulse)
         return pulse
 
+    def not_asked(self, node: NodeId, now: float) -> None:
+        """A question did not reach a node: its window begins anew, unless it has left the catalog."""
+        pulse = self._pulses.get(node)
+        if pulse is not None and not pulse.left:
+            pulse.restart()
+            pulse.last_heard = now
+
     def has(self, node: NodeId, call: str, now: float, asker: str) -> None:
         """A node says that it has a call of an asker."""
         pulse = self.watch(node, now)

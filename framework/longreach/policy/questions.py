@@ -10,11 +10,12 @@ import msgspec
 from longreach.errors import Delivered
 from longreach.wire.frames import MAX_CALLS_PER_ASK
 
-Reason = Literal["gone", "node_died", "node_stuck", "not_here", "nobody_has_it"]
+Reason = Literal["gone", "node_died", "node_stuck", "not_here", "nobody_has_it", "may_not_ask"]
 """Why a call is lost.
 
 `gone`: its node no longer has it. `node_died`, `node_stuck`: what became of its node. `not_here`: every
-instance says that it never had it and never will. `nobody_has_it`: nobody answers for it.
+instance says that it never had it and never will. `nobody_has_it`: nobody answers for it. `may_not_ask`: the
+broker's permissions do not allow to ask for it.
 """
 
 

@@ -129,7 +129,7 @@ class _Round:
     They are judged every `whose_every_s`, and asked about as often, or less often where very many answer.
     """
 
-    __slots__ = ("asked_at", "calls", "fresh", "next_ask", "next_turn")
+    __slots__ = ("asked_at", "calls", "fresh", "is_denied", "next_ask", "next_turn")
 
     def __init__(self, now: float) -> None:
         self.calls: dict[str, Watch] = {}
@@ -137,6 +137,7 @@ class _Round:
         self.asked_at = float("-inf")
         self.next_ask = now
         self.next_turn = now
+        self.is_denied = False
 
     def due(self, fresh_every_s: float) -> float:
         """When to look: at its turn, but soon about calls that have joined since."""
@@ -194,6 +195,12 @@ class Search:
             members.is_watched = False
             if members.is_empty:
                 del self._members[watch.place]
+
+    def not_asked(self, place: Place, asker: str) -> None:
+        """The broker's permissions refused a question of an asker to a place."""
+        entry = self._rounds.get((place, asker))
+        if entry is not None:
+            entry.is_denied = True
 
     def instances(self, place: Place, nodes: frozenset[NodeId], now: float) -> frozenset[NodeId]:
         """The catalog has changed; those that have left it."""
@@ -316,6 +323,7 @@ class Search:
         """We hear again: every window begins anew, everybody is asked at once. A "no" stays a promise."""
         for entry in self._rounds.values():
             entry.next_ask = entry.next_turn = now
+            entry.is_denied = False
             for watch in entry.calls.values():
                 watch.rounds = 0
                 watch.asked_at = None
@@ -343,6 +351,8 @@ class Search:
         if suspects:
             if not all(self._is_overdue(watch, node, now) for node in suspects):
                 return None
+            if self._rounds[watch.place, watch.asker].is_denied:  # they never heard the question
+                return Verdict("unknown", "may_not_ask", None)
             for node in suspects:
                 self._pulses.give_up(node, now)
             return Verdict("unknown", "node_stuck", min(suspects))
@@ -354,7 +364,11 @@ class Search:
                 return Verdict("unknown", "gone", None)
             return Verdict("no", "not_here", None)
         is_over = watch.rounds >= _ROUNDS_TO_NOBODY and is_due
-        return Verdict("unknown", "nobody_has_it", None) if is_over else None
+        return self._nobody(watch) if is_over else None
+
+    def _nobody(self, watch: Watch) -> Verdict:
+        is_denied = self._rounds[watch.place, watch.asker].is_denied
+        return Verdict("unknown", "may_not_ask" if is_denied else "nobody_has_it", None)
 
     def _is_overdue(self, watch: Watch, node: NodeId, now: float) -> bool:
         """Whether a node has not said whether it has the call, though it was asked for long enough."""
