@@ -351,11 +351,7 @@ class Search:
         if suspects:
             if not all(self._is_overdue(watch, node, now) for node in suspects):
                 return None
-            if self._rounds[watch.place, watch.asker].is_denied:  # they never heard the question
-                return Verdict("unknown", "may_not_ask", None)
-            for node in suspects:
-                self._pulses.give_up(node, now)
-            return Verdict("unknown", "node_stuck", min(suspects))
+            return self._silent(watch, suspects, now)
         for node, at in members.dead.items():
             if at >= watch.sent_at and node not in refused_by:
                 return Verdict("unknown", "node_died", node)
@@ -365,6 +361,13 @@ class Search:
             return Verdict("no", "not_here", None)
         is_over = watch.rounds >= _ROUNDS_TO_NOBODY and is_due
         return self._nobody(watch) if is_over else None
+
+    def _silent(self, watch: Watch, suspects: list[NodeId], now: float) -> Verdict:
+        if self._rounds[watch.place, watch.asker].is_denied:  # they never heard the question
+            return Verdict("unknown", "may_not_ask", None)
+        for node in suspects:
+            self._pulses.give_up(node, now)
+        return Verdict("unknown", "node_stuck", min(suspects))
 
     def _nobody(self, watch: Watch) -> Verdict:
         is_denied = self._rounds[watch.place, watch.asker].is_denied
