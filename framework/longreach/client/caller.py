@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from longreach.client import endings
 from longreach.client.attempt import Request
-from longreach.client.hedging import HEDGED, Latencies, hedge
+from longreach.client.hedging import HEDGED, Hedged, Latencies, hedge
 from longreach.client.options import DEFAULT_TIMEOUT_S, MAX_TIMEOUT_S
 from longreach.client.plan import Outcome
 from longreach.observe import event
@@ -102,19 +102,20 @@ class Caller:
         request = Request(plan, payload, options, encode, read, on_note, headers, deadline, timeout_s)
         try:
             answer: R | Failure
+            count, lesser = 1, None
             first = plan.first if plan.pick is None else plan.pick()
             if first is not None and not self._closed:
                 if options.hedges:
                     hedged = await self._hedged(request, first, now)  # by itself, so that its type is R's
-                    answer, count = hedged
+                    answer, count, lesser = hedged
                 else:
-                    answer, count = await self._sender.send(request, first, now), 1
+                    answer = await self._sender.send(request, first, now)
                 if not isinstance(answer, Failure):
                     stats.answered += 1
                     return Outcome(answer, count, () if count == 1 else (HEDGED,))
             else:
                 answer = Failure(delivered="no", reason=endings.NO_RESPONDERS, region=options.region)
-            outcome = await self._again(request, answer)
+            outcome = await self._again(request, answer, count, lesser)
         except BaseException:
             stats.failed += 1
             raise
@@ -128,7 +129,7 @@ class Caller:
             _wake(waiter)
         self._sender.close()
 
-    async def _hedged(self, request: Request[R], first: Candidate, now: float) -> tuple[R | Failure, int]:
+    async def _hedged(self, request: Request[R], first: Candidate, now: float) -> Hedged[R]:
         """The first attempt, and a second one where it takes long and running twice is harmless."""
         plan, options = request.plan, request.options
         latencies = self._latencies.setdefault(plan.target, Latencies())
@@ -144,22 +145,24 @@ class Caller:
             return True
 
         if options.idempotent is False or not plan.hints().read_only or after_s is None:
-            answer, count = await attempt(first)(), 1
+            hedged = Hedged(await attempt(first)())
         else:
             others = (c for c in plan.candidates(frozenset()) if c != first and not is_slot(c.to))
             second = next(others, first)
-            answer, count = await hedge([attempt(first), attempt(second)], after_s, may)
-        if type(answer) is not Failure:
+            hedged = await hedge([attempt(first), attempt(second)], after_s, may)
+        if type(hedged.answer) is not Failure:
             latencies.add(self._clock.monotonic() - now)
             if len(self._latencies) > _MAX_TARGETS:
                 self._latencies.clear()
-        return answer, count
+        return hedged
 
-    async def _again(self, request: Request[R], answer: R | Failure) -> Outcome[R]:
-        """What a call comes to that was not answered at its first attempt."""
+    async def _again(
+        self, request: Request[R], answer: R | Failure, count: int, lesser: Failure | None
+    ) -> Outcome[R]:
+        """What a call comes to that was not answered at its first attempt, or its first two."""
         plan, options = request.plan, request.options
-        state = RetryState()
-        retries: list[str] = []
+        state = self._begun(answer, count, lesser)
+        retries = [HEDGED] * (count - 1)
         returns = functools.partial(self._returns_to, plan.target, beside=False)
         while True:
             if not isinstance(answer, Failure):
@@ -203,6 +206,15 @@ class Caller:
             now = self._clock.monotonic()
             candidate = self._around_stuck(plan, state, verdict.candidate)
             answer = await self._sender.send(request, candidate, now)
+
+    def _begun(self, answer: object, count: int, lesser: Failure | None) -> RetryState:
+        """Return what is known of a call beside `answer`; a hedge that may have run is its re-run."""
+        state = RetryState()
+        if lesser is not None:
+            state.failed(lesser, self._clock.monotonic())
+        if count > 1 and isinstance(answer, Failure) and answer.delivered != "no":
+            state.reruns = 1
+        return state
 
     @staticmethod
     def _error(request: Request[R], failure: Failure) -> LongreachError:
