@@ -27,21 +27,41 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.mailbox: Mailbox[Item] = Mailbox(SIZE)
         self.here: list[tuple[str, Item]] = []
+        self.coming: list[tuple[str, Item]] = []
         self.number = 0
         self.now = 0.0
         self.passed_over: Counter[str] = Counter()
 
     def lengths(self) -> Counter[str]:
-        return Counter(owner for owner, _ in self.here)
+        return Counter(owner for owner, _ in self.here + self.coming)
 
     @rule(owner=st.sampled_from(OWNERS), lasts=st.sampled_from([1.0, 5.0, 50.0]))
     def put(self, owner: str, lasts: float) -> None:
         self.number += 1
         item = Item(f"k{self.number}", self.now + lasts)
-        before, full = self.lengths(), len(self.here) == SIZE
-        refused = self.mailbox.put(owner, item)
+        before, full = self.lengths(), len(self.here) + len(self.coming) >= SIZE
+        assert self.mailbox.is_full == full
+        self.entered(owner, item, self.here, before, full, self.mailbox.put(owner, item))
+
+    @rule(owner=st.sampled_from(OWNERS), spare=st.integers(0, 3))
+    def reserve(self, owner: str, spare: int) -> None:
+        self.number += 1
+        item = Item(f"k{self.number}", self.now)
+        before, full = self.lengths(), len(self.here) + len(self.coming) >= SIZE + spare
+        refused = self.mailbox.reserve(owner, item, spare)
+        self.entered(owner, item, self.coming, before, full, refused)
+
+    def entered(
+        self,
+        owner: str,
+        item: Item,
+        row: list[tuple[str, Item]],
+        before: Counter[str],
+        full: bool,
+        refused: object,
+    ) -> None:
         if refused is not item:
-            self.here.append((owner, item))
+            row.append((owner, item))
         if refused is None:
             assert not full
             return
@@ -49,10 +69,34 @@ class Machine(RuleBasedStateMachine):
         if refused is item:
             assert before[owner] + 1 >= max(before.values())  # nobody has more
             return
-        loser = next(who for who, each in self.here if each is refused)
+        loser = self.gave_way(refused)
         assert before[loser] == max(before.values()) > before[owner] + 1
-        assert [each for who, each in self.here if who == loser][-1] is refused
-        self.here.remove((loser, refused))
+
+    def gave_way(self, refused: object) -> str:
+        """Whose it was: the newest, and what is not whole before what is."""
+        loser = next(who for who, each in self.here + self.coming if each is refused)
+        row = self.coming if any(who == loser for who, _ in self.coming) else self.here
+        newest = [entry for entry in row if entry[0] == loser][-1]
+        assert newest[1] is refused
+        row.remove(newest)
+        return loser
+
+    @precondition(lambda self: self.coming)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        owner, item = data.draw(st.sampled_from(self.coming))
+        assert self.mailbox.remove(item.key) is None
+        assert self.mailbox.release(item.key) is item
+        assert self.mailbox.release(item.key) is None
+        self.coming.remove((owner, item))
+
+    @rule(spare=st.integers(0, 3))
+    def overflow(self, spare: int) -> None:
+        before, over = self.lengths(), len(self.here) + len(self.coming) > SIZE + spare
+        refused = self.mailbox.overflow(spare)
+        assert (refused is not None) == over
+        if refused is not None:
+            assert before[self.gave_way(refused)] == max(before.values())
 
     @precondition(lambda self: self.here)
     @rule()
@@ -84,8 +128,10 @@ class Machine(RuleBasedStateMachine):
 
     @rule(owner=st.sampled_from(OWNERS))
     def ahead_is_a_bound(self, owner: str) -> None:
-        mine = self.lengths()[owner]
-        least = sum(min(count, mine) for count in self.lengths().values())
+        """Of those who wait: what is not whole has no turn."""
+        waits = Counter(who for who, _ in self.here)
+        mine = waits[owner]
+        least = sum(min(count, mine) for count in waits.values())
         assert least <= self.mailbox.ahead(owner)
         if not mine:
             assert self.mailbox.ahead(owner) <= len(OWNERS)
@@ -93,6 +139,8 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def same(self) -> None:
         assert len(self.mailbox) == len(self.here) <= SIZE
+        assert len(self.here) + len(self.coming) <= SIZE + 3
+        assert self.mailbox.coming == {item.key: who for who, item in self.coming}
         assert dict(self.mailbox.owners) == {item.key: who for who, item in self.here}
         waits = {who for who, _ in self.here}
         for gone in set(self.passed_over) - waits:

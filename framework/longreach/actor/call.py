@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -92,6 +93,24 @@ class CallSink(Protocol):
     def note(self, call: Call, notification: bytes) -> None:
         """The running call has something to say: a JSON-RPC notification."""
         ...
+
+
+class Coming(ABC):
+    """A request that is not whole yet, and has a place kept for it.
+
+    Attributes:
+        key: names it on this node.
+        owner: ``via.caller``, whose it is.
+        deadline: when nobody waits any more, in monotonic seconds.
+    """
+
+    key: str
+    owner: str
+    deadline: float
+
+    @abstractmethod
+    def refuse(self, reason: NotStartedReason, retry_after_ms: int | None) -> None:
+        """Lose the place: whoever kept it has given it to another, or takes no more calls."""
 
 
 class Call(msgspec.Struct, eq=False):

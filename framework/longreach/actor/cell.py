@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
 
 from longreach.actor.authorizing import AuthorizedHandling
-from longreach.actor.call import Call, Cancelled, Crashed, Ending, NotStarted
+from longreach.actor.call import Call, Cancelled, Coming, Crashed, Ending, NotStarted
 from longreach.actor.context import Place
 from longreach.actor.crashes import CrashOn, is_crash
 from longreach.actor.handling import Handling, report
@@ -22,7 +22,7 @@ from longreach.actor.incarnation import Incarnation
 from longreach.actor.runner import Runner
 from longreach.observe import described, event
 from longreach.policy.lifecycle import ACTOR, step
-from longreach.policy.mailbox import Mailbox
+from longreach.policy.mailbox import Mailbox, Waiting
 from longreach.policy.pace import Pace
 from longreach.policy.quarantine import Quarantine, Verdict
 from longreach.tasks import TaskSet
@@ -96,6 +96,7 @@ class ActorCell:
         )
         self._mailbox: Mailbox[Call] = Mailbox(mailbox)
         self._waiting = self._mailbox.owners  # as truth it costs nothing
+        self._coming = self._mailbox.coming
         self._pace = Pace(concurrency)
         self._running: dict[str, Call] = {}
         self._slots = 0
@@ -107,6 +108,11 @@ class ActorCell:
         self._exited: asyncio.Future[ExitKind] | None = None
         self._coming_back: asyncio.Task[None] | None = None
         self._suspended = False
+
+    @property
+    def capacity(self) -> int:
+        """How many calls it can have at once: those that run and those that wait."""
+        return self.concurrency + self._mailbox.size
 
     @property
     def waiting(self) -> int:
@@ -159,6 +165,7 @@ class ActorCell:
             return
         if self.state != "draining":
             self._move("drain")
+        self._refuse_coming("draining")
         if not await self._idle_within(timeout_s):
             self.cut_off("drain")
 
@@ -191,8 +198,40 @@ class ActorCell:
             return _REFUSALS[self.state]
         if self._slots < self.concurrency:
             self._begin_call(call)
+            if self._coming:
+                self._give_way(self._mailbox.overflow(self.concurrency - self._slots))
             return None
         return self._keep(call)
+
+    def reserve(self, coming: Coming) -> NotStartedReason | None:
+        """Keep a place for a request that is not whole yet, as for one that waits; or say why not.
+
+        What runs, waits and comes is never more than `concurrency` and the mailbox together, so that there is
+        a place for it when it is whole, and the place was given back with `release`.
+        """
+        if self.state != "ready":
+            return _REFUSALS[self.state]
+        spare = max(0, self.concurrency - self._slots)
+        now = self._clock.monotonic()
+        if not (spare or self._fits(coming.owner, coming.deadline, now)):
+            return "busy"
+        refused = self._mailbox.reserve(coming.owner, coming, spare)
+        if refused is coming:
+            return "busy"
+        self._give_way(refused)
+        return None
+
+    def release(self, key: str) -> None:
+        """Give back the place that was kept for a request, if one was."""
+        self._mailbox.release(key)
+
+    def waits(self, key: str) -> bool:
+        """Whether a call waits in the mailbox."""
+        return key in self._waiting
+
+    def turn_away(self, key: str) -> None:
+        """Refuse a call that waits, because there is no room for it on the node."""
+        self._give_way(self._mailbox.remove(key))
 
     def retry_after_ms(self) -> int:
         """When it makes sense to ask an actor again that is busy."""
@@ -223,16 +262,27 @@ class ActorCell:
         if mailbox.is_full:
             for late in mailbox.drop_expired(now):
                 late.sink.ended(late, NotStarted("expired"))
-        oldest = mailbox.oldest(owner)
-        waited_s = 0.0 if oldest is None else now - oldest.arrived
-        if not self._pace.fits(now, mailbox.ahead(owner), call.deadline - now, waited_s):
+        if not self._fits(owner, call.deadline, now):
             return "busy"
         refused = mailbox.put(owner, call)
         if refused is call:
             return "busy"
-        if refused is not None:
-            refused.sink.ended(refused, NotStarted("busy", self.retry_after_ms()))
+        self._give_way(refused)
         return None
+
+    def _fits(self, owner: str, deadline: float, now: float) -> bool:
+        """Whether a call of `owner` that waits can end in time."""
+        oldest = self._mailbox.oldest(owner)
+        waited_s = 0.0 if oldest is None else now - oldest.arrived
+        return self._pace.fits(now, self._mailbox.ahead(owner), deadline - now, waited_s)
+
+    def _give_way(self, refused: Call | Waiting | None) -> None:
+        """Refuse what another one took the place of."""
+        if isinstance(refused, Call):
+            refused.sink.ended(refused, NotStarted("busy", self.retry_after_ms()))
+        elif refused is not None:
+            assert isinstance(refused, Coming)
+            refused.refuse("busy", self.retry_after_ms())
 
     def _begin_call(self, call: Call) -> None:
         self._slots += 1
@@ -326,6 +376,13 @@ class ActorCell:
         while self._waiting:
             call = self._mailbox.take()
             call.sink.ended(call, NotStarted(reason))
+        self._refuse_coming(reason)
+
+    def _refuse_coming(self, reason: NotStartedReason) -> None:
+        for key in tuple(self._coming):
+            coming = self._mailbox.release(key)
+            assert isinstance(coming, Coming)
+            coming.refuse(reason, None)
 
     # Crashes
 

@@ -17,8 +17,9 @@ from longreach.client import endings
 from longreach.errors import LongreachError, TooLarge
 from longreach.observe import event
 from longreach.policy.liveness import NodeId
-from longreach.policy.parts import BODIES_OF_ONE, Room, Window
+from longreach.policy.parts import BODIES_OF_ONE, KEEP_RESULT_S, Window
 from longreach.policy.retry import Failure
+from longreach.policy.room import Room
 from longreach.threads import BODIES, in_thread
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
@@ -121,6 +122,7 @@ class Bodies:
         self._downloads: dict[str, _Download] = {}
         self._waiting: deque[_Download] = deque()
         self._room = Room(BODIES_OF_ONE * options.max_bytes, BODIES_OF_ONE * options.max_bytes)
+        self._keeping: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._uploads) + len(self._downloads) + len(self._waiting)
@@ -227,14 +229,30 @@ class Bodies:
 
     def _next(self) -> None:
         """Begin with those that there is room for, in order."""
-        while self._waiting and self._room.take("", self._waiting[0].room):
-            download = self._waiting.popleft()
+        now = self._clock.monotonic()
+        while self._waiting:
+            download = self._waiting[0]
+            if self._room.take(download.attempt.token, "", download.room, now) is None:
+                break
+            self._waiting.popleft()
             task = self._tasks.spawn(self._fetch(download), name="large result")
             download.attempt.future.add_done_callback(lambda _, task=task: task.cancel())  # type: ignore[misc]
-            task.add_done_callback(lambda _, room=download.room: self._give(room))  # type: ignore[misc]
+            task.add_done_callback(lambda _, token=download.attempt.token: self._give(token))  # type: ignore[misc]
+        if self._waiting and self._keeping is None:
+            self._keeping = asyncio.get_running_loop().call_later(KEEP_RESULT_S, self._keep)
+        elif not self._waiting and self._keeping is not None:
+            self._keeping.cancel()
+            self._keeping = None
 
-    def _give(self, room: int) -> None:
-        self._room.give("", room)
+    def _keep(self) -> None:
+        """Ask for a byte of each result that waits for room here, so that its node does not give it up."""
+        self._keeping = None
+        for download in self._waiting:
+            self._post_part(download, self._questions.inbox.new_token(0), len(download.data), 1)
+        self._next()
+
+    def _give(self, token: str) -> None:
+        self._room.give(token)
         self._next()
 
     def _ended(self, download: _Download) -> None:
@@ -261,7 +279,7 @@ class Bodies:
                     await download.moved.wait()
             except TimeoutError:
                 continue
-        data, download.data = bytes(download.data), bytearray()
+        data, download.data = download.data, bytearray()
         try:
             body = await in_thread(BODIES, unpack_body, download.offer, data)
         except Damaged as error:
@@ -272,12 +290,15 @@ class Bodies:
         attempt.answer(body)
 
     def _ask(self, download: _Download, at: int, size: int) -> None:
-        node = download.node
         inbox = self._questions.inbox
         token = inbox.new_token(0)
         if size:
             download.tokens.add(token)
             inbox.gather(token, lambda answer: self._came(download, token, at, answer))
+        self._post_part(download, token, at, size)
+
+    def _post_part(self, download: _Download, token: str, at: int, size: int) -> None:
+        node = download.node
         subject = self._questions.node_subject(node.region, node.identity, node.instance, PART)
         try:
             self._questions.post(subject, pack(PartRequest(download.attempt.token, at, size)), token)

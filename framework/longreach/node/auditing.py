@@ -99,6 +99,7 @@ class AuditedIntake(Intake):
         self.clock = intake.clock
         self.calls = intake.calls
         self.large = intake.large
+        self.gate = intake.gate
         self._intake = intake
         self._auditor = auditor
         self._method = method

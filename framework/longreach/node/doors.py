@@ -15,6 +15,7 @@ import msgspec
 
 from longreach.actor.offers import ANY_NAME
 from longreach.node.intake import RoutedCall
+from longreach.node.requests import SharedPlaces
 from longreach.observe import event
 from longreach.wire import codes, jsonrpc
 from longreach.wire.completion import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from longreach.actor.spec import HandlerSpec
     from longreach.node.intake import Intake
     from longreach.node.replies import ReplyRoute
+    from longreach.node.requests import Place
     from longreach.transport.link import Headers
 
 _log = logging.getLogger("longreach.node.doors")
@@ -49,10 +51,11 @@ _MAX_TOLD_URI = 8192
 class _Entrance:
     """What all doors share: who asks, and where they are answered."""
 
-    __slots__ = ("_askers", "_intake")
+    __slots__ = ("_askers", "_intake", "_place")
 
-    def __init__(self, intake: Intake) -> None:
+    def __init__(self, intake: Intake, place: Place) -> None:
         self._intake = intake
+        self._place = place
         self._askers: dict[str, Asker] = {}
 
     def _new_asker(self, subject: str) -> Asker:
@@ -79,7 +82,7 @@ class _Entrance:
         """Refuse what is malformed, unless it is the offer of a request that comes in parts."""
         rest = {key: value for key, value in (headers or {}).items() if key != HEADER} or None
         if headers is None or not self._intake.take_offer(
-            route, data, headers, lambda whole: self(subject, reply, whole, rest)
+            route, data, headers, lambda whole: self(subject, reply, whole, rest), self._place
         ):
             self._intake.refuse(route, jsonrpc.encode_error(error.id, error.code, str(error), None))
 
@@ -95,7 +98,7 @@ class Door(_Entrance):
     __slots__ = ("_cell", "_keep_running", "_method", "_name", "_result_meta", "_spec", "_timeout_s")
 
     def __init__(self, intake: Intake, spec: HandlerSpec, cell: ActorCell, result_meta: msgspec.Raw) -> None:
-        super().__init__(intake)
+        super().__init__(intake, cell)
         self._spec = spec
         self._cell = cell
         self._method = spec.method
@@ -125,6 +128,11 @@ class Door(_Entrance):
             self._refuse(route, request.id, problem)
             return
         self.admit(route, request.id, params, data, asker, headers)
+
+    @property
+    def cell(self) -> ActorCell:
+        """The actor that it leads to."""
+        return self._cell
 
     def admit(
         self,
@@ -180,7 +188,8 @@ class SharedDoor(_Entrance):
         result_meta: msgspec.Raw,
         make: Callable[..., Door] = Door,
     ) -> None:
-        super().__init__(intake)
+        self._places = SharedPlaces()
+        super().__init__(intake, self._places)
         self._make = make
         self._offers = offers
         self._result_meta = result_meta
@@ -188,11 +197,15 @@ class SharedDoor(_Entrance):
 
     def open(self, spec: HandlerSpec, cell: ActorCell, intake: Intake) -> None:
         """`cell` is ready to take calls of `spec` from `intake`; what comes while it is not, it refuses."""
+        self.close(spec.id)
         self._doors[spec.id] = self._make(intake, spec, cell, self._result_meta)
+        self._places.open(cell)
 
     def close(self, spec_id: str) -> None:
         """There is no such handler any more."""
-        self._doors.pop(spec_id, None)
+        door = self._doors.pop(spec_id, None)
+        if door is not None:
+            self._places.close(door.cell)
 
     def __call__(self, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:
         """Take one request."""

@@ -145,7 +145,10 @@ class Hosted:
         shared = (ResourcesDoor, CompletionDoor)
         self._shared: dict[str, SharedDoor] = {
             f"{method_token(kind.method)}.{NONE}": kind(
-                self._audited(intake, kind.method, None), server, self._result_meta, self._make
+                self._audited(self._limiting.intake_for_all(), kind.method, None),
+                server,
+                self._result_meta,
+                self._make,
             )
             for kind in shared
         }

@@ -37,8 +37,10 @@ if TYPE_CHECKING:
     from longreach.clock import Clock
     from longreach.node.large import LargeBodies
     from longreach.node.replies import Replies, ReplyRoute
+    from longreach.node.requests import Place
     from longreach.node.tally import Tally
     from longreach.policy.calls import CallBook
+    from longreach.policy.limits import Gate
     from longreach.transport.link import Headers
 
 _log = logging.getLogger("longreach.node.intake")
@@ -84,6 +86,8 @@ class Intake:
 
     large: LargeBodies | None = None
     """Bodies that no message holds; set where the node is put together."""
+    gate: Gate | None = None
+    """What limits those whose calls come here; None: nothing."""
 
     def __init__(
         self,
@@ -107,17 +111,25 @@ class Intake:
         self.replies.refuse(route, data)
 
     def take_offer(
-        self, route: ReplyRoute, data: bytes, headers: Headers | None, begin: Callable[[bytes], None]
+        self,
+        route: ReplyRoute,
+        data: bytes,
+        headers: Headers | None,
+        begin: Callable[[bytes], None],
+        place: Place,
     ) -> bool:
-        """Take the offer of a request that no message holds; False: it is none.
+        """Take the offer of a request that no message holds; return False if it is no offer.
 
         Args:
             route: where the request is answered.
             data: what came in its place.
             headers: that it came with.
             begin: takes the request once it is whole.
+            place: keeps a place for it until then.
         """
-        return self.large is not None and self.large.requests.begin(route, data, headers, begin)
+        if self.large is None:
+            return False
+        return self.large.requests.begin(route, data, headers, begin, self, place)
 
     def stop(self, key: str, why: str) -> None:
         """Nobody waits for a call any more, by the book's word: it is cancelled, its bodies are dropped."""
@@ -125,7 +137,7 @@ class Intake:
         if taken is not None:
             taken.cell.cancel(key, why)
         elif self.large is not None:
-            self.large.drop(key)
+            self.large.drop(key, why)
 
     def take(self, call: RoutedCall, keep_running: bool) -> bool:
         """Write a call into the book and offer it to its actor; False: it is none that may begin."""

@@ -23,11 +23,12 @@ class LargeBodies:
         self.results = LargeResults(carrier, compress=compress)
         self.requests = LargeRequests(carrier)
 
-    def drop(self, key: str) -> None:
-        """Nobody waits for that call any more."""
-        if not self.results.drop(key):
+    def drop(self, key: str, why: str) -> None:
+        """Forget the bodies of a call that nobody waits for any more."""
+        if not self.results.drop(key, None if why == "cancelled" else why):
             self.requests.drop(key)
 
     def close(self) -> None:
-        """Keep nothing."""
+        """Keep nothing, and tell those who wait."""
+        self.requests.drain()
         self.results.close()

@@ -22,21 +22,28 @@ class LimitedIntake(Intake):
         gate: knows the limits.
     """
 
+    gate: Gate
+
     def __init__(self, intake: Intake, gate: Gate) -> None:
         self.__dict__.update(intake.__dict__)  # it shares all that the intake knows
         self._intake = intake
-        self._gate = gate
+        self.gate = gate
 
     def take(self, call: RoutedCall, keep_running: bool) -> bool:
         """Take a call, if its caller may make it."""
         caller = f"{call.via}.{call.caller}"
-        limited = self._gate.enter(caller, call.arrived)
+        coming = None if self.large is None else self.large.requests.beginning
+        limited = self.gate.enter(caller, call.arrived, () if coming is None else coming.paid)
         if limited is not None:
+            if self.book.knows(call.key, call.arrived):  # it came twice: the first one is answered
+                return False
             after_ms = max(1, round(limited.retry_after_s * 1000))
             self.refuse(call.route, jsonrpc.encode_not_started(call.id, "busy", after_ms, limited.limit))
             return False
+        if coming is not None:
+            coming.paid = tuple(each for each in coming.paid if each not in self.gate.limiters)
         if not self._intake.take(call, keep_running):
-            self._gate.forget(caller)
+            self.gate.forget(caller)
             return False
         return True
 
@@ -46,7 +53,7 @@ class LimitedIntake(Intake):
 
     def ended(self, call: Call, ending: Ending) -> None:
         """A call that came through here has ended."""
-        self._gate.leave(f"{call.via}.{call.caller}")
+        self.gate.leave(f"{call.via}.{call.caller}")
         self._intake.ended(call, ending)
 
 
@@ -66,6 +73,10 @@ class Limiting:
         self._of: dict[HandlerSpec, Limiter] = {}
         self._share = 1.0
 
+    def intake_for_all(self) -> Intake:
+        """Who takes the offers of requests that do not say yet which handler they are for."""
+        return self._limited(None)
+
     def intake_for(self, spec: HandlerSpec) -> Intake:
         """Who takes the calls of a handler; what its callers have used up outlives its actor's restarts."""
         limiter = self._of.get(spec)
@@ -74,6 +85,9 @@ class Limiting:
             if limiter is not None:
                 limiter.take_share(self._share)
                 self._of[spec] = limiter
+        return self._limited(limiter)
+
+    def _limited(self, limiter: Limiter | None) -> Intake:
         limiters = [each for each in (self._of_node, self._of_server, limiter) if each is not None]
         return LimitedIntake(self._intake, Gate(limiters)) if limiters else self._intake
 

@@ -1,8 +1,10 @@
 """Results that no message holds: offered to their askers, and given to them range by range.
 
-A result is kept until its asker says that it has come whole, cancels, or falls silent, or until its deadline;
-so long its call is here, by the node's book. Nothing is sent that was not asked for.
-Source: docs/binding.md 16.
+A result is kept until its asker says that it has come whole, cancels, or falls silent, or until its
+deadline; so long its call is here, by the node's book. Nothing is sent that was not asked for. A result
+that is not asked for is given up before, and so is one of an asker that holds most, where others need the
+room (`policy.room`): its asker is told with an error in the place of the result. Source: docs/binding.md
+16.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from longreach.node.replies import Replies
 from longreach.observe import event
-from longreach.policy.parts import BODIES_OF_ALL, BODIES_OF_ONE, Room
+from longreach.policy.parts import BODIES_OF_ALL, BODIES_OF_ONE, IDLE_RESULT_S
+from longreach.policy.room import Room
 from longreach.threads import BODIES, in_thread
 from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
@@ -42,13 +45,21 @@ _BARE_TIMEOUT_S = 60.0
 
 
 class _Held:
-    """One result that is on its way."""
+    """One result that waits to be fetched.
 
-    def __init__(self, route: ReplyRoute, size: int) -> None:
+    Attributes:
+        give_up_at: its deadline, in monotonic seconds.
+        data: what is sent of it; None while it is packed.
+        pulled: up to where it was asked for, in bytes.
+        timer: looks whether it is still wanted.
+    """
+
+    def __init__(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, give_up_at: float) -> None:
         self.route = route
-        self.asker = route.scope.rpartition(".")[0]
-        self.size = size
+        self.request_id = request_id
+        self.give_up_at = give_up_at
         self.data: bytes | None = None
+        self.pulled = 0
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -83,24 +94,30 @@ class LargeResults:
         return len(self._held)
 
     def offer(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, data: bytes) -> bool:
-        """Offer a result to its asker; False: that one does not understand parts.
+        """Offer a result to its asker; return False if that one does not understand parts.
 
         What is too large even so, or finds no room, is answered with an error.
         """
         if not (route.frames and understands(route.scope)):
             return False
-        size = len(data)
-        held = _Held(route, size)
+        size, now = len(data), self._clock.monotonic()
         if size > self._max_body:
             why = f"its {size} bytes are over this node's limit, max_body_bytes = {self._max_body}"
             self._refuse(route, request_id, why)
-        elif not self._room.take(held.asker, size):
-            self._refuse(route, request_id, "too many large results wait to be fetched; fetch them first")
-        else:
-            self._book.again(route.key, route.scope, self._clock.monotonic())
-            self._held[route.key] = held
-            self._empty.clear()
-            self._tasks.start(self._send(held, data), name="large result")
+            return True
+        asker = route.scope.rpartition(".")[0]
+        gone = self._room.take(route.key, asker, size, now)
+        if gone is None:
+            why = "too many large results wait to be fetched; fetch them first"
+            self._refuse(route, request_id, why)
+            return True
+        for key in gone:
+            self._give_up(key, "it was not fetched, and others needed its room on the node")
+        left_s = (route.deadline_ms - self._clock.wall_ms()) / 1000 if route.deadline_ms else _BARE_TIMEOUT_S
+        held = self._held[route.key] = _Held(route, request_id, now + left_s)
+        self._book.again(route.key, route.scope, now)
+        self._empty.clear()
+        self._tasks.start(self._send(held, data), name="large result")
         return True
 
     def give(self, route: ReplyRoute, data: bytes) -> None:
@@ -120,62 +137,86 @@ class LargeResults:
             self.drop(key)
             return
         size = min(max(1, asked.bytes), MAX_PART_BYTES, self._most())
+        held.pulled = max(held.pulled, asked.at + size)
+        self._room.moved(key, self._clock.monotonic())
         self._replies.frame(route, held.data[asked.at : asked.at + size], None)
 
-    def drop(self, key: str) -> bool:
-        """Nobody wants that result any more; False: there is none."""
+    def drop(self, key: str, why: str | None = None) -> bool:
+        """Forget a result that nobody wants any more; return False if there is none.
+
+        Args:
+            key: of its call.
+            why: for the log, where its asker did not ask for it.
+        """
         held = self._held.pop(key, None)
         if held is None:
             return False
+        if why is not None:
+            event(_log, "result.dropped", logging.WARNING, call=held.route.call, why=why)
         if held.timer is not None:
             held.timer.cancel()
-        self._room.give(held.asker, held.size)
+        self._room.give(key)
         self._book.ended(key, self._clock.monotonic())
         if not self._held:
             self._empty.set()
         return True
 
     async def fetched(self, timeout_s: float) -> None:
-        """Wait until all that is kept has been fetched, or given up; at most `timeout_s`."""
+        """Wait until all that is kept has been fetched; at most `timeout_s`, then give up the rest."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._empty.wait()
         except TimeoutError:
-            event(_log, "result.dropped", logging.WARNING, why="the node ended", results=len(self._held))
+            self.close()
 
     def close(self) -> None:
-        """Keep nothing."""
+        """Keep nothing, and tell those who wait."""
         for key in tuple(self._held):
-            self.drop(key)
+            self._give_up(key, "the node ended before it was fetched")
 
     async def _send(self, held: _Held, data: bytes) -> None:
         route = held.route
         compress = self._compress and wants_compressed(route.scope)
         identity, instance, region = self._me
-        left_s = (route.deadline_ms - self._clock.wall_ms()) / 1000 if route.deadline_ms else _BARE_TIMEOUT_S
-        give_up_at = self._clock.monotonic() + left_s
         try:
-            async with asyncio.timeout(left_s):
+            async with asyncio.timeout(held.give_up_at - self._clock.monotonic()):
                 packed: Packed = await in_thread(
                     BODIES, pack_body, data, compress, identity=identity, instance=instance, region=region
                 )
         except TimeoutError:
-            self._expired(route.key)
+            if self._held.get(route.key) is held:
+                self._look(route.key)
             return
         if self._held.get(route.key) is not held:  # nobody waits any more
             return
         inline = packed.data[: min(INLINE_BYTES, self._most())]
-        held.data = packed.data
+        held.data, held.pulled = packed.data, len(inline)
+        self._room.shrink(route.key, len(packed.data))
+        self._room.moved(route.key, self._clock.monotonic())
         self._replies.offer(route, pack(packed.offer, inline), _OFFER)
         if len(inline) == len(packed.data):
             self.drop(route.key)
             return
-        left_s = max(0.0, give_up_at - self._clock.monotonic())
-        held.timer = asyncio.get_running_loop().call_later(left_s, self._expired, route.key)
+        self._look(route.key)
 
-    def _expired(self, key: str) -> None:
-        if self.drop(key):
-            event(_log, "result.dropped", logging.WARNING, why="nobody fetched it in time")
+    def _look(self, key: str) -> None:
+        """Give a result up if it is time to, or look again when it may be."""
+        held, now = self._held[key], self._clock.monotonic()
+        idle_at = self._room.rests_since(key) + IDLE_RESULT_S
+        if now >= held.give_up_at:
+            self.drop(key, "nobody fetched it in time")
+        elif now >= idle_at:
+            self._give_up(key, f"it was not asked for within {IDLE_RESULT_S:g} s")
+        else:
+            wait_s = min(held.give_up_at, idle_at) - now
+            held.timer = asyncio.get_running_loop().call_later(wait_s, self._look, key)
+
+    def _give_up(self, key: str, why: str) -> None:
+        """Forget a result, and tell its asker, which may still wait for it, that it ran."""
+        held = self._held[key]
+        if held.data is None or held.pulled < len(held.data):
+            self._refuse(held.route, held.request_id, why)
+        self.drop(key, why)
 
     def _most(self) -> int:
         return max(1, self._max_payload() - HEAD_BYTES)

@@ -217,6 +217,10 @@ class CallBook:
             self._heard[scope] = now
         return "new"
 
+    def knows(self, key: str, now: float) -> bool:
+        """Whether a call is here, or has ended here not long ago."""
+        return key in self._here or self._done.holds(key, now)
+
     def ended(self, key: str, now: float) -> None:
         """A call has ended here."""
         scope = self._here.pop(key, None)

@@ -183,26 +183,35 @@ class Gate:
     """
 
     def __init__(self, limiters: Sequence[Limiter]) -> None:
-        self._limiters = tuple(limiters)
+        self.limiters = tuple(limiters)
 
-    def enter(self, caller: str, now: float) -> Limited | None:
-        """A call of `caller` comes; None: it may, and `leave` says when it has ended."""
-        for at, limiter in enumerate(self._limiters):
+    def enter(self, caller: str, now: float, paid: tuple[Limiter, ...] = ()) -> Limited | None:
+        """A call of `caller` comes; None: it may, and `leave` says when it has ended.
+
+        Args:
+            caller: whose call it is.
+            now: monotonic seconds.
+            paid: those that it entered already, when it was offered.
+        """
+        for at, limiter in enumerate(self.limiters):
+            if paid and limiter in paid:
+                continue
             limited = limiter.enter(caller, now)
             if limited is not None:
-                for before in self._limiters[:at]:
-                    before.forget(caller)
+                for before in self.limiters[:at]:
+                    if before not in paid:
+                        before.forget(caller)
                 return limited
         return None
 
     def leave(self, caller: str) -> None:
         """A call of `caller` that came in has ended."""
-        for limiter in self._limiters:
+        for limiter in self.limiters:
             limiter.leave(caller)
 
     def forget(self, caller: str) -> None:
         """A call of `caller` that came in was never made."""
-        for limiter in self._limiters:
+        for limiter in self.limiters:
             limiter.forget(caller)
 
 

@@ -18,6 +18,10 @@ BODIES_OF_ALL = 4
 """And all askers of a node together."""
 IDLE_S = 15.0
 """A request that does not get on for so long is given up."""
+IDLE_RESULT_S = 60.0
+"""A result that is not asked for so long is given up."""
+KEEP_RESULT_S = 15.0
+"""An asker that has no room yet asks for a byte of a result so often, so that it is kept."""
 FIRST_BYTES = 32 * 1024
 LEAST_BYTES = 8 * 1024
 MOST_BYTES = 256 * 1024
@@ -113,39 +117,3 @@ class Window:
             if took_s > SLOW_S:
                 self._step = max(min(LEAST_BYTES, self._most), self._step // 2)
         return True
-
-
-class Room:
-    """How much of bodies in parts is held: for each asker, and for all of them.
-
-    Args:
-        of_one: bytes for one asker.
-        of_all: bytes altogether.
-    """
-
-    def __init__(self, of_one: int, of_all: int) -> None:
-        self._of_one = of_one
-        self._of_all = of_all
-        self._used: dict[str, int] = {}
-        self._all = 0
-
-    @property
-    def used(self) -> int:
-        """How much is taken, in bytes."""
-        return self._all
-
-    def take(self, asker: str, size: int) -> bool:
-        """Take room for a body of `size` bytes; False: there is none."""
-        used = self._used.get(asker, 0)
-        if used + size > self._of_one or self._all + size > self._of_all:
-            return False
-        self._used[asker] = used + size
-        self._all += size
-        return True
-
-    def give(self, asker: str, size: int) -> None:
-        """Give back what was taken."""
-        left = self._used.pop(asker, 0) - size
-        self._all -= size
-        if left > 0:
-            self._used[asker] = left

@@ -11,6 +11,6 @@ import hashlib
 DIGEST_CHARS = 22
 
 
-def digest(data: bytes) -> str:
+def digest(data: bytes | bytearray) -> str:
     """BLAKE2b-128 of `data`, base64url without padding: 22 characters."""
     return base64.urlsafe_b64encode(hashlib.blake2b(data, digest_size=16).digest())[:DIGEST_CHARS].decode()

@@ -39,7 +39,7 @@ def pack_body(
     return Packed(Offer(len(data), digest(data), encoding, raw, identity, instance, region), data)  # type: ignore[arg-type]
 
 
-def unpack_body(offer: Offer, data: bytes) -> bytes:
+def unpack_body(offer: Offer, data: bytes | bytearray) -> bytes:
     """The body that was offered, from all that came.
 
     Raises:
@@ -48,7 +48,7 @@ def unpack_body(offer: Offer, data: bytes) -> bytes:
     if len(data) != offer.size or digest(data) != offer.digest:
         raise Damaged("what came in parts is not what was offered: its digest is another")
     if offer.encoding is None:
-        return data
+        return bytes(data)
     inflater = zlib.decompressobj()
     try:
         body = inflater.decompress(data, offer.whole + 1)

@@ -306,3 +306,58 @@ async def test_a_deadline_holds_while_a_body_waits_to_be_packed(
         assert (await mesh.call("docs.write", {"size": 1})).text == "x"
         assert docs.ran == 1
     assert left(host, mesh) == (0, 0, 0, 0)
+
+
+async def test_a_result_that_its_node_gives_up_is_told_as_one_that_ran(broker: MemoryBroker):
+    """M3.3, M16.8: in the middle of its way; what it had fetched is dropped."""
+    async with mesh_of(broker, timeout_s=20) as (mesh, docs, host, link):
+        assert host._parts is not None
+        results = host._parts.large.results
+        link.tamper = lambda subject, data, headers: None if subject.endswith(".part") else data
+        async with asyncio.TaskGroup() as group:
+            call = group.create_task(refused_of(mesh))
+            await eventually(lambda: len(results) == 1 and all(each.data for each in results._held.values()))
+            results.close()
+            error = await call
+        assert isinstance(error, RemoteError)
+        assert (error.reason, error.delivered) == ("result_too_large", "yes")
+        assert docs.ran == 1
+    assert left(host, mesh) == (0, 0, 0, 0)
+
+
+async def refused_of(mesh: Mesh) -> LongreachError | None:
+    try:
+        await mesh.options(idempotent=False).call("docs.write", {"size": BIG})
+    except LongreachError as error:
+        return error
+    return None
+
+
+async def test_a_result_that_waits_for_room_here_is_kept_there(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+):
+    """M16.8: its node hears of it, though none of it is wanted yet."""
+    monkeypatch.setattr("longreach.client.bodies.KEEP_RESULT_S", 0.02)
+    asked: list[int] = []
+
+    def tamper(subject: str, data: bytes, headers: Headers | None) -> bytes | None:
+        if not subject.endswith(".part"):
+            return data
+        size = msgspec.json.decode(data)["bytes"]
+        asked.append(size)
+        return data if size == 1 else None
+
+    async with mesh_of(broker, timeout_s=20, max_body_bytes=BIG + 1000) as (mesh, _, host, link):
+        assert host._parts is not None
+        room = mesh._session.home.sender._bodies._room
+        assert room.take("another", "", BIG, 0.0) == []
+        assert room.take("one more", "", BIG, 0.0) == []
+        link.tamper = tamper
+        async with asyncio.TaskGroup() as group:
+            call = group.create_task(mesh.call("docs.write", {"size": BIG}))
+            await eventually(lambda: len(asked) >= 3)
+            assert set(asked) == {1}
+            link.tamper = lambda subject, data, headers: data
+            room.give("another")
+            assert len((await call).text) == BIG
+        assert mesh._session.home.sender._bodies._keeping is None

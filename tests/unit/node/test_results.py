@@ -171,6 +171,82 @@ async def test_one_asker_has_only_so_much_room(broker: MemoryBroker):
         assert held(host) == 3
 
 
+async def offers_of(broker: MemoryBroker, host: Node, name: str, *numbers: int) -> PartsAsker:
+    """An asker that has been offered a result for each of `numbers`, and fetches none."""
+    asker = PartsAsker(broker, host.instance, asker=f"_.{name}")
+    for number in numbers:
+        asker.call("big", f"{number}-0-f")
+        await asker.frame("parts", f"{number}-0-f")
+    return asker
+
+
+async def test_two_who_never_fetch_deny_nobody(broker: MemoryBroker, caplog: pytest.LogCaptureFixture):
+    """M16.7: the oldest result of the one that holds most goes; its asker is told that it ran."""
+    async with node(broker, docs(), max_body_bytes=SIZE + 1000, drain_timeout_s=0.05) as host:
+        alice = await offers_of(broker, host, "alice", 1, 2)
+        bob = await offers_of(broker, host, "bob", 1, 2)
+        await alice.part(0, 10, 1, "1-0-f")
+        carol = await offers_of(broker, host, "carol", 1)
+        dave = await offers_of(broker, host, "dave", 1)
+        said = [await alice.answer("2-0-f"), await bob.answer("1-0-f")]
+        assert [each["error"]["data"]["reason"] for each in said] == ["result_too_large"] * 2
+        assert all("it ran" in each["error"]["message"] for each in said)
+        assert said[0]["id"] == 1
+        assert await alice.part(0, 10, 2, "2-0-f") == b""
+        for asker, call in ((alice, "1-0-f"), (bob, "2-0-f"), (carol, "1-0-f"), (dave, "1-0-f")):
+            assert await asker.part(0, 10, 9, call) != b""
+        assert [each.getMessage() for each in caplog.records].count("result.dropped") == 2
+
+
+async def test_what_counts_is_what_is_held(broker: MemoryBroker):
+    """M16.7: a result that was compressed takes the room of what is sent."""
+    async with asked(broker, compress=True, connection="c0ffee-pz", max_body_bytes=3_000_000) as (
+        host,
+        asker,
+    ):
+        asker.call("big", "2-0-f", size=2_900_000)
+        await asker.frame("parts", "2-0-f")
+        assert host._parts is not None
+        assert 0 < host._parts.large.results._room.used < 100_000
+
+
+async def test_an_idle_result_is_given_up_and_its_asker_is_told(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    """M16.8"""
+    monkeypatch.setattr("longreach.node.results.IDLE_RESULT_S", 0.2)
+    async with asked(broker) as (host, asker):
+        await asker.frame("parts")
+        await asker.part(0, 10, 1)
+        answer = await asker.answer()
+        assert answer["error"]["data"]["reason"] == "result_too_large"
+        assert "not asked for" in answer["error"]["message"]
+        assert held(host) == 0
+        assert "result.dropped" in caplog.text
+
+
+async def test_a_result_that_was_asked_for_to_its_end_is_given_up_in_silence(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+):
+    """M16.8: its asker has it, and only its last word was lost; an error would take its answer away."""
+    monkeypatch.setattr("longreach.node.results.IDLE_RESULT_S", 0.2)
+    async with asked(broker) as (host, asker):
+        await fetch(asker)
+        await eventually(lambda: held(host) == 0)
+        await asker.settle()
+        assert [each for each in asker.heard if each.call == "1-0-f" and each.kind is None] == []
+
+
+async def test_a_drain_tells_those_who_did_not_fetch_in_time(broker: MemoryBroker):
+    """M16.8"""
+    async with asked(broker, drain_timeout_s=0.05) as (host, asker):
+        await asker.frame("parts")
+        host._begin_drain("test")
+        answer = await asker.answer()
+        assert answer["error"]["data"]["reason"] == "result_too_large"
+        assert "the node ended" in answer["error"]["message"]
+
+
 async def test_it_is_compressed_where_both_want_that(broker: MemoryBroker):
     """M16.10"""
     async with asked(broker, compress=True, connection="c0ffee-pz") as (host, asker):

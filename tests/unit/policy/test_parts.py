@@ -10,7 +10,6 @@ from longreach.policy.parts import (
     LEAST_BYTES,
     MOST_BYTES,
     MOST_RANGES,
-    Room,
     Window,
 )
 
@@ -89,17 +88,3 @@ def test_a_sender_whose_messages_hold_less_sets_the_size():
 def test_what_came_with_the_offer_is_not_asked_for():
     assert Window(100, 100, 0.0).is_whole
     assert Window(100, 40, 0.0).ask(0.0) == [(40, 60)]
-
-
-def test_each_asker_has_its_room_and_all_have_theirs():
-    """M16.7"""
-    room = Room(of_one=10, of_all=15)
-    assert room.take("a", 10)
-    assert not room.take("a", 1)
-    assert not room.take("b", 6)
-    assert room.take("b", 5)
-    room.give("a", 10)
-    assert room.take("a", 9)
-    room.give("a", 9)
-    room.give("b", 5)
-    assert room.used == 0
