@@ -84,6 +84,8 @@ class Machine(RuleBasedStateMachine):
             name: PartsAsker(self.broker, self.host.instance, asker=f"_.{name}") for name in CALLERS
         }
         assert self.host._parts is not None
+        self.host._parts.slow.close()  # its timers are of the real time, and would make runs differ
+        self.cell._sleep = lambda _: asyncio.sleep(0)
         self.requests = self.host._parts.large.requests
         self.calls = self.host._parts.intake.calls
 

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from longreach.policy.mailbox import Mailbox
 
 SIZE = 6
+CONCURRENCY = 2
 OWNERS = ("a", "b", "c")
 
 
@@ -21,13 +22,17 @@ class Item(NamedTuple):
 
 
 class Machine(RuleBasedStateMachine):
-    """Against a model that is a list in order of arrival."""
+    """Against a model that is a list in order of arrival.
+
+    As in an actor, who waits does so because no more can begin; then nothing is spare.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.mailbox: Mailbox[Item] = Mailbox(SIZE)
         self.here: list[tuple[str, Item]] = []
         self.coming: list[tuple[str, Item]] = []
+        self.spare = CONCURRENCY
         self.number = 0
         self.now = 0.0
         self.passed_over: Counter[str] = Counter()
@@ -35,6 +40,7 @@ class Machine(RuleBasedStateMachine):
     def lengths(self) -> Counter[str]:
         return Counter(owner for owner, _ in self.here + self.coming)
 
+    @precondition(lambda self: not self.spare)
     @rule(owner=st.sampled_from(OWNERS), lasts=st.sampled_from([1.0, 5.0, 50.0]))
     def put(self, owner: str, lasts: float) -> None:
         self.number += 1
@@ -43,12 +49,12 @@ class Machine(RuleBasedStateMachine):
         assert self.mailbox.is_full == full
         self.entered(owner, item, self.here, before, full, self.mailbox.put(owner, item))
 
-    @rule(owner=st.sampled_from(OWNERS), spare=st.integers(0, 3))
-    def reserve(self, owner: str, spare: int) -> None:
+    @rule(owner=st.sampled_from(OWNERS))
+    def reserve(self, owner: str) -> None:
         self.number += 1
         item = Item(f"k{self.number}", self.now)
-        before, full = self.lengths(), len(self.here) + len(self.coming) >= SIZE + spare
-        refused = self.mailbox.reserve(owner, item, spare)
+        before, full = self.lengths(), len(self.here) + len(self.coming) >= SIZE + self.spare
+        refused = self.mailbox.reserve(owner, item, self.spare)
         self.entered(owner, item, self.coming, before, full, refused)
 
     def entered(
@@ -90,10 +96,17 @@ class Machine(RuleBasedStateMachine):
         assert self.mailbox.release(item.key) is None
         self.coming.remove((owner, item))
 
-    @rule(spare=st.integers(0, 3))
-    def overflow(self, spare: int) -> None:
-        before, over = self.lengths(), len(self.here) + len(self.coming) > SIZE + spare
-        refused = self.mailbox.overflow(spare)
+    @precondition(lambda self: not self.here and self.spare < CONCURRENCY)
+    @rule()
+    def ends(self) -> None:
+        self.spare += 1
+
+    @precondition(lambda self: self.spare)
+    @rule()
+    def begins(self) -> None:
+        self.spare -= 1
+        before, over = self.lengths(), len(self.here) + len(self.coming) > SIZE + self.spare
+        refused = self.mailbox.overflow(self.spare)
         assert (refused is not None) == over
         if refused is not None:
             assert before[self.gave_way(refused)] == max(before.values())
@@ -139,7 +152,7 @@ class Machine(RuleBasedStateMachine):
     @invariant()
     def same(self) -> None:
         assert len(self.mailbox) == len(self.here) <= SIZE
-        assert len(self.here) + len(self.coming) <= SIZE + 3
+        assert len(self.here) + len(self.coming) <= SIZE + self.spare
         assert self.mailbox.coming == {item.key: who for who, item in self.coming}
         assert dict(self.mailbox.owners) == {item.key: who for who, item in self.here}
         waits = {who for who, _ in self.here}
