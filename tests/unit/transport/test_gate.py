@@ -187,7 +187,7 @@ async def test_a_subscription_that_ends_gets_what_is_held_in_slices_before_it_is
     assert log == [*(b"%d" % number for number in range(6)), b"forgotten"]
 
 
-def test_a_move_that_is_broken_off_hands_over_at_once():
+async def test_a_move_that_is_broken_off_hands_over_at_once():
     gate, inbox, _, new = _gated()
     for number in range(1000):
         new("a", "", b"%d" % number, None)

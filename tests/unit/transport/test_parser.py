@@ -6,7 +6,7 @@ import contextlib
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longreach.transport._parser import MAX_LINE_BYTES, Parser, ProtocolViolation, parse_headers
@@ -104,6 +104,7 @@ def test_headers():
     assert parse_headers(b"NATS/1.0 404 No Messages\r\n\r\n") == {"Status": "404"}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=20), st.data())
 def test_it_stops_when_its_time_is_over_and_goes_on_where_it_stopped(costs: list[int], data: st.DataObject):
     """No slice takes longer than its budget and one message, however the bytes are split."""
