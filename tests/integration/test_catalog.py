@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import msgspec
@@ -11,6 +13,7 @@ from tests.support.broker import Broker
 
 from longreach import NatsOptions, Node, NodeSettings, Server, connect
 from longreach.client.inbox import Inbox
+from longreach.wire import frames
 
 
 def make(name: str, tools: int) -> Server:
@@ -46,9 +49,22 @@ async def test_each_digest_is_fetched_once_and_a_changed_tool_costs_only_itself(
     servers = [make(name, count) for name, count in sizes.items() for _ in range(2)]
     async with AsyncExitStack() as stack:
         settings = NodeSettings(connection=NatsOptions(urls=(broker.url,)))
-        nodes = [await stack.enter_async_context(Node(server, settings=settings)) for server in servers]
-        received = 0
-        take = Inbox._take
+        for server in servers:
+            await stack.enter_async_context(Node(server, settings=settings))
+        received = messages = 0
+        served: Counter[str] = Counter()
+        take, pack = Inbox._take, frames.pack_blobs
+
+        def packed(
+            blobs: Mapping[str, bytes], wanted: Sequence[str], max_bytes: int
+        ) -> tuple[bytes, list[str]]:
+            nonlocal messages
+            messages += 1
+            reply, sent = pack(blobs, wanted, max_bytes)
+            served.update(sent)
+            return reply, sent
+
+        monkeypatch.setattr(frames, "pack_blobs", packed)
 
         def count(
             inbox: Inbox, subject: str, reply: str, data: bytes, headers: dict[str, str] | None
@@ -63,19 +79,14 @@ async def test_each_digest_is_fetched_once_and_a_changed_tool_costs_only_itself(
         tools = await mesh.tools()
         assert len(tools) == 1000
         one_listing = len(msgspec.json.encode([tool.tool for tool in tools]))
-        served: dict[str, int] = {}
-        for node in nodes:
-            for digest, times in node.blobs_served.items():
-                served[digest] = served.get(digest, 0) + times
         assert len(served) == 1003
         assert set(served.values()) == {1}
         asked = 25 * 1003  # what the questions cost: a digest each
         ratio = (received + asked) / one_listing
-        messages = sum(node._announcer.blob_messages for node in nodes)
         print(f"\ncatalog: {ratio:.3f} of one listing, {messages} messages, {link.rtt_s:.4f}s rtt")
         assert ratio <= 1.2
 
-        before = sum(sum(node.blobs_served.values()) for node in nodes)
+        before = served.total()
 
         async def changed(document: str) -> str:
             """Quite another tool."""
@@ -90,7 +101,7 @@ async def test_each_digest_is_fetched_once_and_a_changed_tool_costs_only_itself(
                 == ["Quite another tool."]
             )
         )
-        after = sum(sum(node.blobs_served.values()) for node in nodes)
+        after = served.total()
         assert after - before == 2, after - before  # the manifest of its server, and that tool
         result = await mesh.call("alpha.tool_0007", {"document": "d"})
         assert result.text == "d"

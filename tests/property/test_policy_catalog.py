@@ -37,7 +37,7 @@ def hear(heard: list[Announcement]) -> Catalog:
     for announcement in heard:
         if hearing.is_news(announcement):
             hearing.heard(announcement, 0.0)
-            after = catalog.apply(announcement, 0)
+            after = catalog.apply(announcement)
             assert (after is catalog) == (after.revision == catalog.revision)
             assert (after is catalog) == (after.instances == catalog.instances)
             catalog = after
@@ -60,7 +60,7 @@ def test_blobs_in_any_order_and_with_any_junk_make_the_same_catalog(names, junk,
     tools = [Tool(name=name, input_schema={"type": "object"}) for name in names]
     offered = build_bundle("docs", "1", title=None, instructions=None, tools=tools)
     catalog = Catalog().apply(
-        Announcement("docs", "1", offered.digest, "eu", "n", "1", "up", seq=1, clock_ms=0), 0
+        Announcement("docs", "1", offered.digest, "eu", "n", "1", "up", seq=1, clock_ms=0)
     )
     rubbish = {
         data.draw(st.sampled_from([digest(data_), *offered.blobs, offered.digest])): data_ for data_ in junk

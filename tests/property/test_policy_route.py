@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any
 
 import hypothesis.strategies as st
@@ -14,6 +13,7 @@ from longreach.policy.explaining import explain
 from longreach.policy.instances import Instance
 from longreach.policy.route import Wish, pick, routes
 from longreach.policy.versions import parse_range
+from longreach.wire.frames import Announcement
 from longreach.wire.subjects import ANY, canary_target, instance_target, version_target
 
 REGIONS = ("eu", "us", "ap")
@@ -37,11 +37,13 @@ healths = st.dictionaries(region, st.builds(Seen, standing, st.one_of(st.none(),
 
 
 def catalog(places: list[tuple[str, str, int | None]]) -> Catalog:
-    made = [
-        Instance("docs", "n", str(n), where, version, "d", (), 0, weight)
-        for n, (where, version, weight) in enumerate(places)
-    ]
-    return Catalog(instances=MappingProxyType({instance.key: instance for instance in made}))
+    value = Catalog()
+    for n, (where, version, weight) in enumerate(places):
+        share = {} if weight is None else {"canary": weight}
+        value = value.apply(
+            Announcement("docs", version, "d", where, "n", str(n), "up", seq=1, clock_ms=0, **share)
+        )
+    return value
 
 
 def reached(value: Catalog, where: str, to: str) -> list[Instance]:

@@ -168,7 +168,7 @@ class StringMesh:
             server=server, version=version, digest=digest, region=region, identity="n", instance=instance,
             state=state, seq=self._seq, clock_ms=0,
         )  # fmt: skip
-        self._replace(self.catalog.apply(announcement, 0))
+        self._replace(self.catalog.apply(announcement))
 
     def _replace(self, catalog: Catalog) -> None:
         before, self.catalog = self.catalog, catalog

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from longreach.client.asker import Asker, Shared
@@ -34,7 +34,6 @@ class Askers:
         self._shared = shared
         self._via = encode_optional(via)
         self._caller = caller
-        self._places: dict[Place, frozenset[NodeId]] = {}
         self._others: OrderedDict[str, Asker] = OrderedDict()
         self._is_stopped = False
         self.home = Asker(shared, self._via, encode_optional(caller))
@@ -89,13 +88,11 @@ class Askers:
             asker.close()
         self._others.clear()
 
-    def placed(self, places: dict[Place, frozenset[NodeId]]) -> None:
-        """The catalog has changed: which nodes offer what, and where."""
-        before, self._places = self._places, places
-        for place in before.keys() | places.keys():
-            nodes = places.get(place, frozenset())
-            if nodes != before.get(place, frozenset()):
-                self._shared.vigil.liveness.instances(*place, nodes)
+    def moved(self, joined: Mapping[Place, set[NodeId]], left: Mapping[Place, set[NodeId]]) -> None:
+        """The catalog has changed: which nodes offer a server in a region now, or no longer."""
+        for place in {**joined, **left}:
+            came, went = joined.get(place, set()), left.get(place, set())
+            self._shared.vigil.liveness.moved(*place, came, went - came)
 
     def node_left(self, node: NodeId) -> None:
         """A node has left the catalog."""

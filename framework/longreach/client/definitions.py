@@ -77,8 +77,30 @@ class Definitions:
     async def complete(self, servers: set[str]) -> None:
         """Fetch what `servers` announce: a manifest, what it names, what changed meanwhile.
 
-        Each goes on as soon as it can: one whose nodes do not answer holds up no other.
+        Each goes on as soon as it can: one whose nodes do not answer holds up no other. Servers whose nodes
+        are the same are asked for together, those of other nodes apart, so that what a server costs does not
+        depend on how many there are.
+
+        Raises:
+            BrokerUnavailable: it is closed.
         """
+        self._shelf.require_open()
+        groups: dict[NodeId | None, set[str]] = {}
+        for server in servers:
+            if self._shelf.catalog.lacks(server):
+                holder = next((holders[0] for _, holders in self.missing({server})), None)
+                groups.setdefault(holder, set()).add(server)
+        first, *others = list(groups.values()) or [set[str]()]
+        running = [self._tasks.spawn(self._complete(group), name="fetch") for group in others]
+        try:
+            await self._complete(first)
+            if running:
+                await asyncio.wait(running)
+        finally:
+            for task in running:
+                task.cancel()
+
+    async def _complete(self, servers: set[str]) -> None:
         begun: Counter[str] = Counter()
         while running := self._fetch(servers, begun):
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
@@ -118,7 +140,7 @@ class Definitions:
                     node = self._holder(left, servers, first, attempt.retry_state.attempt_number)
                     if node is None:
                         return
-                    await self._pull(node, left)
+                    await self._pull(node, left, servers)
         except LongreachError as error:
             event(_log, "fetch.failed", logging.WARNING, node=str(first), reason=str(error))
         finally:
@@ -131,22 +153,17 @@ class Definitions:
             return None
         return first if attempt == 1 and first in holders else holders[(attempt - 1) % len(holders)]
 
-    def _servers_of(self, digests: list[str]) -> set[str]:
-        wanted = set(digests)
-        named = ((m.server, m.digests) for m in self._shelf.catalog.manifests.values())
-        return {server for server, has in named if not wanted.isdisjoint(has)}
-
     def _require_bounds(self, servers: set[str]) -> None:
         """Fetch no more of a server that offers definitions without end."""
         for server in servers:
             if self._shelf.catalog.bytes_of(server) > MAX_SERVER_BYTES:
                 raise LongreachError(f"{server} offers more than {MAX_SERVER_BYTES} bytes of definitions")
 
-    async def _pull(self, node: NodeId, left: list[str]) -> None:
+    async def _pull(self, node: NodeId, left: list[str], servers: set[str]) -> None:
         """Ask `node` for what is `left` until it has sent it all; `left` shrinks as it arrives."""
         subject = self._questions.node_subject(node.region, node.identity, node.instance, "blobs")
         while left:
-            self._require_bounds(self._servers_of(left))
+            self._require_bounds(servers)
             asked = left[:_DIGESTS_PER_ASK]
             body = msgspec.json.encode(frames.BlobsRequest(asked))
             answer = await self._questions.ask(subject, body, _FETCH_TIMEOUT_S + 4 * self._link.rtt_s)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -17,7 +17,9 @@ from longreach.client.definitions import Definitions
 from longreach.client.vouching import Vouching
 from longreach.errors import BrokerUnavailable, LongreachError
 from longreach.observe import event
-from longreach.policy.catalog import Catalog, Hearing
+from longreach.policy.catalog import SILENT_S, Catalog, Hearing
+from longreach.policy.limits import Buckets
+from longreach.policy.seldom import Seldom
 from longreach.wire import frames
 from longreach.wire.subjects import ROOT
 from longreach.wire.tokens import encode_token
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from longreach.client.inbox import Answer
     from longreach.client.questions import Questions
     from longreach.clock import Clock
+    from longreach.policy.instances import Key
     from longreach.policy.liveness import NodeId
     from longreach.tasks import TaskSet
     from longreach.transport.link import Headers, Link, Subscription
@@ -37,8 +40,25 @@ _log = logging.getLogger("longreach.client.discovery")
 _WHO_QUIET_S = 0.08
 """`who` is over when nobody new has answered for so long: nodes answer within a jitter of 30 ms."""
 _WHO_LIMIT_S = 0.5
+_WHO_RATE_PER_S = 1.0
+_WHO_BURST = 10
+"""All nodes answer each `who`: a client asks ten times at once, then once a second. Who asks more waits."""
 _EXPIRE_EVERY_S = 5.0
+_EXPIRE_AT_ONCE = 500
 _FORGET_S = 600.0
+MAX_SKEW_MS = 2000
+"""How much of a node's clock being ahead of ours is allowed for; more is reported, not followed."""
+_FETCH_AGAIN_S = 1.0
+_FETCH_AGAIN_MOST_S = 15.0
+_MAX_FAILED = 1000
+
+
+class _Failed(NamedTuple):
+    """A server whose offer could not be fetched: what was missing, and when heartbeats cause another try."""
+
+    digests: frozenset[str]
+    until: float
+    pause_s: float
 
 
 class Discovery:
@@ -82,8 +102,13 @@ class Discovery:
         self.catalog = Catalog()
         self._definitions = Definitions(self, link, questions, tasks)
         self.hearing = Hearing()
-        self._asked_at = float("-inf")
-        self._who_task: asyncio.Task[None] | None = None
+        self._who_task: asyncio.Task[float] | None = None
+        self._who_rate = Buckets(_WHO_RATE_PER_S, _WHO_BURST)
+        self._told = self.catalog  # what the listeners know
+        self._telling: asyncio.Handle | None = None
+        self._fetching: set[str] = set()
+        self._failed: dict[str, _Failed] = {}
+        self._seldom = Seldom()
         self._closed = False
 
     def open(self) -> None:
@@ -105,9 +130,15 @@ class Discovery:
         for subscription in self._subscriptions:
             self._link.unsubscribe(subscription)
         self._subscriptions.clear()
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
 
     def on_change(self, listener: Callable[[Catalog, Catalog], None]) -> Callable[[], None]:
-        """Tell `listener` the old and the new catalog at each change; returns what ends that."""
+        """Tell `listener` the old and the new catalog when it has changed; returns what ends that.
+
+        All changes of one turn of the loop are told as one. `Catalog.moved` says what differs.
+        """
         self._listeners.append(listener)
 
         def stop() -> None:
@@ -118,7 +149,11 @@ class Discovery:
 
     def node_died(self, node: NodeId) -> None:
         """Liveness found a node dead: nothing is routed to it until it announces itself again."""
-        self.replace(self.catalog.without_node(node.identity, node.instance))
+        keys = [
+            (node.identity, node.instance, server)
+            for server in self.catalog.nodes.get((node.identity, node.instance), ())
+        ]
+        self._gone(keys)
 
     async def refresh(self, timeout_s: float = _WHO_LIMIT_S) -> None:
         """Ask `who`, and return when all who answer have, at most `timeout_s` later.
@@ -127,10 +162,10 @@ class Discovery:
         """
         await asyncio.wait({self._ask_who(timeout_s)})
 
-    def _ask_who(self, timeout_s: float) -> asyncio.Task[None]:
+    def _ask_who(self, timeout_s: float) -> asyncio.Task[float]:
+        """The task that asks; its result is when (monotonic s) the question was sent."""
         self.require_open()
         if self._who_task is None or self._who_task.done():
-            self._asked_at = self._clock.monotonic()
             self._who_task = self._tasks.spawn(self._who(timeout_s), name="who")
         return self._who_task
 
@@ -146,36 +181,37 @@ class Discovery:
     async def census(self, timeout_s: float = _WHO_LIMIT_S) -> None:
         """Ask `who`, and forget every node that does not answer."""
         asking = self._ask_who(timeout_s)
-        asked_at = self._asked_at  # the question may be another one's, and answered in part before we joined
         await asyncio.wait({asking})
-        if not self._link.is_up:  # silence is ours
+        if not self._link.is_up or asking.cancelled() or asking.exception() is not None:  # silence is ours
             return
-        silent = [
-            instance
-            for instance in self.catalog.instances.values()
-            if self.hearing.last_heard(instance) < asked_at
-        ]
-        catalog = self.catalog
-        for instance in silent:
-            catalog = catalog.without_node(instance.identity, instance.instance)
-        self.replace(catalog)
+        self._gone(self.hearing.silent(asking.result()))
+        self.hearing.forget_before(self._clock.monotonic() - _FORGET_S)
+        self.tell()
 
     async def want(self, server: str) -> None:
         """Have the manifest and definitions of `server` in the catalog, as far as they can be had."""
-        if any(self.catalog.of_server(server)):  # names that callers make up are not kept
+        if server in self.catalog.servers:  # names that callers make up are not kept
             self._wanted.add(server)
         await self._definitions.complete({server})
+        self.tell()
 
     async def want_all(self) -> None:
         """Have everything in the catalog that is announced, now and from now on."""
         self._wants_all = True
-        servers = {instance.server for instance in self.catalog.instances.values()}
+        servers = set(self.catalog.servers)
         self._wanted |= servers
         await self._definitions.complete(servers)
+        self.tell()
 
-    async def _who(self, timeout_s: float) -> None:
+    async def _who(self, timeout_s: float) -> float:
+        """Ask everybody, and return when it was asked; the silence of a link that is down says nothing."""
+        wait_s = self._who_rate.take("", self._clock.monotonic())
+        if wait_s:
+            self._who_rate.spend("")
+            await asyncio.sleep(wait_s)
+        asked_at = self._clock.monotonic()
         if not self._link.is_up:
-            return
+            return float("-inf")
         loop = asyncio.get_running_loop()
         token = self._questions.inbox.new_token(self._clock.wall_ms() + int(timeout_s * 1000) + 1000)
         heard = asyncio.Event()
@@ -202,12 +238,15 @@ class Discovery:
                         await heard.wait()
                 except TimeoutError:
                     if vouching.is_answered:
-                        return
+                        return asked_at
         except LongreachError as error:
             event(_log, "who.unsent", logging.DEBUG, reason=str(error))
+            asked_at = float("-inf")
         finally:
             self._questions.inbox.forget(token)
             vouching.close()
+            self.tell()
+        return asked_at
 
     def _who_answered(self, answer: bytes, vouching: Vouching, on_answer: Callable[[], None]) -> None:
         try:
@@ -242,33 +281,86 @@ class Discovery:
     def _apply(self, announcement: frames.Announcement) -> None:
         if not self._is_ours(announcement):
             return
-        if not self.hearing.is_news(announcement):
+        hearing, now, wall_ms = self.hearing, self._clock.monotonic(), self._clock.wall_ms()
+        if not hearing.is_news(announcement):
             return
-        if not self.hearing.has_room(announcement):
-            event(_log, "announcement.ignored", logging.WARNING, identity=announcement.identity)
+        if not hearing.has_room(announcement):
+            self._report("announcement.ignored", announcement, now)
             return
-        self.hearing.heard(announcement, self._clock.monotonic())
-        self.replace(self.catalog.apply(announcement, self._clock.wall_ms()))
-        wanted = self._wants_all or announcement.server in self._wanted
-        if wanted and not self._closed and self._definitions.missing({announcement.server}):
-            self._tasks.start(self.want(announcement.server), name=f"fetch {announcement.server}")
+        hearing.heard(announcement, now, wall_ms)
+        if abs(announcement.clock_ms - wall_ms) > MAX_SKEW_MS:
+            self._report("clock.skewed", announcement, now, skew_ms=announcement.clock_ms - wall_ms)
+        self.replace(self.catalog.apply(announcement))
+        server = announcement.server
+        if (self._wants_all or server in self._wanted) and self.catalog.lacks(server) and not self._closed:
+            self._fetch(server, announcement.digest, now)
+
+    def _report(self, name: str, announcement: frames.Announcement, now: float, **more: int) -> None:
+        """Log what is wrong with an announcement: the first, then once a minute, with how many there were."""
+        count = self._seldom.due(name, now)
+        if count is not None:
+            node = f"{announcement.identity}.{announcement.instance}"
+            event(_log, name, logging.WARNING, node=node, server=announcement.server, count=count, **more)
+
+    def _fetch(self, server: str, digest: str, now: float) -> None:
+        """Fetch what a server offers, once at a time, and not with each heartbeat if that has failed."""
+        failed = self._failed.get(server)
+        if server in self._fetching or (
+            failed is not None and digest in failed.digests and now < failed.until
+        ):
+            return
+        self._fetching.add(server)
+        self._tasks.start(self._fetch_now(server), name=f"fetch {server}")
+
+    async def _fetch_now(self, server: str) -> None:
+        try:
+            await self.want(server)
+        finally:
+            self._fetching.discard(server)
+            failed = self._failed.pop(server, None)
+            if self.catalog.lacks(server) and not self._closed:
+                pause_s = _FETCH_AGAIN_S if failed is None else min(2 * failed.pause_s, _FETCH_AGAIN_MOST_S)
+                if len(self._failed) >= _MAX_FAILED:
+                    del self._failed[next(iter(self._failed))]
+                digests = frozenset(self.catalog.digests_of(server))
+                self._failed[server] = _Failed(digests, self._clock.monotonic() + pause_s, pause_s)
 
     def replace(self, catalog: Catalog) -> None:
-        """Keep another catalog from now on, and tell whoever listens."""
-        before = self.catalog
-        if catalog is before:
+        """Keep another catalog from now on; the listeners are told before the next turn of the loop."""
+        if catalog is self.catalog:
             return
         self.catalog = catalog
+        if self._telling is None and not self._closed:
+            self._telling = asyncio.get_running_loop().call_soon(self.tell)
+
+    def tell(self) -> None:
+        """Tell the listeners now what has changed since they were told."""
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        before, after = self._told, self.catalog
+        if before is after:
+            return
+        self._told = after
         for listener in tuple(self._listeners):
-            listener(before, catalog)
+            listener(before, after)
+
+    def _gone(self, keys: list[Key]) -> None:
+        """These instances are there no more, until they announce themselves again."""
+        self.hearing.left(keys, self._clock.monotonic())
+        self.replace(self.catalog.without(keys))
 
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(_EXPIRE_EVERY_S)
-            if self._link.is_up:
+            while self._link.is_up:
                 now = self._clock.monotonic()
-                self.replace(self.catalog.expire(now, self.hearing))
-                self.hearing.forget_before(now - _FORGET_S)
+                silent = self.hearing.silent(now - SILENT_S, _EXPIRE_AT_ONCE)
+                self._gone(silent)
+                if len(silent) < _EXPIRE_AT_ONCE:
+                    self.hearing.forget_before(now - _FORGET_S)
+                    break
+                await asyncio.sleep(0)
 
     async def _ask_again(self, every_s: float) -> None:
         """A heartbeat each 12 s of every node is more than a thin link should carry."""

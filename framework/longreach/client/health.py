@@ -42,6 +42,8 @@ class Health:
         """(target, region) that the broker refused since the link came up, and when."""
         self._clock = clock
         self._breakers: dict[tuple[str, str, str], Breaker] = {}
+        self._ailing: dict[tuple[str, str, str], Breaker] = {}
+        """Those that are not closed; few, so that what concerns them costs little."""
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -86,6 +88,10 @@ class Health:
         """A breaker's state has changed."""
         for (server, region, to), known in self._breakers.items():
             if known is breaker:
+                if breaker.standing == "closed":
+                    self._ailing.pop((server, region, to), None)
+                else:
+                    self._ailing[server, region, to] = breaker
                 level = logging.DEBUG if breaker.standing == "half_open" else logging.WARNING
                 event(
                     _log, f"route.{breaker.standing}", level, server=server, region=region, target=to,
@@ -96,7 +102,7 @@ class Health:
     def hope(self, server: str, region: str) -> None:
         """A node has come up there: what did not work may work again."""
         now = self._clock.monotonic()
-        for (known, where, _), breaker in tuple(self._breakers.items()):
+        for (known, where, _), breaker in tuple(self._ailing.items()):
             if (known, where) == (server, region) and breaker.hope(now):
                 self.moved(breaker)
 

@@ -26,17 +26,16 @@ from longreach.wire.subjects import ROOT, resource_hash
 from longreach.wire.tokens import encode_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from longreach.client.asker import Asker
     from longreach.clock import Clock
-    from longreach.policy.catalog import Catalog
+    from longreach.policy.catalog import Catalog, Moved
     from longreach.policy.liveness import NodeId
+    from longreach.policy.search import Place
     from longreach.transport.link import Denied, Link, LinkState
 
 _log = logging.getLogger("longreach.client.session")
-MAX_SKEW_MS = 2000
-"""How much of a node's clock being ahead of ours is allowed for; more is reported, not followed."""
 _SWEEP_EVERY_S = 15.0
 
 
@@ -104,7 +103,6 @@ class Session:
             ask_every_s=ask_every_s,
         )
         self.kept = Kept(clock)
-        self._skew_ms = 0
         self._closed = False
         self._on_close: list[Callable[[], None]] = []
         self._updated: dict[Callable[[], None], None] = {}
@@ -196,32 +194,20 @@ class Session:
 
     def _catalog_changed(self, before: Catalog, after: Catalog) -> None:
         self.health.renew()
-        for key in after.instances.keys() - before.instances.keys():
-            self.health.hope(after.instances[key].server, after.instances[key].region)
-        placed: dict[tuple[str, str], set[NodeId]] = {}
-        for instance in after.instances.values():
-            placed.setdefault((instance.server, instance.region), set()).add(instance.node)
-        self.askers.placed({place: frozenset(nodes) for place, nodes in placed.items()})
+        joined, left = _places(after.moved(before).values())
+        for place in joined:
+            self.health.hope(*place)
+        self.askers.moved(joined, left)
         if self.kept:
-            was, now = ({(i.server, i.digest) for i in c.instances.values()} for c in (before, after))
-            for server in {server for server, _ in was ^ now}:
-                self.kept.drop(server)
-        left = {instance.node for instance in before.instances.values()} - {
-            instance.node for instance in after.instances.values()
-        }
-        for node in left:
-            self.askers.node_left(node)
-        skews = [instance.skew_ms for instance in after.instances.values()]
-        self._skew_ms = min(max(0, *skews) if skews else 0, MAX_SKEW_MS)
-        for key, instance in after.instances.items():
-            if abs(instance.skew_ms) > MAX_SKEW_MS and key not in before.instances:
-                event(
-                    _log, "clock.skewed", logging.WARNING, skew_ms=instance.skew_ms,
-                    node=f"{instance.identity}.{instance.instance}",
-                )  # fmt: skip
+            for server in after.changed_servers(before):
+                if set(after.digests_of(server)) != set(before.digests_of(server)):
+                    self.kept.drop(server)
+        for node in {node for nodes in left.values() for node in nodes}:
+            if (node.identity, node.instance) not in after.nodes:
+                self.askers.node_left(node)
 
     def _skew_allowance(self) -> int:
-        return self._skew_ms
+        return self.discovery.hearing.ahead_ms
 
     def _link_changed(self, state: LinkState) -> None:
         is_up = state.status == "up"
@@ -237,6 +223,20 @@ class Session:
         if denied.kind == "publish":
             self.askers.denied(denied.subject)
         event(_log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject)
+
+
+def _places(moved: Iterable[Moved]) -> tuple[dict[Place, set[NodeId]], dict[Place, set[NodeId]]]:
+    """The nodes that offer a server in a region now, and those that do no longer, by (server, region)."""
+    joined: dict[Place, set[NodeId]] = {}
+    left: dict[Place, set[NodeId]] = {}
+    for was, now in moved:
+        if was is not None and now is not None and was.region == now.region:
+            continue
+        if now is not None:
+            joined.setdefault((now.server, now.region), set()).add(now.node)
+        if was is not None:
+            left.setdefault((was.server, was.region), set()).add(was.node)
+    return joined, left
 
 
 def _remove(listeners: list[Callable[[], None]], listener: Callable[[], None]) -> None:

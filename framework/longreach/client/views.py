@@ -54,19 +54,17 @@ def list_templates(catalog: Catalog, server: str | None) -> list[TemplateInfo]:
 
 def list_servers(catalog: Catalog) -> list[ServerInfo]:
     """Every server, by name."""
-    by_name: dict[str, list[Instance]] = {}
-    for instance in catalog.instances.values():
-        by_name.setdefault(instance.server, []).append(instance)
     servers = []
-    for name, instances in sorted(by_name.items()):
+    for name in sorted(catalog.servers):
+        sorts = list(catalog.sorts_of(name))
         manifests = catalog.manifests_of(name)
         servers.append(
             ServerInfo(
                 name=name,
                 title=next((m.title for m in manifests if m.title), None),
-                versions=tuple(sorted({i.version for i in instances})),
-                regions=tuple(sorted({i.region for i in instances})),
-                instances=len(instances),
+                versions=tuple(sorted({sort.version for sort, _ in sorts})),
+                regions=tuple(sorted({sort.region for sort, _ in sorts})),
+                instances=sum(count for _, count in sorts),
                 tools=len({digest for manifest in manifests for digest in manifest.tools}),
                 prompts=len({digest for manifest in manifests for digest in manifest.prompts}),
                 resources=len({digest for manifest in manifests for digest in manifest.resources}),
@@ -91,7 +89,7 @@ def list_nodes(catalog: Catalog, hearing: Hearing, now: float) -> list[NodeInfo]
             labels=dict(instances[0].labels),
             servers=tuple(sorted(i.server for i in instances)),
             heard_s_ago=max(0.0, now - max(hearing.last_heard(i) for i in instances)),
-            skew_ms=instances[0].skew_ms,
+            skew_ms=hearing.skew_ms(instances[0]),
         )
         for (identity, name), instances in sorted(by_node.items())
     ]
@@ -102,15 +100,15 @@ def diff(before: Catalog, after: Catalog, *, overflow: bool) -> Iterator[Change]
     if overflow:
         yield Change(kind="resync", server=None, node=None, region=None, revision=after.revision)
         return
-    for key, instance in after.instances.items():
-        old = before.instances.get(key)
-        if old is None:
-            yield _change("node_up", instance, after.revision)
-        elif old.digest != instance.digest:
-            yield _change("server_changed", instance, after.revision)
-    for key, instance in before.instances.items():
-        if key not in after.instances:
-            yield _change("node_down", instance, after.revision)
+    moved = after.moved(before).values()
+    for was, now in moved:
+        if now is not None and was is None:
+            yield _change("node_up", now, after.revision)
+        elif now is not None and was is not None and was.digest != now.digest:
+            yield _change("server_changed", now, after.revision)
+    for was, now in moved:
+        if was is not None and now is None:
+            yield _change("node_down", was, after.revision)
 
 
 def _change(kind: str, instance: Instance, revision: int) -> Change:

@@ -49,7 +49,10 @@ class Book:
         """What is offered, as far as it is known now."""
         catalog = self._source.catalog
         if catalog is not self._catalog or self._offering is None:
-            offering = build_offering(catalog, self._filters, server=self._server, before=self._offering)
+            changed = None if self._catalog is None else catalog.changed_servers(self._catalog)
+            offering = build_offering(
+                catalog, self._filters, server=self._server, before=self._offering, changed=changed
+            )
             if offering is not self._offering:
                 self._kept = {}
             self._catalog, self._offering = catalog, offering
@@ -83,11 +86,11 @@ class Book:
     @property
     def is_there(self) -> bool:
         """Whether any node offers what this front is about."""
+        catalog = self._source.catalog
         return any(
-            (self._server is None or instance.server == self._server)
-            and self._filters.allow_server(instance.server)
-            and self._filters.allow_region(instance.region)
-            for instance in self._source.catalog.instances.values()
+            self._filters.allow_server(server)
+            and any(self._filters.allow_region(sort.region) for sort, _ in catalog.sorts_of(server))
+            for server in (catalog.servers if self._server is None else (self._server,))
         )
 
     def schema_of(self, item: Item) -> dict[str, Any] | None:

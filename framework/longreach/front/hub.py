@@ -19,6 +19,7 @@ from msgspec import Meta
 from longreach.errors import LongreachError
 from longreach.front.addressing import owned_uri
 from longreach.front.endings import failure
+from longreach.policy.limits import Buckets
 from longreach.wire.incoming import Incoming
 from longreach.wire.jsonrpc import Malformed, decode_with, encode_error, validate_meta
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_URIS = 1000
 """One listener may ask for so many resources; more are not acknowledged."""
+_COMPARES_PER_S = 20
+"""To compare lists costs what is in them: while thousands of servers come, that is done 20 times a second."""
 _SUBSCRIPTION_ID = "io.modelcontextprotocol/subscriptionId"
 
 Visible = Callable[["Offering", "Kind"], Sequence["Item"]]
@@ -158,6 +161,8 @@ class Hub:
         self._watched: dict[Owned, tuple[dict[_Listener, str], Stop]] = {}
         self._stops: list[Stop] = []
         self._told: Offering | None = None
+        self._compared = Buckets(_COMPARES_PER_S, _COMPARES_PER_S)
+        self._timer: asyncio.TimerHandle | None = None
         self._closed = False
 
     def __len__(self) -> int:
@@ -198,7 +203,10 @@ class Hub:
             self._leave(listener)
 
     def close(self) -> None:
-        """End every subscription, and those that begin from now on."""
+        """End every subscription, and those that begin from now on; what has changed before is told."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._compare()
         self._closed = True
         for listener in self._listeners:
             listener.end()
@@ -256,8 +264,23 @@ class Hub:
             stop()
         self._stops = []
         self._told = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _catalog_changed(self, _before: Catalog, _after: Catalog) -> None:
+        """Compare at once; or, in a storm of changes, when it is its turn."""
+        if self._timer is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = self._compared.take("", loop.time())
+        if wait_s > 0:
+            self._timer = loop.call_later(wait_s, self._compare)
+        else:
+            self._compare()
+
+    def _compare(self) -> None:
+        self._timer = None
         before, after = self._told, self._book.current()
         if before is None or after is before:
             return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -11,7 +11,7 @@ from longreach.front.shelf import KINDS, Item, Kind, Shelf, build_shelf
 
 if TYPE_CHECKING:
     from longreach.front.filters import Filters
-    from longreach.policy.catalog import Catalog, Instance
+    from longreach.policy.catalog import Catalog
     from longreach.wire.mcp import CacheScope
 
 
@@ -40,7 +40,12 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def build_offering(
-    catalog: Catalog, filters: Filters, *, server: str | None = None, before: Offering | None = None
+    catalog: Catalog,
+    filters: Filters,
+    *,
+    server: str | None = None,
+    before: Offering | None = None,
+    changed: Collection[str] | None = None,
 ) -> Offering:
     """What is offered of `catalog`; `before` itself where that is the same.
 
@@ -49,21 +54,28 @@ def build_offering(
         filters: what may be seen.
         server: one server, under its own names; None: all, under names of the whole mesh.
         before: what was offered until now.
+        changed: the servers that may not be what they were for `before`; None: any of them.
     """
-    places: dict[str, list[Instance]] = {}
-    for instance in catalog.instances.values():
-        name = instance.server
-        if server in (None, name) and filters.allow_server(name) and filters.allow_region(instance.region):
-            places.setdefault(name, []).append(instance)
     old = before.shelves if before is not None else {}
-    shelves: dict[str, Shelf] = {}
-    for name, instances in sorted(places.items()):
-        shelf = build_shelf(catalog, instances, filters, renamed=server is None, before=old.get(name))
-        if shelf is not None:
-            shelves[name] = shelf
-    unknown = frozenset(name for name in places if name not in shelves or not shelves[name].whole)
-    if before is not None and before.unknown == unknown and _same(old, shelves):
+    if before is None or changed is None:
+        changed = {*catalog.servers, *old, *(before.unknown if before is not None else ())}
+    new: dict[str, Shelf | None] = {}
+    unknown = set(before.unknown) if before is not None else set()
+    for name in changed:
+        if server not in (None, name) or not filters.allow_server(name):
+            continue
+        unknown.discard(name)
+        new[name] = None
+        sorts = [sort for sort, _ in catalog.sorts_of(name) if filters.allow_region(sort.region)]
+        if sorts:
+            shelf = build_shelf(catalog, name, sorts, filters, renamed=server is None, before=old.get(name))
+            new[name] = shelf
+            if shelf is None or not shelf.whole:
+                unknown.add(name)
+    if before is not None and before.unknown == unknown and all(old.get(n) is s for n, s in new.items()):
         return before
+    every = {**old, **new}
+    shelves = {name: shelf for name in sorted(every) if (shelf := every[name]) is not None}
     lists: dict[Kind, list[Item]] = {
         kind: [item for shelf in shelves.values() for item in shelf.items[kind].values()] for kind in KINDS
     }
@@ -71,11 +83,7 @@ def build_offering(
         shelves=shelves,
         lists=lists,
         by_name={kind: {item.offered: item for item in items} for kind, items in lists.items()},
-        unknown=unknown,
+        unknown=frozenset(unknown),
         ttl_ms=0 if unknown else min((shelf.ttl_ms for shelf in shelves.values()), default=0),
         cache_scope="private" if any(shelf.private for shelf in shelves.values()) else "public",
     )
-
-
-def _same(old: Mapping[str, Shelf], new: Mapping[str, Shelf]) -> bool:
-    return old.keys() == new.keys() and all(old[name] is shelf for name, shelf in new.items())

@@ -13,7 +13,8 @@ from longreach.front.naming import offered_name, offered_uri
 
 if TYPE_CHECKING:
     from longreach.front.filters import Filters
-    from longreach.policy.catalog import Catalog, Instance
+    from longreach.policy.catalog import Catalog
+    from longreach.policy.instances import Sort
     from longreach.wire.manifest import Manifest
 
 Kind = Literal["tools", "prompts", "resources", "templates"]
@@ -62,7 +63,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     """What one server offers.
 
     Attributes:
-        made_of: the manifests that it was read from; the same again make the same shelf.
+        made_of: the manifests that it was read from, and how many of the definitions of each could not be
+            had; the same again make the same shelf.
         items: of each kind, by their own names.
         whole: whether every live version is known; what is not may offer more.
         ttl_ms: how long a list may be kept: the least that a version says.
@@ -74,7 +76,7 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     server: str
-    made_of: frozenset[str]
+    made_of: frozenset[tuple[str, int]]
     items: Mapping[Kind, Mapping[str, Item]]
     whole: bool
     ttl_ms: int
@@ -87,7 +89,8 @@ class Shelf(msgspec.Struct, frozen=True, kw_only=True):
 
 def build_shelf(
     catalog: Catalog,
-    instances: Sequence[Instance],
+    server: str,
+    sorts: Sequence[Sort],
     filters: Filters,
     *,
     renamed: bool,
@@ -97,20 +100,20 @@ def build_shelf(
 
     Args:
         catalog: what is known.
-        instances: of the server, at least one.
+        server: its name, by those who announce it; what a manifest says of itself routes nothing.
+        sorts: of its instances, at least one.
         filters: what may be seen.
         renamed: whether things get the names and URIs of the whole mesh; else their own.
         before: its shelf until now. It stays while a new version, and no other, is still to be fetched, so
             that a list does not lose what it is about to get back; and where nothing has changed.
     """
-    known = [instance for instance in instances if instance.digest in catalog.names]
+    known = [sort for sort in sorts if sort.digest in catalog.names]
     if not known:
         return _not_whole(before)
-    whole = len(known) == len(instances)
-    made_of = frozenset(instance.digest for instance in known)
+    whole = len(known) == len(sorts)
+    made_of = frozenset((sort.digest, len(catalog.names[sort.digest].withheld)) for sort in known)
     if before is not None and before.made_of == made_of and before.whole == whole:
         return before
-    server = instances[0].server  # who announced it; what a manifest says of itself routes nothing
     manifests = _newest_first(catalog, known)
     items: dict[Kind, dict[str, Item]] = {
         kind: _items(catalog, server, manifests, kind, filters, renamed=renamed) for kind in KINDS
@@ -142,9 +145,9 @@ def _digests(manifest: Manifest, kind: Kind) -> list[str]:
     return digests
 
 
-def _newest_first(catalog: Catalog, instances: Sequence[Instance]) -> list[Manifest]:
-    """The manifests of `instances`, each once, by version; where versions are equal, the order is stable."""
-    digests = {instance.digest: instance.version for instance in instances}
+def _newest_first(catalog: Catalog, sorts: Sequence[Sort]) -> list[Manifest]:
+    """The manifests of `sorts`, each once, by version; where versions are equal, the order is stable."""
+    digests = {sort.digest: sort.version for sort in sorts}
     order = sorted(digests, key=lambda digest: (_version_key(digests[digest]), digest), reverse=True)
     return [catalog.manifests[digest] for digest in order]
 

@@ -16,6 +16,8 @@ import msgspec
 from longreach.actor.spec import OFFER_KINDS
 from longreach.errors import LongreachError
 from longreach.observe import event
+from longreach.policy.limits import Buckets
+from longreach.policy.seldom import Seldom
 from longreach.wire import frames
 from longreach.wire.manifest import Bundle, Offer, build_bundle, decode_manifest
 from longreach.wire.subjects import Adv
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node.announcer")
 _JITTER_S = 0.03
+_WHO_PER_S, _WHO_BURST = 2.0, 30
+"""A connection asks ten times at once and then once a second at the most; more is a mistake, or an attack."""
+_ALL_WHO_PER_S, _ALL_WHO_BURST = 1000.0, 2000
+"""An answer costs about 30 µs: 3 % of a core. When a broker is back, all its clients ask at once."""
 _REPLY_SHARE = 0.25
 """A batch of blobs is at most this share of max_payload: one message must not hold up a thin link."""
 _MIN_REPLY_BYTES = 64 * 1024
@@ -112,8 +118,9 @@ class Announcer:
         self.tallies: Mapping[str, Tally] = {}
         """By server, what became of its calls here."""
         self._seq = 0
-        self.blobs_served: dict[str, int] = {}
-        self.blob_messages = 0
+        self._who_of_one = Buckets(_WHO_PER_S, _WHO_BURST)
+        self._who_of_all = Buckets(_ALL_WHO_PER_S, _ALL_WHO_BURST)
+        self._seldom = Seldom()
 
     @property
     def digests(self) -> dict[str, str]:
@@ -165,6 +172,20 @@ class Announcer:
             await asyncio.sleep(self._every_s * random.uniform(0.9, 1.0))  # noqa: S311 - jitter, no secret
             self.announce()
 
+    def may_answer_who(self, asker: str) -> bool:
+        """Whether it is time to answer `who` once more; what is not answered is logged once a minute.
+
+        Args:
+            asker: the connection that asks, under the name that the broker vouches for.
+        """
+        now = self._clock.monotonic()
+        if not self._who_of_one.take(asker, now) and not self._who_of_all.take("", now):
+            return True
+        count = self._seldom.due("who.limited", now)
+        if count is not None:
+            event(_log, "who.limited", logging.WARNING, asker=asker, count=count)
+        return False
+
     async def answer_who(self, route: ReplyRoute) -> None:
         """Tell one asker everything, after a jitter that keeps many nodes from answering as one."""
         await asyncio.sleep(random.uniform(0, _JITTER_S))  # noqa: S311 - jitter, no secret
@@ -181,10 +202,7 @@ class Announcer:
     def answer_blobs(self, route: ReplyRoute, wanted: list[str]) -> None:
         """Send as many whole blobs of those wanted as fit into one message; the asker asks again."""
         limit = max(_MIN_REPLY_BYTES, int(self._link.max_payload * _REPLY_SHARE))
-        reply, sent = frames.pack_blobs(self._blobs, wanted, min(limit, self._link.max_payload))
-        self.blob_messages += 1
-        for digest in sent:
-            self.blobs_served[digest] = self.blobs_served.get(digest, 0) + 1
+        reply, _ = frames.pack_blobs(self._blobs, wanted, min(limit, self._link.max_payload))
         self._replies.send(route, reply)
 
     def _announcement(self, name: str, state: Literal["up", "down"]) -> frames.Announcement:

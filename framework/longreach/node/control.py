@@ -153,7 +153,8 @@ class Control:
         self._announcer.answer_blobs(route, frames.decode(data, frames.BlobsRequest).digests)
 
     def _who(self, route: ReplyRoute, _: bytes) -> None:
-        self._tasks.start(self._announcer.answer_who(route), name="who")
+        if self._announcer.may_answer_who(route.scope):
+            self._tasks.start(self._announcer.answer_who(route), name="who")
 
     def _drain_verb(self, route: ReplyRoute, _: bytes) -> None:
         self._answer(route, frames.DrainReply("draining"))

@@ -125,11 +125,6 @@ class Node:
         return len(self._intake.calls) if self._link is not None else 0
 
     @property
-    def blobs_served(self) -> dict[str, int]:
-        """How often each digest was sent to somebody."""
-        return dict(self._announcer.blobs_served)
-
-    @property
     def digests(self) -> dict[str, str]:
         """The digest of each hosted server."""
         return self._announcer.digests

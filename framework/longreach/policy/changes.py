@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal, NamedTuple
 
-from longreach.policy.offers import Kind, Offers
+from longreach.policy.offers import Kind, Names, Offers
 
 ListKind = Literal["tools", "prompts", "resources"]
 LIST_KINDS: tuple[ListKind, ...] = ("tools", "prompts", "resources")
@@ -44,38 +44,37 @@ class ListChanges:
         self._servers = servers
         self._kinds = kinds
         self._known: dict[tuple[str, ListKind], Pairs] = {}
-        self._stamps: dict[str, frozenset[tuple[str, bool]]] = {}
+        self._stamps: dict[str, frozenset[tuple[str, int | None]]] = {}
+        self._seen: Offers = Offers()
 
     def update(self, catalog: Offers) -> list[ListChanged]:
         """What has changed since the last `update`; to the first one everything is new.
 
-        While it is not fetched yet what a node offers, nothing that is missing is taken for gone.
+        While it is not fetched yet what a node offers, nothing that is missing is taken for gone. Only the
+        servers that are not what they were are looked at.
         """
-        stamps = self._read_stamps(catalog)
+        servers = catalog.servers.changed(self._seen.servers)
+        self._seen = catalog
         changed = []
-        for server in sorted(self._stamps.keys() | stamps.keys()):
-            stamp = stamps.get(server, frozenset())
+        for server in sorted(servers):
+            if self._servers is not None and server not in self._servers:
+                continue
+            stamp = frozenset((digest, _withheld(catalog, digest)) for digest in catalog.digests_of(server))
             if stamp == self._stamps.get(server):
                 continue
-            is_whole = all(fetched for _, fetched in stamp)
-            manifests = [catalog.names[digest] for digest, fetched in stamp if fetched]
+            if stamp:
+                self._stamps[server] = stamp
+            else:
+                self._stamps.pop(server, None)
+            is_whole = all(withheld == 0 for _, withheld in stamp)
+            manifests = [catalog.names[digest] for digest, _ in stamp if digest in catalog.names]
             for kind in self._kinds:
                 now = frozenset(
                     pair for names in manifests for part in _PARTS[kind] for pair in names.of(part).items()
                 )
                 if self._compare(server, kind, now, is_whole):
                     changed.append(ListChanged(server, kind))
-        self._stamps = stamps
         return changed
-
-    def _read_stamps(self, catalog: Offers) -> dict[str, frozenset[tuple[str, bool]]]:
-        """By server, the manifests that are announced, and whether what is in them was fetched."""
-        found: dict[str, set[tuple[str, bool]]] = {}
-        for instance in catalog.instances.values():
-            if self._servers is None or instance.server in self._servers:
-                is_fetched = instance.digest in catalog.names
-                found.setdefault(instance.server, set()).add((instance.digest, is_fetched))
-        return {server: frozenset(stamp) for server, stamp in found.items()}
 
     def _compare(self, server: str, kind: ListKind, now: Pairs, is_whole: bool) -> bool:
         before = self._known.get((server, kind), _NONE)
@@ -86,3 +85,9 @@ class ListChanges:
         else:
             self._known.pop((server, kind), None)
         return bool(gone or now - before)
+
+
+def _withheld(catalog: Offers, digest: str) -> int | None:
+    """How many definitions of a manifest could not be had; None: it is not known yet what is in it."""
+    names: Names | None = catalog.names.get(digest)
+    return None if names is None else len(names.withheld)

@@ -35,7 +35,8 @@ def detour(
         random: chance.
         lacking: the digests of what does not offer what is asked for.
     """
-    if not stuck:
+    instances = catalog.instances
+    if not any((node.identity, node.instance, server) in instances for node in stuck):
         return candidate
     nodes = [
         instance.node

@@ -107,6 +107,12 @@ class Buckets:
             _ = self._of.popitem(last=False)
         return wait_s
 
+    def spend(self, caller: str) -> None:
+        """Take the next token before it is there: who does waits as long as `take` said."""
+        known = self._of.get(caller)
+        if known is not None:
+            self._of[caller] = (known[0] - 1, known[1])
+
     def give_back(self, caller: str) -> None:
         """The token that was taken last was not used."""
         known = self._of.get(caller)

@@ -13,7 +13,7 @@ idea, the search for calls that nobody accepted `search`'s.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 
 from longreach.errors import Delivered
 from longreach.policy.pulse import Pulses
@@ -103,9 +103,15 @@ class Liveness:
         self._search.heard(node, now)
 
     def instances(self, server: str, region: str, nodes: frozenset[NodeId]) -> None:
-        """The nodes that offer a server in a region, by the catalog; to be told at each change."""
+        """The nodes that offer a server in a region, by the catalog; `moved` tells of changes."""
         now = self._latest()
         for node in self._search.instances((server, region), nodes, now):
+            self._pulses.left(node, now)
+
+    def moved(self, server: str, region: str, joined: Set[NodeId], left: Set[NodeId]) -> None:
+        """Some nodes more, and some less, offer a server in a region, by the catalog."""
+        now = self._latest()
+        for node in self._search.moved((server, region), joined, left, now):
             self._pulses.left(node, now)
 
     def node_left(self, node: NodeId) -> None:

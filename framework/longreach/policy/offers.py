@@ -6,14 +6,15 @@ Source: docs/binding.md 8.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Set
 from types import MappingProxyType
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 
 from longreach.policy.hints import UNTRUSTED, UNTRUSTED_KEY, Hints
-from longreach.policy.instances import Instance, Key
+from longreach.policy.instances import AllInstances, Instance, Key, ServerInstances, Sort
+from longreach.policy.persistent import EMPTY, PersistentMap
 from longreach.wire.manifest import Manifest
 from longreach.wire.mcp import TIMEOUT_KEY, Tool
 from longreach.wire.prompts import Prompt
@@ -58,16 +59,21 @@ class Entry(NamedTuple, Generic[D]):
 
 
 class Names(NamedTuple):
-    """The digests of what a manifest offers, by name: of a resource its URI, of a template its text."""
+    """The digests of what a manifest offers, by name: of a resource its URI, of a template its text.
+
+    `withheld` are those that it names and that could not be had; nothing is known of them, not even the kind.
+    """
 
     tools: Mapping[str, str] = NOTHING
     prompts: Mapping[str, str] = NOTHING
     resources: Mapping[str, str] = NOTHING
     templates: Mapping[str, str] = NOTHING
+    withheld: tuple[str, ...] = ()
 
     def of(self, kind: Kind) -> Mapping[str, str]:
         """Those of a kind."""
-        return self[KINDS.index(kind)]
+        found: Mapping[str, str] = getattr(self, kind)
+        return found
 
 
 _UNKNOWN = Names()
@@ -78,69 +84,101 @@ class Offers(msgspec.Struct, frozen=True):
 
     Attributes:
         revision: grows with each change.
-        instances: by (identity, instance, server).
+        size: how many instances there are.
+        servers: the instances, by server.
+        nodes: by (identity, instance), the servers of a node.
         manifests: by digest, as far as they were fetched.
         tools: by digest, as far as they were fetched.
         prompts: likewise.
         resources: likewise.
         templates: likewise.
         raw: the JSON of all of these, as it was announced, by digest.
-        broken: the digests of definitions that are none; what is whole of their servers is offered.
+        unusable: by digest, definitions that are none; what is whole of their servers is offered.
+        withheld: by digest, definitions that no node could send; likewise.
         names: by manifest digest, what it offers by name; complete manifests only.
     """
 
     revision: int = 0
-    instances: Mapping[Key, Instance] = NOTHING
-    manifests: Mapping[str, Manifest] = NOTHING
-    tools: Mapping[str, Tool] = NOTHING
-    prompts: Mapping[str, Prompt] = NOTHING
-    resources: Mapping[str, Resource] = NOTHING
-    templates: Mapping[str, ResourceTemplate] = NOTHING
-    raw: Mapping[str, bytes] = NOTHING
-    broken: frozenset[str] = frozenset()
-    names: Mapping[str, Names] = NOTHING
+    size: int = 0
+    servers: PersistentMap[str, ServerInstances] = EMPTY
+    nodes: PersistentMap[tuple[str, str], tuple[str, ...]] = EMPTY
+    manifests: PersistentMap[str, Manifest] = EMPTY
+    tools: PersistentMap[str, Tool] = EMPTY
+    prompts: PersistentMap[str, Prompt] = EMPTY
+    resources: PersistentMap[str, Resource] = EMPTY
+    templates: PersistentMap[str, ResourceTemplate] = EMPTY
+    raw: PersistentMap[str, bytes] = EMPTY
+    unusable: PersistentMap[str, None] = EMPTY
+    withheld: PersistentMap[str, None] = EMPTY
+    names: PersistentMap[str, Names] = EMPTY
+
+    @property
+    def instances(self) -> Mapping[Key, Instance]:
+        """All instances, by (identity, instance, server)."""
+        return AllInstances(self.servers, self.size)
+
+    @property
+    def broken(self) -> Set[str]:
+        """The digests of definitions that are none."""
+        return self.unusable.keys()
 
     def of_server(self, server: str) -> Iterator[Instance]:
         """The instances of a server."""
-        return (instance for instance in self.instances.values() if instance.server == server)
+        known: ServerInstances | None = self.servers.get(server)
+        return iter(()) if known is None else iter(known.instances.values())
+
+    def sorts_of(self, server: str) -> Iterator[tuple[Sort, int]]:
+        """The sorts of a server's instances, and how many there are of each."""
+        known: ServerInstances | None = self.servers.get(server)
+        return iter(()) if known is None else iter(known.sorts.items())
+
+    def digests_of(self, server: str) -> Collection[str]:
+        """The manifests that the instances of a server announce."""
+        known: ServerInstances | None = self.servers.get(server)
+        return () if known is None else known.digests
 
     def manifests_of(self, server: str) -> list[Manifest]:
         """The manifests of a server's live versions, as far as they were fetched, the newest first."""
-        digests = {instance.digest: instance.version for instance in self.of_server(server)}
+        digests = {sort.digest: sort.version for sort, _ in self.sorts_of(server)}
         newest_first = sorted(digests.items(), key=lambda item: (_version(item[1]), item[0]), reverse=True)
         return [self.manifests[digest] for digest, _ in newest_first if digest in self.manifests]
 
     def knows(self, server: str) -> bool:
         """Whether it was fetched what a live version of a server offers."""
-        return any(instance.digest in self.names for instance in self.of_server(server))
+        return any(digest in self.names for digest in self.digests_of(server))
 
     def find_server(self, server: str) -> Found:
         """Whether a server is there; `digest` is always None."""
-        if any(True for _ in self.of_server(server)):
+        if server in self.servers:
             return Found(None, None, "")
-        known = {instance.server for instance in self.instances.values()}
-        if not known:
+        if not self.servers:
             return Found(None, "no_such_server", NOBODY)
-        text = f"no node offers a server called {server!r}{_close(server, known)}"
+        text = f"no node offers a server called {server!r}{_close(server, self.servers)}"
         return Found(None, "no_such_server", f"{text}; `longreach ls` shows what there is")
 
     def find(self, server: str, name: str, kind: Literal["tools", "prompts"] = "tools") -> Found:
         """What is known of a tool, or of a prompt."""
         offered: set[str] = set()
-        fetched = known = True
-        for instance in self.of_server(server):
-            known = False
-            names = self.names.get(instance.digest)
+        withheld: set[str] = set()
+        fetched = True
+        for digest in self.digests_of(server):
+            names: Names | None = self.names.get(digest)
             if names is None:
                 fetched = False
             elif name in names.of(kind):
                 return Found(names.of(kind)[name], None, "")
             else:
                 offered |= names.of(kind).keys()
-        if known:
+                withheld.update(names.withheld)
+        if server not in self.servers:
             return self.find_server(server)
-        if not fetched:
+        if not fetched or withheld:
             text = f"what {server!r} offers could not be fetched from its nodes"
+            if fetched:
+                things = "one of its definitions" if len(withheld) == 1 else f"{len(withheld)} definitions"
+                text = (
+                    f"{server!r} has no {_MISSING[kind][0]} called {name!r} but {things} could not be fetched"
+                )
             return Found(None, "not_fetched", f"{text}; try again, or see `longreach ls nodes`")
         word, missing = _MISSING[kind]
         text = f"{server!r} has no {word} called {name!r}{_close(name, offered)}"
@@ -148,20 +186,21 @@ class Offers(msgspec.Struct, frozen=True):
 
     def lacking(self, server: str, name: str, kind: Kind = "tools") -> frozenset[str]:
         """The digests of a server's manifests that are known to have no thing of that name."""
-        digests = {instance.digest for instance in self.of_server(server)}
+        known = [(digest, self.names[digest]) for digest in self.digests_of(server) if digest in self.names]
         return frozenset(
-            digest for digest in digests if digest in self.names and name not in self.names[digest].of(kind)
+            digest for digest, names in known if name not in names.of(kind) and not names.withheld
         )
 
     def definitions(self, server: str, name: str, kind: Kind = "tools") -> list[Any]:
         """What a thing of that name is in every live version of its server."""
-        digests = {self.names.get(i.digest, _UNKNOWN).of(kind).get(name) for i in self.of_server(server)}
+        announced = self.digests_of(server)
+        digests = {self.names.get(digest, _UNKNOWN).of(kind).get(name) for digest in announced}
         known: Mapping[str, Definition] = getattr(self, kind)
         return [known[digest] for digest in digests if digest is not None]
 
     def hints(self, server: str, tool: str) -> Hints:
         """What a tool says of itself; only what every live version says is believed."""
-        if not self._is_known(server):
+        if not self._is_known(server, tool):
             return Hints()
         definitions: list[Tool] = self.definitions(server, tool)
         if not definitions or not all(map(_is_trusted, definitions)):
@@ -182,11 +221,13 @@ class Offers(msgspec.Struct, frozen=True):
         """
         if not self._is_known(server):
             return Hints()
-        for instance in self.of_server(server):
-            names = self.names[instance.digest]
+        for digest in self.digests_of(server):
+            names = self.names[digest]
+            if names.withheld:
+                return Hints()
             for kind in KINDS:
                 known: Mapping[str, Definition] = getattr(self, kind)
-                if not all(_is_trusted(known[digest]) for digest in names.of(kind).values()):
+                if not all(_is_trusted(known[each]) for each in names.of(kind).values()):
                     return Hints()
         return Hints(read_only=True)
 
@@ -216,27 +257,28 @@ class Offers(msgspec.Struct, frozen=True):
         return self._list("templates", self.templates, server)
 
     def _list(self, kind: Kind, known: Mapping[str, D], server: str | None) -> list[Entry[D]]:
-        places: dict[tuple[str, str, str], list[Instance]] = {}
-        for instance in self.instances.values():
-            if server is None or instance.server == server:
-                for name, digest in self.names.get(instance.digest, _UNKNOWN).of(kind).items():
-                    places.setdefault((instance.server, name, digest), []).append(instance)
+        places: dict[tuple[str, str, str], list[Sort]] = {}
+        for owner in self.servers if server is None else (server,):
+            for sort, _ in self.sorts_of(owner):
+                for name, digest in self.names.get(sort.digest, _UNKNOWN).of(kind).items():
+                    places.setdefault((owner, name, digest), []).append(sort)
         return [
             Entry(
                 server=owner,
                 name=name,
                 definition=known[digest],
-                versions=tuple(sorted({i.version for i in instances})),
-                regions=tuple(sorted({i.region for i in instances})),
+                versions=tuple(sorted({sort.version for sort in sorts})),
+                regions=tuple(sorted({sort.region for sort in sorts})),
                 digest=digest,
                 raw=self.raw[digest],
             )
-            for (owner, name, digest), instances in sorted(places.items(), key=lambda item: item[0])
+            for (owner, name, digest), sorts in sorted(places.items(), key=lambda item: item[0])
         ]
 
-    def _is_known(self, server: str) -> bool:
-        """Whether everything that its live versions offer was fetched."""
-        return all(instance.digest in self.names for instance in self.of_server(server))
+    def _is_known(self, server: str, tool: str | None = None) -> bool:
+        """Whether everything that its live versions offer was fetched, or of each at least that tool."""
+        found = [self.names.get(digest) for digest in self.digests_of(server)]
+        return all(names is not None and (not names.withheld or tool in names.tools) for names in found)
 
 
 def _is_trusted(definition: Definition) -> bool:

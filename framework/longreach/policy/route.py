@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from longreach.policy.breaker import UNSEEN, Seen
 from longreach.policy.catalog import Catalog
-from longreach.policy.instances import Instance
+from longreach.policy.instances import Instance, Sort
 from longreach.policy.versions import Exactly, VersionRange
 from longreach.wire.subjects import ANY, canary_target, instance_target, version_target
 
@@ -36,6 +36,17 @@ class Routes(NamedTuple):
     spread: tuple[tuple[Candidate, float], ...] = ()
 
 
+class Alike(NamedTuple):
+    """Instances of a server that do not differ for a call: their sort, how many, and which one, if it is one.
+
+    Routes are made of sorts, so that a plan costs what it chooses among, not what there is.
+    """
+
+    sort: Sort
+    number: int
+    instance: Instance | None = None
+
+
 class Wish(NamedTuple):
     """What a caller wants of a route; each part is a policy of its own.
 
@@ -57,15 +68,22 @@ class Wish(NamedTuple):
 
     def objection(self, instance: Instance, denied: frozenset[str] = frozenset()) -> str | None:
         """Why an instance is no place for the call; None: it is one."""
-        if self.residency is not None and instance.region not in self.residency:
+        return self.objection_to(Alike(instance.sort, 1, instance), denied)
+
+    def objection_to(self, alike: Alike, denied: frozenset[str] = frozenset()) -> str | None:
+        """Why instances that are alike are no place for the call; None: they are one."""
+        sort, instance = alike.sort, alike.instance
+        if self.residency is not None and sort.region not in self.residency:
             return "outside the residency"
-        if instance.region in denied:
+        if sort.region in denied:
             return "the broker's permissions forbid it"
-        if self.node is not None and self.node != f"{instance.identity}.{instance.instance}":
+        if self.node is not None and (
+            instance is None or self.node != f"{instance.identity}.{instance.instance}"
+        ):
             return f"node {self.node} is not there"
-        if self.to is not None and version_target(instance.version) != self.to:
+        if self.to is not None and version_target(sort.version) != self.to:
             return f"no instance of version {self.to}"
-        if self.version is not None and not self.version.fits(instance.version):
+        if self.version is not None and not self.version.fits(sort.version):
             return f"no instance of a version that fits {self.version}"
         return None
 
@@ -95,20 +113,25 @@ def routes(
         lacking: the digests of what does not offer what is asked for.
         health: what is known of the route to (region, target).
     """
-    fitting: dict[str, list[Instance]] = {}
-    there: dict[str, list[Instance]] = {}
+    fitting: dict[str, list[Alike]] = {}
+    there: dict[str, list[Alike]] = {}
     excluded: dict[str, str] = {}
-    for instance in catalog.of_server(server):
-        if instance.digest in lacking:  # it is in no group that the call could reach
-            excluded[instance.region] = f"version {instance.version} there does not offer it"
+    for alike in _alike(catalog, server, wish):
+        sort = alike.sort
+        if sort.digest in lacking:  # it is in no group that the call could reach
+            excluded[sort.region] = f"version {sort.version} there does not offer it"
             continue
-        there.setdefault(instance.region, []).append(instance)
-        objection = wish.objection(instance, denied)
+        there.setdefault(sort.region, []).append(alike)
+        objection = wish.objection_to(alike, denied)
         if objection is None:
-            fitting.setdefault(instance.region, []).append(instance)
+            fitting.setdefault(sort.region, []).append(alike)
         else:
-            excluded[instance.region] = objection
-    placed = {region: targets_of(fitting[region], there[region], wish) for region in fitting}
+            excluded[sort.region] = objection
+
+    def each(sort: Sort) -> list[Instance]:
+        return [instance for instance in catalog.of_server(server) if instance.sort == sort]
+
+    placed = {region: _targets_of(fitting[region], there[region], wish, each) for region in fitting}
     stable = _ordered(((r, target) for r, found in placed.items() for target in found.stable), wish, health)
     slots = _ordered(((r, target) for r, found in placed.items() for target in found.canary), wish, health)
     candidates = tuple(candidate for candidate, _ in (*stable, *slots))
@@ -121,51 +144,72 @@ def routes(
     )
 
 
-class Targets(NamedTuple):
+def _alike(catalog: Catalog, server: str, wish: Wish) -> list[Alike]:
+    """The instances of a server by sort; the one node that is wished for apart from its equals."""
+    sorts = [Alike(sort, count) for sort, count in catalog.sorts_of(server)]
+    if wish.node is None:
+        return sorts
+    dots = [at for at, byte in enumerate(wish.node) if byte == "."]  # a name may hold dots
+    keys = [(wish.node[:at], wish.node[at + 1 :], server) for at in dots]
+    instances = catalog.instances
+    wanted = [instances[key] for key in keys if key in instances]
+    return [*sorts, *(Alike(instance.sort, 1, instance) for instance in wanted)]
+
+
+class _Targets(NamedTuple):
     """The target tokens in one region, each with its weight: of stable versions, and canary slots."""
 
     stable: tuple[tuple[str, float], ...]
     canary: tuple[tuple[str, float], ...]
 
 
-def targets_of(fitting: Sequence[Instance], there: Sequence[Instance], wish: Wish) -> Targets:
+_Each = Callable[[Sort], Sequence[Instance]]
+"""Finds the instances of a sort; it looks at all of the server."""
+
+
+def _targets_of(fitting: Sequence[Alike], there: Sequence[Alike], wish: Wish, each: _Each) -> _Targets:
     """How the instances of a region that fit are addressed, so that no other can take the call.
 
     Args:
         fitting: those that fit.
         there: all of the region.
         wish: what they fit.
+        each: finds the instances of a sort.
     """
     if wish.node is not None:
-        return Targets(tuple((instance_target(i.instance), 1.0) for i in fitting), ())
-    stable = [instance for instance in fitting if instance.canary is None]
+        ones = [alike.instance for alike in fitting if alike.instance is not None]
+        return _Targets(tuple((instance_target(one.instance), 1.0) for one in ones), ())
+    stable = [alike for alike in fitting if alike.sort.canary is None]
     slots: dict[str, float] = {}
-    for instance in fitting:
-        if instance.canary is not None:
-            slot = canary_target(instance.version)
-            slots[slot] = max(slots.get(slot, 0.0), float(instance.canary))
+    for alike in fitting:
+        if alike.sort.canary is not None:
+            slot = canary_target(alike.sort.version)
+            slots[slot] = max(slots.get(slot, 0.0), float(alike.sort.canary))
     if not stable and (wish.version is not None or wish.to is not None):
-        return Targets(tuple((slot, 1.0) for slot in slots), ())  # it is what was asked for
+        return _Targets(tuple((slot, 1.0) for slot in slots), ())  # it is what was asked for
     weighed = {slot: weight for slot, weight in slots.items() if weight > 0}
-    others = [instance for instance in there if instance.canary is None and instance not in stable]
-    return Targets(tuple(_addressed(stable, others, wish)), tuple(weighed.items()))
+    others = [alike for alike in there if alike.sort.canary is None and alike not in stable]
+    return _Targets(tuple(_addressed(stable, others, wish, each)), tuple(weighed.items()))
 
 
-def _addressed(stable: Sequence[Instance], others: Sequence[Instance], wish: Wish) -> list[tuple[str, float]]:
+def _addressed(
+    stable: Sequence[Alike], others: Sequence[Alike], wish: Wish, each: _Each
+) -> list[tuple[str, float]]:
     if not stable:
         return []
     if not others and wish.to is None:
-        return [(ANY, float(len(stable)))]
-    majors: dict[str, list[Instance]] = {}
-    for instance in stable:
-        majors.setdefault(version_target(instance.version), []).append(instance)
-    broken = {version_target(instance.version) for instance in others}
+        return [(ANY, float(sum(alike.number for alike in stable)))]
+    majors: dict[str, list[Alike]] = {}
+    for alike in stable:
+        majors.setdefault(version_target(alike.sort.version), []).append(alike)
+    broken = {version_target(alike.sort.version) for alike in others}
     found: list[tuple[str, float]] = []
-    for major, instances in majors.items():
+    for major, those in majors.items():
         if major in broken:
-            found += [(instance_target(instance.instance), 1.0) for instance in instances]
+            ones = [one for alike in those for one in each(alike.sort)]
+            found += [(instance_target(one.instance), 1.0) for one in ones]
         else:
-            found.append((major, float(len(instances))))
+            found.append((major, float(sum(alike.number for alike in those))))
     return found
 
 

@@ -8,7 +8,7 @@ still may: a stuck node expires there, and the broker goes on giving it calls. S
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import NamedTuple
 
 from longreach.errors import Delivered
@@ -71,26 +71,26 @@ class _Members:
     __slots__ = ("askers", "calls", "dead", "ghosts", "instances", "is_watched")
 
     def __init__(self) -> None:
-        self.instances: frozenset[NodeId] = frozenset()
+        self.instances: set[NodeId] = set()
         self.ghosts: dict[NodeId, float] = {}
         self.dead: OrderedDict[NodeId, float] = OrderedDict()
         self.calls: dict[str, Watch] = {}
         self.askers = 0
         self.is_watched = False
 
-    def replace(self, nodes: frozenset[NodeId], now: float) -> frozenset[NodeId]:
-        """The catalog has changed; those that have left."""
-        left = self.instances - nodes
-        self.instances = nodes
+    def move(self, joined: Set[NodeId], left: Set[NodeId], now: float) -> frozenset[NodeId]:
+        """The catalog has changed; those that have left. Costs what has changed, not what there is."""
+        gone = frozenset(left & self.instances)
+        self.instances -= gone
+        self.instances |= joined
         self.is_watched = False
-        if self.ghosts or self.dead:
-            for node in nodes:
-                self.ghosts.pop(node, None)
-                self.dead.pop(node, None)
-        for node in [node for node, at in self.ghosts.items() if at < now - _GHOST_S]:
-            del self.ghosts[node]
-        self.ghosts.update(dict.fromkeys(left, now))
-        return left
+        for node in joined:
+            self.ghosts.pop(node, None)
+            self.dead.pop(node, None)
+        while self.ghosts and next(iter(self.ghosts.values())) < now - _GHOST_S:
+            del self.ghosts[next(iter(self.ghosts))]
+        self.ghosts.update(dict.fromkeys(gone, now))
+        return gone
 
     def died(self, node: NodeId, now: float) -> None:
         if node in self:
@@ -113,7 +113,7 @@ class _Members:
         return len(self.instances) + len(self.ghosts)
 
     @property
-    def suspects(self) -> frozenset[NodeId]:
+    def suspects(self) -> Set[NodeId]:
         """Those that live, or may live."""
         return self.instances.union(self.ghosts) if self.ghosts else self.instances
 
@@ -203,17 +203,23 @@ class Search:
             entry.is_denied = True
 
     def instances(self, place: Place, nodes: frozenset[NodeId], now: float) -> frozenset[NodeId]:
+        """These nodes, and no others, are in the catalog now; those that have left it."""
+        members = self._members.get(place)
+        known = frozenset[NodeId]() if members is None else frozenset(members.instances)
+        return self.moved(place, nodes, known - nodes, now)
+
+    def moved(self, place: Place, joined: Set[NodeId], left: Set[NodeId], now: float) -> frozenset[NodeId]:
         """The catalog has changed; those that have left it."""
         members = self._members.get(place)
         if members is None:
-            if not nodes:
+            if not joined:
                 return frozenset()
             members = self._members[place] = _Members()
-        left = members.replace(nodes, now)
+        gone = members.move(joined, left, now)
         self._touched.update(members.calls)
         if members.is_empty:
             del self._members[place]
-        return left
+        return gone
 
     def suspects(self, node: NodeId) -> bool:
         """Whether calls may be at that node."""
@@ -222,7 +228,7 @@ class Search:
     def suspects_of(self, place: Place) -> frozenset[NodeId]:
         """The nodes that may have the calls of a place."""
         members = self._members.get(place)
-        return frozenset() if members is None else members.suspects
+        return frozenset() if members is None else frozenset(members.suspects)
 
     def died(self, node: NodeId, now: float) -> None:
         """A node is dead."""

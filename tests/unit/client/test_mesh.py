@@ -223,7 +223,9 @@ async def test_a_slow_watcher_gets_one_resync(broker: MemoryBroker):
         await asyncio.sleep(0)
         for _ in range(600):
             puppet.announce("down")
+            await asyncio.sleep(0)  # what changes within one turn is told as one
             puppet.announce("up")
+            await asyncio.sleep(0)
         change = await first
         for _ in range(1000):  # no more than these were kept
             if change.kind == "resync":

@@ -26,7 +26,7 @@ def announcement(server: str, instance: str, **changes: Any) -> Announcement:
 def catalog(*announcements: Announcement) -> Catalog:
     result = Catalog()
     for each in announcements:
-        result = result.apply(each, 900)
+        result = result.apply(each)
     return result
 
 
@@ -59,7 +59,7 @@ def test_nodes_have_their_servers_and_when_they_were_heard():
     said = [announcement("b", "1"), announcement("a", "1", labels={"gpu": "1"}), announcement("a", "2")]
     hearing = Hearing()
     for at, each in enumerate(said):
-        hearing.heard(each, float(at))
+        hearing.heard(each, float(at), 900)
     first, second = list_nodes(catalog(*said), hearing, 10.0)
     assert (first.name, first.servers, first.heard_s_ago, first.skew_ms) == ("n.1", ("a", "b"), 9.0, 100)
     assert (second.name, second.heard_s_ago) == ("n.2", 8.0)
@@ -67,8 +67,8 @@ def test_nodes_have_their_servers_and_when_they_were_heard():
 
 def test_what_changed_is_told_by_instance():
     before = catalog(announcement("a", "1"), announcement("a", "2"))
-    after = before.apply(announcement("a", "3", region="us"), 900)
-    after = after.apply(announcement("a", "1", digest="other"), 900).without_node("n", "2")
+    after = before.apply(announcement("a", "3", region="us"))
+    after = after.apply(announcement("a", "1", digest="other")).without_node("n", "2")
     changes = {(change.kind, change.node, change.region) for change in diff(before, after, overflow=False)}
     assert changes == {("server_changed", "n.1", "eu"), ("node_up", "n.3", "us"), ("node_down", "n.2", "eu")}
     assert {change.revision for change in diff(before, after, overflow=False)} == {after.revision}

@@ -17,9 +17,8 @@ ALL = Filters()
 def shelf(
     mesh: StringMesh, *, filters: Filters = ALL, renamed: bool = True, before: Any = None
 ) -> Shelf | None:
-    return build_shelf(
-        mesh.catalog, list(mesh.catalog.of_server("docs")), filters, renamed=renamed, before=before
-    )
+    sorts = [sort for sort, _ in mesh.catalog.sorts_of("docs")]
+    return build_shelf(mesh.catalog, "docs", sorts, filters, renamed=renamed, before=before)
 
 
 def offered(shelf: Shelf | None, kind: Any = "tools") -> list[str]:

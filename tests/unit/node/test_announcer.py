@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+import pytest
 from tests.support.asker import Asker
 from tests.support.hosts import Gate, docs, node
 from tests.support.links import Inbox, eventually
@@ -58,7 +59,6 @@ async def test_the_digests_are_those_of_the_very_bytes(broker: MemoryBroker, gat
         wanted = msgspec.json.decode(manifest)["tools"]
         tools = await blobs(asker, host, wanted, "2-0-f")
         assert [digest(tool) for tool in tools] == wanted
-        assert host.blobs_served == dict.fromkeys([manifest_digest, *wanted], 1)
 
 
 async def test_what_does_not_fit_is_left_for_the_next_question(asker: Asker, broker: MemoryBroker):
@@ -113,3 +113,18 @@ async def test_a_link_that_came_back_announces_again(broker: MemoryBroker, gate:
         await heard.wait(2)
         await asyncio.sleep(0)
         assert len(heard.messages) == 2
+
+
+async def test_who_is_answered_at_a_rate_of_each_asker_and_what_is_not_is_logged_once(
+    broker: MemoryBroker, gate: Gate, asker: Asker, caplog: pytest.LogCaptureFixture
+):
+    """M8.2: one who asks without end makes no work without end, and keeps nobody else from an answer."""
+    other = Asker(broker, connection="other")
+    async with node(broker, docs(gate)):
+        for number in range(200):
+            asker.send("who._._", b"{}", f"{number}-0-f")
+        other.send("who._._", b"{}", "last-0-f")
+        await other.answer("last-0-f")
+        await asker.until(lambda: len(asker.heard) >= 30)
+    assert 30 <= len(asker.heard) < 60
+    assert [record.getMessage() for record in caplog.records].count("who.limited") == 1

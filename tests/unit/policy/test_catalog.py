@@ -53,8 +53,8 @@ class Mesh:
         }
         announcement = Announcement(**fields)
         if self.hearing.is_news(announcement):
-            self.hearing.heard(announcement, now)
-            self.catalog = self.catalog.apply(announcement, wall_ms)
+            self.hearing.heard(announcement, now, wall_ms)
+            self.catalog = self.catalog.apply(announcement)
         return self.catalog
 
     def offer(self, offered: Bundle, **changes) -> Catalog:
@@ -75,12 +75,14 @@ def test_a_heartbeat_changes_nothing():
     assert first.revision == 1
 
 
-def test_jitter_of_the_network_is_no_news_but_a_clock_that_is_off_is():
+def test_neither_jitter_of_the_network_nor_a_clock_that_is_off_changes_an_instance():
+    """A heartbeat that is late would be a change for everybody who listens; the clock is kept apart."""
     mesh = Mesh()
     first = mesh.announce(clock_ms=1000, wall_ms=1000)
     assert mesh.announce(clock_ms=2000, wall_ms=2050) is first
     after = mesh.announce(clock_ms=9000, wall_ms=4000)
-    assert [instance.skew_ms for instance in after.instances.values()] == [5000]
+    assert after is first
+    assert [mesh.hearing.skew_ms(instance) for instance in after.instances.values()] == [5000]
 
 
 def test_an_older_announcement_is_ignored():

@@ -22,7 +22,7 @@ def catalog(*places: str, canary: str = "") -> Catalog:
             Announcement(
                 server="docs", version=version or "1.0.0", digest="d", region=region, identity="n",
                 instance=instance, state="up", seq=1, clock_ms=0, **more,
-            ), 0,
+            )
         )  # fmt: skip
     return value
 

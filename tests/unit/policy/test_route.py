@@ -36,7 +36,6 @@ def catalog(*places: str) -> Catalog:
                 seq=1,
                 clock_ms=0,
             ),
-            0,
         )
     return value
 
@@ -152,7 +151,7 @@ def with_canary(weight: int, *others: str, region: str = "eu", version: str = "2
         server="docs", version=version, digest="d", region=region, identity="n", instance="canary",
         state="up", seq=1, clock_ms=0, canary=weight,
     )  # fmt: skip
-    return value.apply(said, 0)
+    return value.apply(said)
 
 
 def shares(ordered) -> dict[str, float]:
@@ -196,7 +195,7 @@ def test_the_greatest_weight_of_a_version_counts_and_is_not_added_up():
     value = with_canary(10, "eu/1@2.0.0")
     other = next(i for i in value.instances.values() if i.canary is not None)
     value = value.apply(
-        Announcement(**{**ANNOUNCED, "instance": "canary2", "version": other.version, "canary": 20}), 0
+        Announcement(**{**ANNOUNCED, "instance": "canary2", "version": other.version, "canary": 20})
     )
     assert shares(routes(value, "docs", Wish())) == {"_": 80.0, SLOT: 20.0}
 
@@ -210,7 +209,7 @@ def test_one_node_is_reached_by_its_name_though_it_is_a_canary():
 def test_an_announcement_that_says_nothing_of_canaries_is_of_none():
     """M15.1, M11.3"""
     value = with_canary(10, "eu/1@2.0.0")
-    promoted = value.apply(Announcement(**{**ANNOUNCED, "instance": "canary", "version": "2.1.0"}), 0)
+    promoted = value.apply(Announcement(**{**ANNOUNCED, "instance": "canary", "version": "2.1.0"}))
     assert {i.canary for i in promoted.instances.values()} == {None}
 
 
@@ -256,7 +255,7 @@ def test_a_canary_that_does_not_answer_gets_no_share():
 def test_what_is_known_not_to_offer_it_is_passed_over_and_changes_no_address():
     value = catalog("eu/1@1.0.0", "us/2@1.0.0")
     value = value.apply(
-        Announcement(**{**ANNOUNCED, "instance": "3", "version": "1.6.0", "digest": "without"}), 0
+        Announcement(**{**ANNOUNCED, "instance": "3", "version": "1.6.0", "digest": "without"})
     )
     lacking = frozenset({"without"})
     assert [(c.region, c.to) for c in routes(value, "docs", Wish(), lacking=lacking).candidates] == [
