@@ -21,7 +21,7 @@ from longreach.tasks import TaskSet
 from longreach.wire.parts import COMPRESSED, UNDERSTANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable
 
     from longreach.client.health import Health
     from longreach.client.plan import CallStats
