@@ -137,7 +137,9 @@ def _print_banner(serving: Serving, found: Found, workers: int = 1) -> None:
 
 def _run_workers(found: Found, settings: NodeSettings) -> int:
     from longreach.cli.loop import run_loop
+    from longreach.node.workers import check_count
 
+    check_count(found["cli"]["workers"])  # before a broker is started for them
     return run_loop(_supervise(found, settings))
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from longreach.errors import BrokerUnavailable, LongreachError
 from longreach.observe import event
-from longreach.threads import CHORES, in_thread
+from longreach.threads import CHORES, NoRoom, in_thread
 from longreach.transport.embedded import EmbeddedBroker, Found
 from longreach.transport.natslink import NatsLink
 
@@ -131,7 +131,7 @@ class BrokerWatch:
                 return
             try:
                 handle = await _owned(partial(EmbeddedBroker.take_over, self._found.url, self._found.token))
-            except (LongreachError, OSError) as error:
+            except (LongreachError, OSError, NoRoom) as error:  # it is tried again, whatever is short now
                 event(_log, "broker.take_over_failed", logging.WARNING, reason=str(error))
                 continue
             if handle is not None:

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import random
+import resource
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from typing import IO, Literal, NamedTuple
@@ -18,6 +19,7 @@ from typing import IO, Literal, NamedTuple
 import msgspec
 
 from longreach.clock import SYSTEM_CLOCK, Clock
+from longreach.errors import ConfigError
 from longreach.node.worker import VARIABLE, Report
 from longreach.observe import event
 from longreach.policy.backoff import Backoff
@@ -31,28 +33,75 @@ QUICK_ENDS = 3
 _STOP_AT_ONCE_S = 5.0
 """What a worker gets to obey the second signal, before it is killed."""
 _LAST_WORDS_S = 1.0
+_NO_PROCESS = 1
+"""The exit code for what the system refuses: that of a node that failed."""
 _REPORT_LIMIT = 1024 * 1024
 
 Verdict = Literal["done", "restart", "give_up"]
 
 
+_PER_PROCESSOR = 32
+"""More workers than that on one processor only take turns, and memory."""
+_MEMORY_EACH = 64 * 1024 * 1024
+"""What a worker takes at the least, in bytes: a node with one small server measures 45 MB and more."""
+_FILES_EACH, _FILES_OURS = 4, 64
+"""Open files of the supervising process: for each worker (its pipes, its process), and for all else."""
+
+
 class Ended(NamedTuple):
-    """How a worker, or all of them, ended: the exit code (minus the signal that killed it), and why."""
+    """How a worker, or all of them, ended: the exit code (minus the signal that killed it), and why.
+
+    `began` is False if the system would not start its process.
+    """
 
     code: int
     reason: str | None = None
+    began: bool = True
 
 
-def judge(ended: Ended, quick_ends: int, hopeless: frozenset[int] = frozenset()) -> Verdict:
+def most_workers() -> tuple[int, str]:
+    """Return how many workers this machine takes at most, and what limits it, for people to read."""
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limits = [(_PER_PROCESSOR * processors, f"{_PER_PROCESSOR} for each of {processors} processors")]
+    with contextlib.suppress(ValueError, OSError):  # not each system tells
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        limits.append(
+            (memory // _MEMORY_EACH, f"{memory // 2**20} MiB of memory, {_MEMORY_EACH // 2**20} each")
+        )
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files != resource.RLIM_INFINITY:
+        limits.append(((files - _FILES_OURS) // _FILES_EACH, f"{files} open files allowed, `ulimit -n`"))
+    most, why = min(limits)
+    return max(1, most), why
+
+
+def check_count(count: int) -> None:
+    """Refuse more workers than this machine takes: they would fill it before the first one serves.
+
+    Raises:
+        ConfigError: there are too many; says how many there may be, and why.
+    """
+    most, why = most_workers()
+    if count > most:
+        raise ConfigError(f"workers={count} is more than this machine takes: at most {most} ({why})")
+
+
+def judge(
+    ended: Ended, quick_ends: int, hopeless: frozenset[int] = frozenset(), *, others: int = 0
+) -> Verdict:
     """What to do about a worker that ended though nobody asked for it here.
 
     Args:
         ended: how; 0 is that of a node which was drained by name, and stays down.
         quick_ends: how many times in a row it ended soon after its start, this one included.
         hopeless: exit codes that will come again, such as those of wrong settings.
+        others: how many other workers run. Their calls are worth more than one worker that the system
+            would not start: that one is tried again for as long as they run.
     """
     if ended.code == 0:
         return "done"
+    if not ended.began and others:
+        return "restart"
     return "give_up" if ended.code in hopeless or quick_ends >= QUICK_ENDS else "restart"
 
 
@@ -67,6 +116,9 @@ class Workers:
         on_report: told (number of the worker, report).
         backoff: how long to wait before a restart.
         clock: the time.
+
+    Raises:
+        ConfigError: there are more than this machine takes.
     """
 
     def __init__(
@@ -80,6 +132,7 @@ class Workers:
         backoff: Backoff | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        check_count(count)
         self._count = count
         self._command = tuple(command)
         self._drain_timeout_s = drain_timeout_s
@@ -131,7 +184,7 @@ class Workers:
                 return
             quick_ends = quick_ends + 1 if self._clock.monotonic() - began < QUICK_S else 0
             restarts = restarts + 1 if quick_ends else 1
-            verdict = judge(ended, quick_ends, self._hopeless)
+            verdict = judge(ended, quick_ends, self._hopeless, others=len(self._running))
             event(
                 _log, "worker.ended", logging.WARNING, worker=number, code=ended.code, reason=ended.reason,
                 verdict=verdict,
@@ -144,23 +197,11 @@ class Workers:
             await _within(self._stop.wait(), self._backoff.delay(restarts, random.random))
 
     async def _run_one(self, number: int) -> Ended:
-        """One worker's life."""
-        read_end, write_end = os.pipe()
-        reports = os.fdopen(read_end, "rb")
+        """One worker's life; a process that the system will not start is the end of one worker, too."""
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                env={**os.environ, VARIABLE: f"{number}:{write_end}:{os.getpid()}"},
-                pass_fds=(write_end,),
-                # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
-                start_new_session=True,
-            )
-        except BaseException:
-            reports.close()
-            raise
-        finally:
-            os.close(write_end)
+            process, reports = await self._spawn(number)
+        except OSError as error:
+            return Ended(_NO_PROCESS, f"the system does not start a process: {error}", began=False)
         self._running[number] = process
         event(_log, "worker.started", worker=number, pid=process.pid)
         try:
@@ -178,6 +219,30 @@ class Workers:
         reason = None if heard.cancelled() else heard.result()
         return Ended(code, reason or _signal_name(code))
 
+    async def _spawn(self, number: int) -> tuple[asyncio.subprocess.Process, IO[bytes]]:
+        """Start a worker: its process, and the pipe on which it reports.
+
+        Raises:
+            OSError: there is no memory, no process or no file to be had, or the program is gone.
+        """
+        read_end, write_end = os.pipe()
+        reports = os.fdopen(read_end, "rb")
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                env={**os.environ, VARIABLE: f"{number}:{write_end}:{os.getpid()}"},
+                pass_fds=(write_end,),
+                # A session of its own: Ctrl-C is for the supervisor, which passes it on once.
+                start_new_session=True,
+            )
+        except BaseException:
+            reports.close()
+            raise
+        finally:
+            os.close(write_end)
+        return process, reports
+
     async def _end(self, process: asyncio.subprocess.Process) -> None:
         """Pass the signals on to a worker, and kill it when its time is over; cancelled when it has ended."""
         await self._stop.wait()
@@ -192,19 +257,30 @@ class Workers:
         """Pass on what a worker reports until it ends; why it failed, if it said so."""
         reader = asyncio.StreamReader(limit=_REPORT_LIMIT)
         loop = asyncio.get_running_loop()
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), reports)
+        try:
+            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), reports)
+        except OSError as error:
+            reports.close()
+            event(_log, "report.unheard", logging.WARNING, worker=number, reason=str(error))
+            return None
         failed = None
         try:
             while line := await reader.readline():
                 report = _decode(line)
                 if report is not None:
                     failed = report.text if report.kind == "failed" else failed
-                    self._on_report(number, report)
-        except ValueError:  # a line beyond the limit: nothing of ours
-            event(_log, "report.malformed", logging.WARNING, worker=number)
+                    self._tell(number, report)
+        except (ValueError, OSError) as error:  # a line beyond the limit: nothing of ours
+            event(_log, "report.malformed", logging.WARNING, worker=number, reason=str(error))
         finally:
             transport.close()
         return failed
+
+    def _tell(self, number: int, report: Report) -> None:
+        try:
+            self._on_report(number, report)
+        except Exception:  # noqa: BLE001 - what cannot be shown must not cost the workers their calls
+            _log.exception("report.failed", extra={"event_fields": {"worker": number}})
 
 
 def _decode(line: bytes) -> Report | None:

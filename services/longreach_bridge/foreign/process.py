@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -36,6 +37,8 @@ kill -KILL 0
 """
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _SIGNALLED = 128
+_PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""What a system that is short of something says when it starts no process: it may start the next one."""
 _START_TIMEOUT_S = 10.0
 _KILL_TIMEOUT_S = 5.0
 _EOF_TIMEOUT_S = 1.0
@@ -93,9 +96,17 @@ class GuardedProcess:
         Raises:
             Lost: it cannot be started.
         """
-        life, self._life = os.pipe()
+        try:
+            life, self._life = os.pipe()
+        except OSError as error:  # no more files may be open, for now
+            raise Lost(f"{self._command[0]} cannot be started: {error}") from None
         _write_ends.add(self._life)
-        status, told = os.pipe()
+        try:
+            status, told = os.pipe()
+        except OSError as error:
+            os.close(life)
+            self._release()
+            raise Lost(f"{self._command[0]} cannot be started: {error}") from None
         try:
             self._guard = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", _SCRIPT, "longreach-bridge-guard", str(life), str(told), *self._command,
@@ -106,7 +117,8 @@ class GuardedProcess:
         except (OSError, ValueError) as error:
             os.close(status)
             self._release()
-            raise Lost(f"{self._command[0]} cannot be started: {error}", hopeless=True) from None
+            hopeless = not (isinstance(error, OSError) and error.errno in _PASSING)
+            raise Lost(f"{self._command[0]} cannot be started: {error}", hopeless=hopeless) from None
         finally:
             os.close(life)
             os.close(told)

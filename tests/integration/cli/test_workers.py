@@ -126,6 +126,15 @@ def test_workers_that_keep_dying_end_the_supervisor(desk: Desk):
     assert "verdict=give_up" in node.said
 
 
+def test_more_workers_than_the_machine_takes_are_refused_before_anything_is_started(desk: Desk):
+    node = desk.node("app:docs", "--workers", "1000000")
+
+    assert node.ended() == 2
+    assert "workers=1000000 is more than this machine takes: at most" in node.said
+    assert "broker.started" not in node.said
+    assert "Traceback" not in node.said
+
+
 def test_the_second_signal_stops_workers_at_once(desk: Desk):
     node = _start(desk)
     family = node.family()
