@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+# Most tests wait for processes and brokers most of the time: more of them than processors run at once.
+JOBS   ?= 4
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # For Linux and macOS, Python 3.11 and newer; what lies on this machine (UV_FIND_LINKS) stays out of the lock.
 COMPILE = UV_FIND_LINKS= UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
@@ -32,9 +34,9 @@ lock: $(READY)  ## lock what pyproject.toml asks for, keeping versions that stil
 demo: $(READY)  ## three nodes in two regions, a kill and a drain in the middle, no call lost
 	$(BIN)/longreach demo
 
-test: $(READY)  ## all tests, against a real broker
+test: $(READY)  ## all tests, against a real broker; no test asserts a speed
 	$(BIN)/python -m pytest tests/unit tests/property -n 2 --dist worksteal
-	$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/property
+	$(BIN)/python -m pytest tests --ignore tests/unit --ignore tests/property -n $(JOBS) --dist loadgroup
 
 # Rewritten test files are kept between runs, also where Python was told to write none.
 unit test test-newest test-lowest: export PYTHONDONTWRITEBYTECODE :=
@@ -65,7 +67,9 @@ format: $(READY)  ## put the code into its one format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-chaos: $(READY)  ## nodes, brokers and regions killed, stopped and cut off under load; at most 15 minutes, one table
+chaos: export LONGREACH_TIMED := 1
+chaos: $(READY)  ## nodes, brokers and regions killed, stopped and cut off under load, and all times; one table
+	$(BIN)/python -m pytest tests -m timed --ignore tests/chaos
 	LONGREACH_ROUNDS=20 LONGREACH_BROKER_ROUNDS=6 LONGREACH_REGION_ROUNDS=3 LONGREACH_DRAINS=100 \
 	LONGREACH_EDGE_ROUNDS=5 LONGREACH_STOP_S=20 LONGREACH_OVERLOAD_S=60 LONGREACH_UPGRADES=4 \
 	LONGREACH_JWT_LIFE_S=60 LONGREACH_JWT_RUN_S=600 \

@@ -1,4 +1,4 @@
-"""One table of all faults, printed when all tests have run; and what may run beside what."""
+"""One table of all faults, printed when all have run; and what may run beside what where times count."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.damage import Row, table
+from tests.support.timing import TIMED
 
 HERE = Path(__file__).parent
 BESIDE = {
@@ -26,7 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mine.sort(key=lambda item: item.path.name == LAST)
     for place, item in zip(places, mine, strict=True):
         items[place] = item
-        item.add_marker(pytest.mark.xdist_group("beside" if item.name in BESIDE else "in turn"))
+        if TIMED:
+            item.add_marker(pytest.mark.xdist_group("beside" if item.name in BESIDE else "in turn"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

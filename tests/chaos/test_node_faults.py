@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.damage import Damage, chaos_node, report
+from tests.support.timing import allowed
 
 from longreach import connect
 from longreach.client.mesh import Mesh
@@ -46,7 +47,7 @@ def check(damage: Damage, told_s: float) -> None:
     for done in damage.changes.failed:
         assert done.error is not None
         assert done.error.delivered == "unknown", done.error
-        assert damage.told_after(done) <= told_s, (done, damage.faults)
+        assert damage.told_after(done) <= allowed(told_s), (done, damage.faults)
 
 
 async def returned(mesh: Mesh, node: NodeProcess, timeout_s: float = 20) -> None:

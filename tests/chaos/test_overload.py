@@ -16,6 +16,7 @@ import pytest
 from tests.support.damage import ROOT, Row, report
 from tests.support.overload import OpenLoad, Probes, probe
 from tests.support.overload_node import CAPACITY_PER_S
+from tests.support.timing import allowed, at_least, at_most
 
 from longreach import connect
 from longreach.testing import Broker, NodeProcess
@@ -83,11 +84,13 @@ def check(request: pytest.FixtureRequest, fault: str, load: OpenLoad, probes: Pr
     refused = endings["busy/no"]
     others = {how: count for how, count in endings.items() if how not in ("ok", "busy/no", "expired/no")}
     assert refused > 0
-    assert sum(others.values()) <= len(load.calls) / 100, others  # such as a call that ran out of time
+    # A call may run out of time, on a busy machine many do: each says so, and none is lost.
+    assert others.keys() <= {"deadline/unknown", "deadline/no"}, others
+    assert sum(others.values()) <= at_most(0.01) * len(load.calls), others
     assert not [how for how in others if how.startswith(("no_responders", "node_", "nobody"))], others
-    assert load.latest_s < load.lag_s + SLACK_S
+    assert load.latest_s < load.lag_s + allowed(SLACK_S)
     assert refusals
-    assert slow < REFUSED_S
+    assert slow < allowed(REFUSED_S)
     assert {error["data"]["reason"] for error in probes.errors} == {"busy"}
     assert all(error["data"]["retryAfterMs"] > 0 for error in probes.errors)
     assert grown < GROWTH_MIB
@@ -108,7 +111,7 @@ async def test_ten_times_more_load_than_capacity(request: pytest.FixtureRequest,
     goodput = answered_share(probes, load.goodput(since, since + SECONDS - WARM_UP_S))
     print(f"\n  goodput {goodput:.3f} of {CAPACITY_PER_S:g}/s")
     check(request, f"overload x{TIMES} ({tool}), goodput {goodput:.2f}", load, probes, grown)
-    assert goodput >= 0.9
+    assert goodput >= at_least(0.9)
 
 
 @pytest.mark.timeout(300)
@@ -127,6 +130,6 @@ async def test_one_caller_floods_and_another_keeps_its_share(request: pytest.Fix
     goodput = answered_share(probes, polite.goodput(since, until), flood.goodput(since, until))
     print(f"\n  the other kept {kept:.3f} of its share, {dict(polite.endings)}; goodput {goodput:.3f}")
     check(request, f"a flood x{TIMES}, the other keeps {kept:.2f}", flood, probes, grown)
-    assert kept >= 0.8
-    assert polite.latest_s < polite.lag_s + SLACK_S
-    assert goodput >= 0.9
+    assert kept >= at_least(0.8)
+    assert polite.latest_s < polite.lag_s + allowed(SLACK_S)
+    assert goodput >= at_least(0.9)

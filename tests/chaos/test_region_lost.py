@@ -19,6 +19,7 @@ from typing import NamedTuple
 import pytest
 from tests.support.damage import Damage, chaos_node, report
 from tests.support.links import Inbox, eventually
+from tests.support.timing import allowed
 from tests.support.wiretap import Wiretap, subjects, traces
 
 from longreach import NatsOptions, connect
@@ -200,10 +201,11 @@ async def test_region_lost_whole(tmp_path: Path, request: pytest.FixtureRequest)
         for done in damage.looks.done:
             for lost_at in damage.faults:
                 if done.began < lost_at + MOVED_S and done.ended > lost_at:
-                    assert done.ended <= max(lost_at, done.began) + MOVED_S + done.seconds, (done, lost_at)
+                    late_s = done.ended - max(lost_at, done.began) - done.seconds
+                    assert late_s <= allowed(MOVED_S), (done, lost_at)
         for lost_at in damage.faults:
             moved = [d.ended for d in damage.done if d.region == "us" and d.ended > lost_at]
-            assert min(moved) - lost_at < MOVED_S
+            assert min(moved) - lost_at < allowed(MOVED_S)
 
 
 @pytest.mark.timeout(240)
@@ -251,7 +253,7 @@ async def test_regions_cut_off_from_each_other(tmp_path: Path, request: pytest.F
         report(request, damage.row("regions cut off from each other"))
         assert [done.error for done in damage.looks.failed] == []
         assert damage.doubled() == []
-        assert max(damage.told_after(done) for done in damage.changes.failed) <= STUCK_TOLD_S
+        assert max(damage.told_after(done) for done in damage.changes.failed) <= allowed(STUCK_TOLD_S)
 
 
 @pytest.mark.timeout(120)
@@ -263,7 +265,7 @@ async def test_nodes_of_a_region_lost_its_brokers_alive(tmp_path: Path) -> None:
             node.kill()
         began = time.monotonic()
         assert (await free.call("chaos.where")).region == "us"
-        assert time.monotonic() - began < MOVED_S
+        assert time.monotonic() - began < allowed(MOVED_S)
         with pytest.raises(ResidencyRefused, match="region eu, and residency allows no other") as refusal:
             await pinned.options(timeout_s=15).call("chaos.where")
         assert refusal.value.delivered == "no"

@@ -27,7 +27,7 @@ def test_all_scenarios_run_and_write_their_values(tmp_path: Path) -> None:
     results = {each["name"]: each for each in json.loads(out.read_text())["results"]}
     assert len(results["calls, 64 in flight"]["longreach"]) == 2
     assert all(
-        min(each["longreach"] + each.get("bare", each.get("FastMCP"))) > 0
+        min(each["longreach"] + each.get("bare", each.get("FastMCP", []))) > 0
         for each in results.values()
         if "CPU" not in each["name"]
     )

@@ -18,6 +18,7 @@ from tests.support.broker import Broker
 from tests.support.fronts import request
 from tests.support.hosts import Gate
 from tests.support.links import eventually
+from tests.support.timing import allowed
 
 from longreach import Context, Mesh, NatsOptions, Node, NodeSettings, Server, connect, sdk
 from longreach.front import Front
@@ -90,7 +91,7 @@ async def ask(front: Front, method: str, **params: Any) -> Any:
 
 
 async def following(stream: AsyncGenerator[bytes, None]) -> dict[str, Any]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         message: dict[str, Any] = json.loads(await anext(stream))
     return message
 
@@ -121,9 +122,9 @@ async def test_a_server_that_announces_and_never_tells_leaves_the_rest(town: Tow
         await eventually(lambda: any(town.mesh.catalog.of_server("broken")))
         front = Front(town.mesh)
 
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(allowed(4)):
             listed = await ask(front, "tools/list")
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(allowed(1)):
             again = await ask(front, "tools/list")
             broken = await front.handle(request("tools/call", name="broken__x"), timeout_s=0.5)
 

@@ -174,7 +174,7 @@ async def test_a_timeout_of_the_client_cancels_the_call(mesh: Mesh, gate: Gate) 
 
 
 async def test_leaving_cancels_what_runs(mesh: Mesh, gate: Gate) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async with Client(sdk.transport(mesh=mesh, server="docs")) as client:
             waiting = asyncio.get_running_loop().create_task(client.call_tool("wait", {}))
             await gate.begins()
@@ -252,7 +252,7 @@ def asked(method: str, request_id: int | str = 1, **params: Any) -> SessionMessa
 
 
 async def receive(reading: Any) -> dict[str, Any]:
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(30):
         message: dict[str, Any] = (await reading.receive()).message.model_dump(
             by_alias=True, exclude_unset=True
         )
@@ -263,7 +263,7 @@ async def test_a_change_is_heard_and_the_stream_ends_with_an_answer() -> None:
     mesh = StringMesh()
     mesh.up(bundle("docs", tools=[tool("a")], resources=[resource("note://x")]))
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(30),
         Client(sdk.transport(mesh=mesh, server="docs")) as client,  # type: ignore[arg-type]
         client.listen(tools_list_changed=True, resource_subscriptions=["note://x", "note://y"]) as events,
     ):

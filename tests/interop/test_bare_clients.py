@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from tests.support.broker import Broker
 from tests.support.nodes import NodeProcess
+from tests.support.outside import program
 
 HERE = Path(__file__).parent
 
@@ -34,10 +34,7 @@ async def test_a_client_from_the_binding_alone(language: str, broker: Broker) ->
     if language == "python":
         command = [sys.executable, str(HERE / "bare_client.py"), broker.url]
     else:
-        node = shutil.which("node")
-        if node is None:
-            pytest.skip("no Node.js on this machine; the Python client covers the binding")
-        command = [node, str(HERE / "bare_client.mjs"), "127.0.0.1", str(broker.port)]
+        command = [program("node"), str(HERE / "bare_client.mjs"), "127.0.0.1", str(broker.port)]
     served = await NodeProcess.start(broker.url)
     try:
         answer = await run(*command)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -17,11 +16,12 @@ import fastmcp
 import pytest
 from mcp.client.client import Client
 from mcp.client.stdio import StdioServerParameters, stdio_client
-from tests.conformance.toolbox import install
+from tests.conformance.toolbox import NotInstalled, install
 from tests.interop.guests import FastGuest, OfficialGuest, answer, fast_answer
 from tests.interop.visit import EXPECTED, TIMEOUT_S, visit
 from tests.support.broker import Broker, free_port
 from tests.support.http import until_offered
+from tests.support.outside import leave_out, program
 from tests.support.services import Service, write_state_keys
 
 from longreach.sdk import transport
@@ -79,9 +79,11 @@ async def test_fastmcps_client_over_the_gateway(doors: Doors) -> None:
 
 
 async def test_the_official_typescript_client_over_the_gateway(doors: Doors) -> None:
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm on this machine, which brings the TypeScript client")
-    toolbox = await asyncio.to_thread(install)
+    program("npm")  # which brings the TypeScript client
+    try:
+        toolbox = await asyncio.to_thread(install)
+    except NotInstalled as error:
+        leave_out(str(error))
     process = await asyncio.create_subprocess_exec(
         str(toolbox.node), str(VISIT), str(toolbox.modules), doors.http,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,

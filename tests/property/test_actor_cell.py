@@ -190,7 +190,7 @@ class Machine(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         async def close() -> None:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 await self.cell.stop(1)
 
         self.loop.run_until_complete(close())

@@ -17,7 +17,7 @@ from longreach.actor.spec import HandlerSpec
 from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.wire.jsonrpc import CallParams
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class Recorder:

@@ -65,7 +65,7 @@ class Asker:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait, bounded, until `condition` holds after something was heard."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 self._news.clear()
                 await self._news.wait()

@@ -120,13 +120,13 @@ class ScriptedServer:
 
     async def hears(self, method: str, times: int = 1) -> dict[str, Any]:
         """Wait for a request or notification; the last one."""
-        async with asyncio.timeout(5), self._heard:
+        async with asyncio.timeout(30), self._heard:
             await self._heard.wait_for(lambda: len(self.of(method)) >= times)
         return self.of(method)[-1]
 
     async def answered(self, request_id: Any) -> dict[str, Any]:
         """Wait for the answer to what was asked."""
-        async with asyncio.timeout(5), self._heard:
+        async with asyncio.timeout(30), self._heard:
             await self._heard.wait_for(lambda: request_id in self.answers)
         return self.answers[request_id]
 

@@ -133,7 +133,7 @@ async def mesh_less_listings(nc: Any) -> None:
             json.dumps(request).encode(),
             reply=f"lr.v1.default.eu.rep._.bob.0f8e2a.{number}-0-n",
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await answers.get()
 
 

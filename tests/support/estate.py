@@ -256,7 +256,7 @@ async def estate(deployed: Deployment) -> AsyncIterator[Estate]:
         yield made
 
 
-async def eventually(condition: Any, timeout_s: float = 5.0) -> bool:
+async def eventually(condition: Any, timeout_s: float = 30.0) -> bool:
     """Whether it comes to be so within that time."""
     end = SYSTEM_CLOCK.monotonic() + timeout_s
     while not condition():

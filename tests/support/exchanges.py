@@ -62,13 +62,13 @@ class Exchanged:
         """The client closes the connection."""
         self._gone.set()
 
-    async def until(self, condition: Callable[[], object], timeout_s: float = 5.0) -> None:
+    async def until(self, condition: Callable[[], object], timeout_s: float = 30.0) -> None:
         async with asyncio.timeout(timeout_s):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def done(self, timeout_s: float = 5.0) -> Exchanged:
+    async def done(self, timeout_s: float = 30.0) -> Exchanged:
         async with asyncio.timeout(timeout_s):
             await self.task
         return self

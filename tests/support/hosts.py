@@ -37,7 +37,7 @@ class Gate:
             raise
 
     async def begins(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await self.begun.wait()
         self.begun.clear()
 

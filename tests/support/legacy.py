@@ -57,7 +57,7 @@ class Wire:
         return request_id
 
     async def response(self, request_id: int) -> dict[str, Any]:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self._responses[request_id]
 
     async def request(self, method: str, params: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Wire:
 
     async def asked(self) -> dict[str, Any]:
         """The next request that the server makes."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             return await self.requests.get()
 
     async def initialize(
@@ -102,6 +102,6 @@ async def talking(conversation: Conversation) -> AsyncIterator[Wire]:
         running = group.create_task(conversation.run(*server))
         yield wire
         await client[1].aclose()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await running
         hearing.cancel()

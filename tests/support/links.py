@@ -133,7 +133,7 @@ async def wait_for_down(link: Link) -> None:
     await eventually(lambda: not link.is_up)
 
 
-async def eventually(condition: Callable[[], object], timeout_s: float = 10.0) -> None:
+async def eventually(condition: Callable[[], object], timeout_s: float = 30.0) -> None:
     """Wait, bounded, until `condition` holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():
@@ -153,5 +153,5 @@ class Inbox:
     def bodies(self) -> list[bytes]:
         return [data for _, _, data, _ in self.messages]
 
-    async def wait(self, count: int, timeout_s: float = 10.0) -> None:
+    async def wait(self, count: int, timeout_s: float = 30.0) -> None:
         await eventually(lambda: len(self.messages) >= count, timeout_s)

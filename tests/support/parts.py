@@ -81,7 +81,7 @@ class PartsAsker:
 
     async def wait(self, wanted: Callable[[Message], bool], count: int = 1) -> Message:
         """The `count`-th message that is wanted."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(found := [each for each in self.heard if wanted(each)]) < count:
                 self._news.clear()
                 await self._news.wait()

@@ -125,7 +125,7 @@ class Puppet:
 
     async def wait(self, verb: str, count: int = 1) -> Asked:
         """The `count`-th message of a kind."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.asked.get(verb, ())) < count:
                 self._news.clear()
                 await self._news.wait()

@@ -31,7 +31,7 @@ from longreach.cli.topology.model import Broker, Description
 from longreach.client.connect import Connecting
 from longreach.transport.embedded import find_server_binary
 
-_READY_TIMEOUT_S = 15.0
+_READY_TIMEOUT_S = 60.0
 _PORTS = ("port", "cluster_port", "gateway_port", "leaf_port", "monitor_port")
 Ports = dict[tuple[str, str], int]
 
@@ -108,7 +108,7 @@ class RunningBroker:
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait(5)
+            self.process.wait(30)
             self.process = None
 
     def about(self, page: str) -> Any:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.support.timing import allowed
 
 from longreach.audit import LOGGER, AuditLog, trace_id
 from longreach.errors import ConfigError
@@ -58,9 +59,10 @@ class Stuck(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stuck.set()
-        self.free.wait(5)
+        self.free.wait(30)
 
 
+@pytest.mark.timed
 def test_what_cannot_be_written_in_time_is_dropped_counted_and_told(tmp_path: Path):
     file, disk = tmp_path / "audit.log", Stuck()
     log = AuditLog(str(file), most=3)
@@ -71,7 +73,7 @@ def test_what_cannot_be_written_in_time_is_dropped_counted_and_told(tmp_path: Pa
         began = time.monotonic()
         for number in range(1, 10):
             log.put("call.ended", {"number": number})
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < allowed(1)
         assert log.dropped == 6
     finally:
         disk.free.set()
@@ -83,6 +85,7 @@ def test_what_cannot_be_written_in_time_is_dropped_counted_and_told(tmp_path: Pa
     assert (told["event"], told["count"]) == ("audit.dropped", 6)
 
 
+@pytest.mark.timed
 def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path: Path):
     disk = Stuck()
     logging.getLogger(LOGGER).addHandler(disk)
@@ -92,7 +95,7 @@ def test_closing_does_not_wait_for_a_disk_that_hangs(tmp_path: Path):
         assert disk.stuck.wait(5)
         began = time.monotonic()
         log.close(0.05)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < allowed(2)
     finally:
         disk.free.set()
         log.close(5)

@@ -150,7 +150,7 @@ async def test_an_abandoned_thread_keeps_its_place_in_a_bounded_pool_until_it_en
         begun.set()
         go.wait(10)
 
-    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
         task = group.create_task(in_thread(pool, block))
         await eventually(begun.is_set)
         task.cancel()
@@ -168,7 +168,7 @@ async def test_a_name_is_found_and_connected_to_while_the_default_executor_is_fu
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with full_default_executor(), server:
         port = server.sockets[0].getsockname()[1]
-        reader, writer = await asyncio.wait_for(threads.open_connection(host, port), 5)
+        reader, writer = await asyncio.wait_for(threads.open_connection(host, port), 30)
         assert await reader.read() == b"here"
         writer.close()
 

@@ -30,11 +30,14 @@ trap : HUP INT TERM
 child=$!
 exec 5<&- 6>&-
 echo "$child" >&4
-code=0
-while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
+while :; do wait "$child"; code=$?; kill -0 "$child" 2>/dev/null || break; done
+wait "$child"; late=$?
+[ "$late" = 127 ] || code=$late
 echo "$code" >&4
 kill -KILL 0
 """
+# The shell may know that the child has ended before it is told to wait, and a signal may end the first wait
+# just before the child ends: the last wait has its status, or says 127 if an earlier one had it.
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126
 _SIGNALLED = 128
 _PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})

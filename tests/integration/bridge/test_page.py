@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 from tests.support.commands import Desk
+from tests.support.outside import published
 
 from longreach_bridge.settings import TABLE
 
@@ -35,13 +34,7 @@ def test_the_example_in_process(desk: Desk) -> None:
 @pytest.mark.timeout(240)
 def test_the_example_of_a_process(desk: Desk) -> None:
     bridge, call, printed = CONSOLES[1]
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("there is no npm on this machine")
-    package = _words(bridge)[-1]
-    asked = subprocess.run([npm, "view", package, "version"], capture_output=True, timeout=60, check=False)
-    if asked.returncode != 0:
-        pytest.skip("the registry of npm cannot be reached")
+    published(_words(bridge)[-1])
     desk.bridge(*_words(bridge)[1:], LONGREACH_ENV="HOME").until("  try", 200)
 
     assert desk.longreach(*_words(call)).stdout.splitlines() == [printed]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from tests.support.commands import Desk
+from tests.support.outside import program, published
 
 import longreach
 from longreach import NatsOptions
@@ -25,15 +25,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def npx() -> str:
     """`npx`, with the package in its cache; without a registry there is nothing to test with."""
-    found, npm = shutil.which("npx"), shutil.which("npm")
-    if found is None or npm is None:
-        pytest.skip("there is no npx on this machine")
-    asked = subprocess.run(
-        [npm, "view", PACKAGE, "version", "--json"], capture_output=True, text=True, timeout=60, check=False
-    )
-    if asked.returncode != 0:
-        pytest.skip(f"the registry of npm cannot be reached: {asked.stderr.strip()[-200:]}")
-    return found
+    published(PACKAGE)
+    return program("npx")
 
 
 def test_a_published_server_is_called_killed_and_called_again(desk: Desk, npx: str) -> None:

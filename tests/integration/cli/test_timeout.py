@@ -98,7 +98,9 @@ def test_a_broker_that_hangs_once_it_has_greeted_ends_a_command_in_time(desk: De
         code, took_s, said = run(desk, command, url)
 
     # Nobody is found there, or the connection is lost: nothing ran, whichever is noticed first.
-    assert code in (3, 4, 6), said
+    # On a busy machine the bound of the whole command may be first.
+    assert code in (3, 4, 5, 6), said
+    assert "may have run" not in said
     assert took_s < _TIMEOUT_S + _SLACK_S
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.support.timing import allowed
 
 from longreach.testing import Proxy
 from longreach.testing.proxy import Direction
@@ -71,7 +72,7 @@ async def test_a_cut_holds_what_is_sent_and_tells_nobody():
             await end.ask(b"during", 0.2)
         assert not end.reader.at_eof()
         proxy.heal()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await end.reader.readexactly(6) == b"during"
 
 
@@ -102,25 +103,28 @@ async def test_a_closing_cut_resets_and_refuses():
             await later.ask(b"after")
 
 
+@pytest.mark.timed
 async def test_a_delay_takes_time_and_not_throughput():
     async with echo() as target, Proxy(target) as proxy, end_of(proxy) as end:
         proxy.delay(0.1)
-        assert 0.2 <= await end.ask(b"one") < 1.0
+        assert 0.2 <= await end.ask(b"one") < allowed(1.0)
         began = time.monotonic()
         for _ in range(20):
             end.writer.write(b"x" * 100)
             await end.writer.drain()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await end.reader.readexactly(2000)
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < allowed(1.0)
 
 
+@pytest.mark.timed
 async def test_a_slow_link_lets_so_much_through_and_no_more():
     async with echo() as target, Proxy(target) as proxy, end_of(proxy) as end:
         proxy.slow(100_000, "up")
-        assert 0.2 <= await end.ask(b"x" * 30_000) < 2.0
+        assert 0.2 <= await end.ask(b"x" * 30_000) < allowed(2.0)
 
 
+@pytest.mark.timed
 async def test_what_is_lost_comes_again():
     async with echo() as target, Proxy(target) as proxy, end_of(proxy) as end:
         proxy.drop(0.5)
@@ -130,14 +134,14 @@ async def test_what_is_lost_comes_again():
         else:
             raise AssertionError("nothing was lost")
         proxy.heal()
-        assert await end.ask(b"word") < 0.2
+        assert await end.ask(b"word") < allowed(0.2)
 
 
 async def test_a_half_closed_connection_is_half_closed_on_the_other_side():
     async with echo() as target, Proxy(target) as proxy, end_of(proxy) as end:
         await end.ask(b"word")
         end.writer.write_eof()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await end.reader.read() == b""
 
 
@@ -152,7 +156,7 @@ async def test_connections_are_forgotten():
         for _ in range(5):
             async with end_of(proxy) as end:
                 await end.ask(b"word")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while proxy.connections:
                 await asyncio.sleep(0.01)
 

@@ -98,7 +98,7 @@ async def test_a_branch_that_is_cut_off_goes_on(bank: Deployment) -> None:
 
 async def _carried(broker: RunningBroker, text: str) -> None:
     """The trace does show what is carried: it is written a moment later."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while text not in broker.log:
             await asyncio.sleep(0.02)
 

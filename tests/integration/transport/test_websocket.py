@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.links import Inbox, eventually
+from tests.support.timing import allowed
 from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
@@ -56,6 +57,7 @@ async def test_large_bodies_come_through_both_ways(place: Place):
     await link.close()
 
 
+@pytest.mark.timed
 async def test_a_broker_that_hangs_is_given_up_and_what_waits_for_it_is_bounded(place: Place):
     link, states = await NatsLink.open(place.options()), list[LinkState]()
     link.on_change(states.append)
@@ -73,7 +75,7 @@ async def test_a_broker_that_hangs_is_given_up_and_what_waits_for_it_is_bounded(
             await asyncio.sleep(0)
     assert refused is not None
     await eventually(lambda: states)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < allowed(2.0)
     assert states[0] == LinkState("down", "silent")
     place.broker.cont()
     await link.wait_up(10)
@@ -162,7 +164,7 @@ async def _false_broker(*, then: bytes | None) -> AsyncIterator[tuple[str, list[
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", ends
     finally:
         server.close()
-        await asyncio.wait_for(server.wait_closed(), 5)
+        await asyncio.wait_for(server.wait_closed(), 30)
 
 
 async def test_a_broker_that_is_given_up_gets_a_reset():

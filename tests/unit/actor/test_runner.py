@@ -49,7 +49,7 @@ class Bench:
         return calls
 
     async def idle(self) -> None:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while len(self.tasks):
                 await asyncio.sleep(0)
 

@@ -8,6 +8,7 @@ import contextlib
 import pytest
 from tests.support.links import eventually
 from tests.support.puppet import Puppet, error, nothing_is_left, result, start, tools
+from tests.support.timing import allowed
 
 from longreach import Mesh, connect
 from longreach.errors import (
@@ -84,7 +85,7 @@ async def test_a_link_that_goes_down_and_stays_down_holds_no_call_beyond_its_dea
     call = start(mesh, timeout_s=1.05)
     await puppet.wait("call")
     broker.cut(mesh._session.link)  # type: ignore[arg-type]
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(allowed(3)):
         with pytest.raises(CallTimeout) as ended:
             await call
     assert ended.value.delivered == "unknown"
@@ -116,7 +117,7 @@ async def test_closing_ends_the_calls_that_wait_and_tells_their_nodes(broker: Me
     await puppet.wait("call", 2)
     await mesh.close()
     for ended in (call, second):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(allowed(1)):
             with pytest.raises(OutcomeUnknown) as unknown:
                 await ended
         assert unknown.value.reason == "closed"
@@ -129,7 +130,7 @@ async def test_calls_after_closing_fail_at_once(broker: MemoryBroker, puppet: Pu
     mesh = await connect(link=broker.link(), timeout_s=60)
     await mesh.call("docs.do", {})
     await mesh.close()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(allowed(1)):
         for wanted in (
             mesh.call("docs.do"),
             mesh.call("docs.other"),
@@ -149,7 +150,7 @@ async def test_a_call_that_waits_to_be_sent_again_ends_with_the_mesh(broker: Mem
     await puppet.wait("call")
     await eventually(lambda: not mesh._session.home.sender._attempts)
     await mesh.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(allowed(2)):
         with pytest.raises(BrokerUnavailable):
             await call
 

@@ -43,7 +43,7 @@ def held(mesh: Mesh) -> tuple[int, ...]:
 
 
 async def next_of(changes: Listening) -> Update:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         return await anext(changes)
 
 

@@ -38,7 +38,7 @@ class Listening:
         self.stream: AsyncGenerator[bytes, None] = front.listen(asked)
 
     async def next(self) -> dict[str, Any]:
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(30):
             message: dict[str, Any] = json.loads(await anext(self.stream))
         return message
 

@@ -12,7 +12,7 @@ from longreach.transport.memory import MemoryBroker
 
 
 async def has_left(mesh: Mesh, node: str) -> bool:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         info = await mesh.ops(node, "info")
     assert info["inFlight"] == 1
     return info["state"] == "draining"

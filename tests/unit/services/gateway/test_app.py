@@ -302,7 +302,7 @@ async def test_other_protocols_than_http_are_none_of_its_business(world: World):
     async def receive() -> dict[str, Any]:
         return {"type": "websocket.connect"}
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await world.app(
             {"type": "websocket", "path": "/mcp", "headers": [], "scheme": "ws", "query_string": b""},
             receive,

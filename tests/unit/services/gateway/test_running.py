@@ -31,7 +31,7 @@ def until(event: asyncio.Event, *notes: bytes) -> Any:
 
 
 async def eventually(is_so: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not is_so():
             await asyncio.sleep(0.01)
 

@@ -24,7 +24,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 
 async def read(descriptor: int, max_line: int = 1000) -> list[bytes | str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         lines = Input(descriptor, max_line).lines()
         return ["too long" if isinstance(line, TooLong) else line async for line in lines]
 
