@@ -106,7 +106,7 @@ def assemble(
     namespace, region = encode_token(settings.namespace), encode_token(settings.region)
     book = CallBook(caller_silence_s=settings.caller_silence_s)
     kind = CompressingReplies if settings.compress else Replies
-    replies = kind(link, namespace, region, clock, bare_inboxes=bare_inboxes)
+    replies = kind(link, namespace, region, clock, book=book, bare_inboxes=bare_inboxes)
     accepted = frames.Accepted(settings.identity, instance, settings.region)
     slow = SlowCalls(book, replies, clock, msgspec.json.encode(accepted))
     intake = Intake(replies, book, clock, slow.wake, f"{settings.identity}.{instance}")

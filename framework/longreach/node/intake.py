@@ -53,6 +53,8 @@ _CUT_OFF = {
     "drain": "the node drained and its time limit",
     "crash": "another call crashed the actor, which",
 }
+_FULL_MS = 500
+"""When to ask a node again whose link takes nothing."""
 _SHORT_S = 0.3
 """A call with less time than this is limited at once, because the watch looks at calls of 250 ms and more."""
 
@@ -136,8 +138,10 @@ class Intake:
         taken = self.calls.get(key)
         if taken is not None:
             taken.cell.cancel(key, why)
-        elif self.large is not None:
-            self.large.drop(key, why)
+        elif self.large is not None and self.large.drop(key, why):
+            return
+        elif why == "cancelled":  # one that is only silent may be cut off, and its response waits for it
+            self.replies.drop(key)
 
     def take(self, call: RoutedCall, keep_running: bool) -> bool:
         """Write a call into the book and offer it to its actor; False: it is none that may begin."""
@@ -154,6 +158,11 @@ class Intake:
         if not route.frames or call.deadline - call.arrived < _SHORT_S:
             self.limit(call)  # the watch over slow calls limits all others
         self._on_call(call.arrived)
+        if self.replies.is_full:
+            del self.calls[route.key]
+            self.book.forget(route.key)  # if this refusal is lost, "whose?" is answered as if it never came
+            self.refuse(route, jsonrpc.encode_not_started(call.id, "busy", _FULL_MS, node=self._node))
+            return False
         reason = call.cell.offer(call)
         if reason is not None:
             after_ms = call.cell.retry_after_ms() if reason == "busy" else None
@@ -190,7 +199,6 @@ class Intake:
             if isinstance(error, NotFinite):
                 text += f": {error}"
             data = jsonrpc.encode_error(call.id, codes.INTERNAL_ERROR, text, {"reason": "bad_result"})
-        self.book.ended(call.key, self.clock.monotonic())
         tally = self.tallies.get(call.spec.server)
         if tally is not None:
             tally.ended(ending)

@@ -23,10 +23,9 @@ class LargeBodies:
         self.results = LargeResults(carrier, compress=compress)
         self.requests = LargeRequests(carrier)
 
-    def drop(self, key: str, why: str) -> None:
-        """Forget the bodies of a call that nobody waits for any more."""
-        if not self.results.drop(key, None if why == "cancelled" else why):
-            self.requests.drop(key)
+    def drop(self, key: str, why: str) -> bool:
+        """Forget the bodies of a call that nobody waits for any more; return False if there are none."""
+        return self.results.drop(key, None if why == "cancelled" else why) or self.requests.drop(key)
 
     def close(self) -> None:
         """Keep nothing, and tell those who wait."""

@@ -283,6 +283,7 @@ class Node:
             await asyncio.gather(*(hosted.drain(self._drain_timeout_s) for hosted in self._hosted))
             if self._parts is not None:
                 await self._parts.large.results.fetched(max(0.0, end_at - self._clock.monotonic()))
+                await self._replies.flushed(max(0.0, end_at - self._clock.monotonic()))
             await asyncio.gather(*(hosted.stop() for hosted in self._hosted))
             if self._hosted:
                 # Not before: to a client, "down" means that what it still waits for here is lost (M8.3).
@@ -346,6 +347,7 @@ class Node:
         elif self._draining is not None:
             await asyncio.wait({self._draining}, timeout=_STOP_GRACE_S)
             if not self._draining.done():  # it waits for a broker that hangs
+                self._replies.close()
                 await self._link.close(_STOP_GRACE_S)
 
     def _link_changed(self, state: LinkState) -> None:

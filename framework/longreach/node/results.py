@@ -18,7 +18,6 @@ from longreach.observe import event
 from longreach.policy.parts import BODIES_OF_ALL, BODIES_OF_ONE, IDLE_RESULT_S
 from longreach.policy.room import Room
 from longreach.threads import BODIES, in_thread
-from longreach.wire import codes, jsonrpc
 from longreach.wire.frames import HEADER
 from longreach.wire.packing import Packed, pack_body
 from longreach.wire.parts import (
@@ -36,12 +35,15 @@ from longreach.wire.parts import (
 if TYPE_CHECKING:
     from longreach.node.carrier import Carrier
     from longreach.node.replies import ReplyRoute
+    from longreach.wire import jsonrpc
 
 _log = logging.getLogger("longreach.node.results")
 COMPRESS_ABOVE_BYTES = 64 * 1024
 """What is smaller is not compressed, where a message holds it."""
 _OFFER = {HEADER: PARTS}
 _BARE_TIMEOUT_S = 60.0
+_NAMED = 20
+"""So many calls are named where results are given up."""
 
 
 class _Held:
@@ -103,13 +105,13 @@ class LargeResults:
         size, now = len(data), self._clock.monotonic()
         if size > self._max_body:
             why = f"its {size} bytes are over this node's limit, max_body_bytes = {self._max_body}"
-            self._refuse(route, request_id, why)
+            self._replies.fail(route, request_id, why)
             return True
         asker = route.scope.rpartition(".")[0]
         gone = self._room.take(route.key, asker, size, now)
         if gone is None:
             why = "too many large results wait to be fetched; fetch them first"
-            self._refuse(route, request_id, why)
+            self._replies.fail(route, request_id, why)
             return True
         for key in gone:
             self._give_up(key, "it was not fetched, and others needed its room on the node")
@@ -132,9 +134,18 @@ class LargeResults:
         if held is None or held.data is None:
             if asked.bytes:
                 self._replies.frame(route, b"", None)
-            return
-        if asked.at >= len(held.data):
+        elif asked.at >= len(held.data):
             self.drop(key)
+        elif self._replies.has_room:
+            self._give(key, route, asked)
+        else:
+            self._room.moved(key, self._clock.monotonic())
+            self._replies.later(lambda: self._give(key, route, asked))
+
+    def _give(self, key: str, route: ReplyRoute, asked: PartRequest) -> None:
+        """Send a range; it is no longer there if its asker has given up meanwhile."""
+        held = self._held.get(key)
+        if held is None or held.data is None:
             return
         size = min(max(1, asked.bytes), MAX_PART_BYTES, self._most())
         held.pulled = max(held.pulled, asked.at + size)
@@ -148,18 +159,23 @@ class LargeResults:
             key: of its call.
             why: for the log, where its asker did not ask for it.
         """
-        held = self._held.pop(key, None)
+        held = self._held.get(key)
         if held is None:
             return False
         if why is not None:
             event(_log, "result.dropped", logging.WARNING, call=held.route.call, why=why)
+        self._free(key)
+        self._book.ended(key, self._clock.monotonic())
+        return True
+
+    def _free(self, key: str) -> None:
+        """Keep a result no longer; whether its call has ended is said elsewhere."""
+        held = self._held.pop(key)
         if held.timer is not None:
             held.timer.cancel()
         self._room.give(key)
-        self._book.ended(key, self._clock.monotonic())
         if not self._held:
             self._empty.set()
-        return True
 
     async def fetched(self, timeout_s: float) -> None:
         """Wait until all that is kept has been fetched; at most `timeout_s`, then give up the rest."""
@@ -170,7 +186,16 @@ class LargeResults:
             self.close()
 
     def close(self) -> None:
-        """Keep nothing, and tell those who wait."""
+        """Keep nothing, and tell those who wait; what is given up is logged."""
+        if self._held:
+            event(
+                _log,
+                "results.given_up",
+                logging.WARNING,
+                why="the node ended before they were fetched",
+                count=len(self._held),
+                calls=[held.route.call for held in self._held.values()][:_NAMED],
+            )
         for key in tuple(self._held):
             self._give_up(key, "the node ended before it was fetched")
 
@@ -193,10 +218,13 @@ class LargeResults:
         held.data, held.pulled = packed.data, len(inline)
         self._room.shrink(route.key, len(packed.data))
         self._room.moved(route.key, self._clock.monotonic())
-        self._replies.offer(route, pack(packed.offer, inline), _OFFER)
         if len(inline) == len(packed.data):
-            self.drop(route.key)
+            self._free(route.key)
+            self._replies.offer(route, pack(packed.offer, inline), _OFFER, whole=True)
             return
+        if not self._replies.has_room:
+            inline, held.pulled = b"", 0  # the offer is small, and overtakes
+        self._replies.offer(route, pack(packed.offer, inline), _OFFER, whole=False)
         self._look(route.key)
 
     def _look(self, key: str) -> None:
@@ -215,14 +243,10 @@ class LargeResults:
         """Forget a result, and tell its asker, which may still wait for it, that it ran."""
         held = self._held[key]
         if held.data is None or held.pulled < len(held.data):
-            self._refuse(held.route, held.request_id, why)
-        self.drop(key, why)
+            self._free(key)
+            self._replies.fail(held.route, held.request_id, why)  # which ends the call, and is logged
+        else:
+            self.drop(key, why)
 
     def _most(self) -> int:
         return max(1, self._max_payload() - HEAD_BYTES)
-
-    def _refuse(self, route: ReplyRoute, request_id: jsonrpc.RequestId | None, why: str) -> None:
-        event(_log, "result.too_large", logging.WARNING, call=route.call, why=why)
-        text = f"it ran, but its result cannot be sent: {why}"
-        reason = {"reason": codes.RESULT_TOO_LARGE}
-        self._replies.refuse(route, jsonrpc.encode_error(request_id, codes.INTERNAL_ERROR, text, reason))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from typing import TYPE_CHECKING
 
 from longreach.observe import event
 from longreach.policy.calls import ACCEPTED_AFTER_S
+from longreach.turns import Drain
 from longreach.wire.frames import HEADER
 
 if TYPE_CHECKING:
@@ -41,6 +43,9 @@ class SlowCalls:
         self._clock = clock
         self._accepted = accepted
         self._intake: Intake | None = None
+        self._slow: deque[str] = deque()
+        self._silent: deque[str] = deque()
+        self._work = Drain(self._one, clock.monotonic)
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
         self._closed = False
@@ -83,14 +88,32 @@ class SlowCalls:
             self._arm()
 
     def _look(self, intake: Intake, now: float) -> None:
-        for key in self._book.due_accepted(now):
-            taken = intake.calls.get(key)
-            if taken is not None:
-                self._replies.frame(taken.route, self._accepted, _ACCEPTED)
-                if taken.timer is None:
-                    intake.limit(taken)
-        for key in self._book.silent_calls(now):
+        self._slow += self._book.due_accepted(now)
+        self._silent += self._book.silent_calls(now)
+        self._work.run()
+
+    def _one(self) -> bool:
+        """Look at one call; whether there are more."""
+        intake = self._intake
+        if intake is None or self._closed:
+            return False
+        if self._slow:
+            self._accept(intake, self._slow.popleft())
+        elif self._silent:
+            key = self._silent.popleft()
             taken = intake.calls.get(key)
             if taken is not None:
                 event(_log, "caller.silent", logging.WARNING, call=taken.route.call, what=taken.spec.id)
             intake.stop(key, "caller_silent")
+        return bool(self._slow or self._silent)
+
+    def _accept(self, intake: Intake, key: str) -> None:
+        taken = intake.calls.get(key)
+        if taken is None:
+            route = self._replies.waiting(key)  # it has ended, and its response waits for the link
+            if route is not None and route.frames:
+                self._replies.frame(route, self._accepted, _ACCEPTED)
+            return
+        self._replies.frame(taken.route, self._accepted, _ACCEPTED)
+        if taken.timer is None:
+            intake.limit(taken)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
-from tests.support.links import eventually
 
 from longreach.clock import FakeClock
 from longreach.errors import BrokerUnavailable, NotStarted, TooLarge
-from longreach.node.replies import Replies
+from longreach.node.replies import Replies, ReplyRoute
+from longreach.policy.calls import CallBook
 from longreach.transport.link import Headers
 
 REPLY = "lr.v1.default.eu.rep._.alice.c1.1-0-f"
@@ -19,6 +22,20 @@ class Wire:
         self.refusal: Exception | None = None
         self.is_up = True
         self.max_payload = 1000
+        self.waiting: list[Callable[[], None]] = []
+        self.room = True
+
+    @property
+    def has_room(self) -> bool:
+        return self.refusal is None and self.room
+
+    def tell_room(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for callback in waiting:
+            callback()
+
+    def when_room(self, callback: Callable[[], None]) -> None:
+        self.waiting.append(callback)
 
     def send(self, subject: str, data: bytes, reply: str = "", headers: Headers | None = None) -> None:
         if self.refusal is not None:
@@ -134,16 +151,119 @@ def test_a_result_that_nobody_waits_for_any_more_is_not_sent(wire: Wire, clock: 
     assert [data for _, data in wire.sent] == [b"0", b"1000"]
 
 
-def test_what_is_held_is_bounded_in_number_and_bytes_and_the_oldest_goes_first(wire: Wire, clock: FakeClock):
-    replies = make(wire, clock, max_held=3, max_held_bytes=10)
+def test_results_beyond_the_bound_go_into_parts_and_nothing_that_is_held_is_dropped(
+    wire: Wire, clock: FakeClock
+):
+    in_parts: list[bytes] = []
+
+    def large(route: ReplyRoute, request_id: object, data: bytes) -> bool:
+        in_parts.append(data)
+        return True
+
+    wire.max_payload = 1_000_000
+    replies = make(wire, clock, max_held_bytes=25_000)
+    replies.large = large
     wire.go_down()
-    for number in range(5):
-        replies.send(route(replies), b"%d" % number)
-    assert replies.held == 3
-    replies.send(route(replies), b"123456789")
+    bodies = [bytes([65 + number]) * 10_000 for number in range(4)]
+    for number, body in enumerate(bodies):
+        replies.respond(route(replies, f"{number}-0-f"), number, body)
+    assert in_parts == bodies[2:]
     wire.go_up()
     replies.release()
-    assert [data for _, data in wire.sent] == [b"4", b"123456789"]
+    assert [data for _, data in wire.sent] == bodies[:2]
+
+
+def test_an_asker_without_parts_is_told_that_its_result_finds_no_room(wire: Wire, clock: FakeClock):
+    """The error is small, has room, and goes before the results that wait."""
+    wire.max_payload = 1_000_000
+    replies = make(wire, clock, max_held_bytes=15_000)
+    wire.go_down()
+    for number in range(2):
+        replies.respond(route(replies, f"{number}-0-f"), number, b"x" * 10_000)
+    wire.go_up()
+    replies.release()
+    (_, error), (_, result) = wire.sent
+    assert b'"reason":"result_too_large"' in error
+    assert b'"id":1' in error
+    assert result == b"x" * 10_000
+
+
+def test_small_results_are_held_whatever_their_number_and_then_no_call_is_taken(
+    wire: Wire, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("longreach.node.replies.SMALL_ROOM_BYTES", 10_000)
+    replies = make(wire, clock)
+    wire.go_down()
+    for number in range(100):
+        replies.respond(route(replies, f"{number}-0-f"), number, b"%d" % number)
+    assert replies.held == 100
+    assert replies.is_full
+    replies.refuse(route(replies, "zz-0-f"), b"busy")  # it never ran: whoever asks is told so
+    wire.go_up()
+    replies.release()
+    assert [data for _, data in wire.sent] == [b"%d" % number for number in range(100)]
+    assert not replies.is_full
+
+
+def test_what_is_small_overtakes_results_that_wait(wire: Wire, clock: FakeClock):
+    """On a thin link "I still have your call" must not be behind 16 MiB of results."""
+    wire.max_payload = 1_000_000
+    replies = make(wire, clock)
+    wire.room = False
+    replies.respond(route(replies, "1-0-f"), 1, b"x" * 10_000)
+    replies.respond(route(replies, "2-0-f"), 2, b"y" * 10_000)
+    replies.send(route(replies, "9-0-f"), b"answer")
+    assert [data for _, data in wire.sent] == [b"answer"]
+    wire.room = True
+    wire.tell_room()
+    assert [data[:1] for _, data in wire.sent[1:]] == [b"x", b"y"]
+
+
+def test_a_call_is_here_until_its_response_was_handed_to_the_link(wire: Wire, clock: FakeClock):
+    """M7.6: and a second response that finds room earlier does not end the first one's call."""
+    wire.max_payload = 1_000_000
+    book = CallBook()
+    replies = make(wire, clock, book=book)
+    routes = [route(replies, f"{number}-0-f") for number in range(2)]
+    for each in routes:
+        assert book.arrived(each.key, each.scope, 0.0, frames=True) == "new"
+    wire.room = False
+    replies.respond(routes[0], 0, b"x" * 10_000)
+    replies.respond(routes[1], 1, b"small")
+    assert book.alive(routes[0].scope, ["0-0-f", "1-0-f"], 0.0) == ["1-0-f"]
+    assert replies.waiting(routes[0].key) == routes[0]
+    wire.room = True
+    wire.tell_room()
+    assert book.alive(routes[0].scope, ["0-0-f"], 0.0) == ["0-0-f"]
+
+
+def test_what_is_given_up_at_the_end_is_logged_with_its_calls(
+    wire: Wire, clock: FakeClock, caplog: pytest.LogCaptureFixture
+):
+    replies = make(wire, clock)
+    wire.go_down()
+    for number in range(3):
+        replies.respond(route(replies, f"{number}-0-f"), number, b"result")
+    replies.close()
+    (record,) = [record for record in caplog.records if record.message == "results.given_up"]
+    fields = record.__dict__["event_fields"]
+    assert fields["count"] == 3
+    assert fields["calls"] == ["0-0-f", "1-0-f", "2-0-f"]
+    assert replies.held == 0
+
+
+async def test_a_drain_waits_for_what_is_held(wire: Wire, clock: FakeClock):
+    replies = make(wire, clock)
+    await replies.flushed(5)
+    wire.go_down()
+    replies.respond(route(replies), 1, b"result")
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(replies.flushed(5))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        wire.go_up()
+        replies.release()
+    assert wire.sent == [(REPLY, b"result")]
 
 
 def test_a_broker_that_came_back_smaller_loses_only_what_it_cannot_carry(wire: Wire, clock: FakeClock):
@@ -158,15 +278,20 @@ def test_a_broker_that_came_back_smaller_loses_only_what_it_cannot_carry(wire: W
     assert replies.held == 0
 
 
-async def test_a_result_refused_by_a_busy_link_goes_out_when_there_is_room(wire: Wire, clock: FakeClock):
-    """The link stays up all the while, so that nothing but time tells of the room."""
+def test_a_result_refused_by_a_busy_link_goes_out_when_there_is_room(wire: Wire, clock: FakeClock):
+    """The link stays up all the while, and says when it has room."""
     replies = make(wire, clock)
     wire.refusal = NotStarted("too much is waiting", reason="busy")
     replies.send(route(replies), b"result")
+    replies.send(route(replies, "2-0-f"), b"another")
+    assert len(wire.waiting) == 1  # it is asked once
+    wire.tell_room()  # and again, if it was too early
+    assert len(wire.waiting) == 1
     wire.refusal = None
-    await eventually(lambda: wire.sent)
-    assert wire.sent == [(REPLY, b"result")]
+    wire.tell_room()
+    assert [data for _, data in wire.sent] == [b"result", b"another"]
     assert replies.held == 0
+    assert not wire.waiting
 
 
 def test_a_frame_that_cannot_be_sent_is_dropped(wire: Wire, clock: FakeClock):

@@ -1,0 +1,47 @@
+"""A server for tests whose results come all at once: `longreach run tests.support.burst_node:burst`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from longreach import Server
+
+burst = Server("burst", version="1.0.0")
+
+
+class _Together:
+    """Lets calls go on when so many are there, so that their results come in one turn."""
+
+    def __init__(self) -> None:
+        self.waiting: list[asyncio.Future[None]] = []
+
+    async def meet(self, count: int) -> None:
+        here: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.waiting.append(here)
+        if len(self.waiting) >= count:
+            waiting, self.waiting = self.waiting, []
+            for each in waiting:
+                if not each.done():
+                    each.set_result(None)
+        await here
+
+
+_together = _Together()
+
+
+@burst.tool(concurrency=400)
+async def give(size: int, count: int, seconds: float = 0.0) -> str:
+    """Wait until `count` calls are here, and `seconds` more, and return `size` characters."""
+    await _together.meet(count)
+    await asyncio.sleep(seconds)
+    return "x" * size
+
+
+@burst.tool(concurrency=1)
+async def burn(seconds: float = 0.025) -> str:
+    """Hold the event loop."""
+    until = time.process_time() + seconds
+    while time.process_time() < until:
+        pass
+    return "burnt"
