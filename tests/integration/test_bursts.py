@@ -19,12 +19,17 @@ BURSTS = [(100, 100_000), (60, 400_000), (60, 900_000), (20, 3_000_000)]
 NAMES = ["100x100kB", "60x400kB", "60x900kB", "20x3MB"]
 
 
-async def burst(mesh: Mesh, count: int, size: int, seconds: float = 0.0) -> Counter[str]:
-    """How `count` calls ended that all get `size` characters in one turn of the node's loop."""
+async def burst(
+    mesh: Mesh, count: int, size: int, seconds: float = 0.0, *, meet: int | None = None
+) -> Counter[str]:
+    """How `count` calls ended that all get `size` characters in one turn of the node's loop.
+
+    Where they go to several nodes, `meet` is 1: they wait for nobody but `seconds`.
+    """
 
     async def call() -> str:
         try:
-            arguments = {"size": size, "count": count, "seconds": seconds}
+            arguments = {"size": size, "count": meet or count, "seconds": seconds}
             result = await mesh.call("burst.give", arguments, timeout_s=60)
         except LongreachError as error:
             return f"{error.delivered} {error.reason}"
@@ -60,6 +65,43 @@ async def test_a_drain_waits_until_the_results_of_a_burst_are_taken(broker: Brok
             await during(mesh, count, size, drain)
             assert await node.ended(40) == 0
             assert node.events("results.given_up") == []
+
+
+@pytest.mark.parametrize(("count", "size"), BURSTS, ids=NAMES)
+async def test_a_rolling_restart_loses_no_result_of_a_burst(broker: Broker, count: int, size: int):
+    """Each of two nodes is drained and replaced while its results are on their way."""
+    async with (
+        NodeProcess(NODE, broker.url) as one,
+        NodeProcess(NODE, broker.url) as two,
+        connect(broker.url) as mesh,
+    ):
+        for node in (one, two):
+            async with asyncio.TaskGroup() as group:
+                calls = group.create_task(burst(mesh, count, size, seconds=0.5, meet=1))
+                await asyncio.sleep(0.4)
+                node.terminate()
+                assert await node.ended(40) == 0
+            assert calls.result() == {"answered": count}
+            assert node.events("results.given_up") == []
+            await node.restart()
+
+
+@pytest.mark.parametrize(("count", "size"), BURSTS, ids=NAMES)
+async def test_a_broker_that_is_killed_in_a_burst_is_told_and_nothing_runs_twice(
+    broker: Broker, count: int, size: int
+):
+    async with NodeProcess(NODE, broker.url), connect(broker.url) as mesh:
+        async with asyncio.TaskGroup() as group:
+            calls = group.create_task(burst(mesh, count, size, seconds=0.5))
+            await asyncio.sleep(0.45)
+            await asyncio.to_thread(broker.restart)
+        ended = calls.result()
+        assert ended.total() == count
+        assert all(how == "answered" or how.startswith("unknown ") for how in ended), ended
+        async with asyncio.timeout(20):  # the node may find the broker later than the caller
+            while not await mesh.servers():
+                await asyncio.sleep(0.05)
+        assert (await mesh.call("burst.ran", {})).structured == {"result": count}
 
 
 @pytest.mark.parametrize(("count", "size"), BURSTS, ids=NAMES)

@@ -28,11 +28,14 @@ class _Together:
 
 
 _together = _Together()
+_ran = 0
 
 
 @burst.tool(concurrency=400)
 async def give(size: int, count: int, seconds: float = 0.0) -> str:
     """Wait until `count` calls are here, and `seconds` more, and return `size` characters."""
+    global _ran
+    _ran += 1
     await _together.meet(count)
     await asyncio.sleep(seconds)
     return "x" * size
@@ -45,3 +48,9 @@ async def burn(seconds: float = 0.025) -> str:
     while time.process_time() < until:
         pass
     return "burnt"
+
+
+@burst.tool(read_only=True)
+async def ran() -> int:
+    """How many calls of `give` began."""
+    return _ran

@@ -18,7 +18,8 @@ import msgspec
 from longreach.client.inbox import Waiter
 from longreach.errors import LongreachError
 from longreach.observe import event
-from longreach.policy.liveness import AskAlive, AskWhose, Liveness, Lost, NodeId, Place
+from longreach.policy.liveness import Action, AskAlive, AskWhose, Liveness, Lost, NodeId, Place
+from longreach.turns import Drain
 from longreach.wire import frames
 
 if TYPE_CHECKING:
@@ -101,6 +102,8 @@ class Vigil:
         self._timer: asyncio.TimerHandle | None = None
         self._due = float("inf")
         self._asked: deque[_Asked] = deque()
+        self._todo: deque[Action] = deque()
+        self._work = Drain(self._act, clock.monotonic)
         self._closed = False
 
     def watch(self, asker: str, watched: Watched) -> None:
@@ -139,6 +142,8 @@ class Vigil:
     def close(self) -> None:
         """Stop, for good."""
         self._closed = True
+        self._work.stop()
+        self._todo.clear()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -192,15 +197,25 @@ class Vigil:
             watched = self._askers.get(asker)
             if watched is not None:
                 watched.on_slow(call)
-        for action in actions:
-            match action:
-                case AskAlive(probe, node, calls, asker):
-                    self._ask_alive(probe, node, calls, asker or self.home)
-                case AskWhose(probe, server, region, calls, asker):
-                    self._ask_whose(probe, (server, region), calls, asker)
-                case Lost():
-                    self._lost(action)
+        self._todo += actions
+        self._work.run()
         self._forget_old(now)
+
+    def _act(self) -> bool:
+        """Ask one question, or end one call; whether there are more.
+
+        In slices: a dead node may have had ten thousand calls, and whoever waits for one goes on at its end.
+        """
+        if not self._todo:
+            return False
+        match action := self._todo.popleft():
+            case AskAlive(probe, node, calls, asker):
+                self._ask_alive(probe, node, calls, asker or self.home)
+            case AskWhose(probe, server, region, calls, asker):
+                self._ask_whose(probe, (server, region), calls, asker)
+            case Lost():
+                self._lost(action)
+        return bool(self._todo)
 
     def _lost(self, loss: Lost) -> None:
         if not loss.call:

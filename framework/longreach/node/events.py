@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from longreach.errors import LongreachError
 from longreach.observe import event
+from longreach.turns import Drain
 from longreach.wire import jsonrpc
 from longreach.wire.subjects import Evt, resource_hash
 from longreach.wire.tokens import encode_token
@@ -39,6 +40,8 @@ class Events:
         self._link = link
         self._place = (namespace, region, encode_token(server))
         self._untold: dict[str, bytes] = {}
+        self._again = 0
+        self._work = Drain(self._tell_one)
 
     def list_changed(self, kind: ListKind) -> None:
         """Tell that a list has changed."""
@@ -57,9 +60,17 @@ class Events:
 
     def release(self) -> None:
         """The link is back: tell what has not been told."""
-        untold, self._untold = self._untold, {}
-        for subject, data in untold.items():
-            self._tell(subject, data)
+        self._again = len(self._untold)
+        self._work.run()
+
+    def _tell_one(self) -> bool:
+        """Tell one event that waited; whether there are more that did when the link came back."""
+        if not (self._again and self._untold):
+            return False
+        self._again -= 1
+        subject = next(iter(self._untold))
+        self._tell(subject, self._untold.pop(subject))
+        return self._again > 0
 
     def _tell(self, subject: str, data: bytes) -> None:
         try:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +12,14 @@ from longreach.transport import _gate
 from longreach.transport._gate import Gate
 from longreach.transport.link import Headers, Sink, Subscription
 from longreach.turns import BUDGET_S, Drain
+
+
+@pytest.fixture(autouse=True, scope="module")
+def a_clock_that_stands_still() -> Iterator[None]:
+    """So that no slice ends where a test has no event loop to come back through."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_gate, "Drain", lambda step: Drain(step, FakeClock().monotonic))
+        yield
 
 
 def _gated(queue: str = "") -> tuple[Gate, Inbox, Sink, Sink]:
