@@ -243,8 +243,9 @@ class LargeResults:
         """Forget a result, and tell its asker, which may still wait for it, that it ran."""
         held = self._held[key]
         if held.data is None or held.pulled < len(held.data):
+            event(_log, "result.dropped", logging.WARNING, call=held.route.call, why=why)
             self._free(key)
-            self._replies.fail(held.route, held.request_id, why)  # which ends the call, and is logged
+            self._replies.fail(held.route, held.request_id, why)  # which ends the call
         else:
             self.drop(key, why)
 
