@@ -59,6 +59,7 @@ class StdioChannel:
         self._buffer = bytearray()
         self._searched = 0
         self._lost: Lost | None = None
+        self._explained = asyncio.Event()
         self._listening: asyncio.Task[None] | None = None
 
     @property
@@ -81,11 +82,9 @@ class StdioChannel:
         Raises:
             Lost: the process is gone, or has not read for very long.
         """
-        if self._lost is not None:
-            raise Lost(str(self._lost), hopeless=self._lost.hopeless)
         writer = self._process.stdin
-        if writer.is_closing():
-            raise Lost("its input is closed")
+        if self._lost is not None or writer.is_closing():
+            raise await self._why("its input is closed", sent=False)
         unread = writer.transport.get_write_buffer_size()
         if unread + len(message.data) > _MAX_UNREAD and unread > 0:
             raise Lost(f"it has not read {unread} bytes that were sent before")
@@ -96,7 +95,7 @@ class StdioChannel:
         except TimeoutError:
             raise Lost("it does not read what it is sent", sent=True) from None
         except OSError as error:
-            raise Lost(f"its input broke: {error}", sent=True) from None
+            raise await self._why(f"its input broke: {error}", sent=True) from None
 
     async def receive(self) -> Arrived:
         """The next line; what is no message of JSON objects is for the reader to refuse.
@@ -144,4 +143,16 @@ class StdioChannel:
             await asyncio.wait({self._listening}, timeout=_LAST_WORDS_S)
         last = f"; the last it said: {self._words.last}" if self._words.last else ""
         self._lost = Lost(f"{lost}{last}", sent=True, hopeless=lost.hopeless)
+        self._explained.set()
         return self._lost
+
+    async def _why(self, seen: str, *, sent: bool) -> Lost:
+        """Say why nothing can be sent: mostly the process has ended, and the reader is about to know how."""
+        try:
+            async with asyncio.timeout(_LAST_WORDS_S):
+                await self._explained.wait()
+        except TimeoutError:
+            pass
+        if self._lost is None:
+            return Lost(seen, sent=sent)
+        return Lost(str(self._lost), sent=sent, hopeless=self._lost.hopeless)
