@@ -17,7 +17,7 @@ from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
 from longreach.client.vigil import Vigil
 from longreach.errors import BrokerUnavailable
-from longreach.observe import event
+from longreach.observe import Seldom, event
 from longreach.policy.liveness import Liveness
 from longreach.policy.parts import MAX_BODY_BYTES
 from longreach.policy.retry import RetryBudget
@@ -103,6 +103,7 @@ class Session:
             ask_every_s=ask_every_s,
         )
         self.kept = Kept(clock)
+        self._denials = Seldom()
         self._closed = False
         self._on_close: list[Callable[[], None]] = []
         self._updated: dict[Callable[[], None], None] = {}
@@ -222,7 +223,8 @@ class Session:
     def _denied(self, denied: Denied) -> None:
         if denied.kind == "publish":
             self.askers.denied(denied.subject)
-        event(_log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject)
+        if self._denials.due(denied.sort, self.clock.monotonic()):  # each call that is refused is one
+            event(_log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject)
 
 
 def _places(moved: Iterable[Moved]) -> tuple[dict[Place, set[NodeId]], dict[Place, set[NodeId]]]:

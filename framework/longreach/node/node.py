@@ -19,7 +19,7 @@ from longreach.node.broker import BrokerWatch, open_link
 from longreach.node.keys import key_source
 from longreach.node.settings import NodeSettings, new_instance
 from longreach.node.signals import Signals
-from longreach.observe import event
+from longreach.observe import Seldom, event
 from longreach.policy.lifecycle import NODE, step
 from longreach.tasks import TaskSet
 from longreach.threads import CHORES, in_thread
@@ -40,10 +40,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.node")
 _FENCE_TIMEOUT_S = 5.0
 _COALESCE_S = 0.02
-_DENIED_EVERY_S = 60.0
-_DENIED_TOKENS = 6
-"""Of a subject: ``lr.v1.<ns>.<region>.<space>.<server>``."""
-_MAX_DENIED = 1_000
 _STOP_GRACE_S = 0.5
 """How long a stop "at once" lets the last words be sent."""
 
@@ -86,8 +82,7 @@ class Node:
         self._hosted: tuple[Hosted, ...] = ()
         self._parts: Parts | None = None
         self._unannounced: set[str] = set()
-        self._denied_again: dict[tuple[str, ...], float] = {}
-        """Until when the same refusal of the broker is not logged again."""
+        self._denials = Seldom()
         self._link: Link | None = None
         self._broker: BrokerWatch | None = None
         self._intake: Intake
@@ -360,13 +355,8 @@ class Node:
 
     def _denied(self, denied: Denied) -> None:
         """Log what the broker's permissions refuse, each kind of subject once a minute; replies are one."""
-        place = (denied.kind, *denied.subject.split(".")[:_DENIED_TOKENS])
-        now = self._clock.monotonic()
-        if now < self._denied_again.get(place, 0.0):
+        if not self._denials.due(denied.sort, self._clock.monotonic()):
             return
-        if len(self._denied_again) >= _MAX_DENIED:
-            self._denied_again.clear()
-        self._denied_again[place] = now + _DENIED_EVERY_S
         event(
             _log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject,
             hint="`longreach subject` prints what a node needs",

@@ -55,6 +55,11 @@ class Denied:
     subject: str
     queue: str = ""
 
+    @property
+    def sort(self) -> tuple[str, ...]:
+        """What it has in common with others: ``lr.v1.<ns>.<region>.<space>.<server>`` of the subject."""
+        return (self.kind, *self.subject.split(".", 6)[:6])
+
 
 class Subscription:
     """One subscription of one link; it outlives reconnects until it is unsubscribed.

@@ -11,6 +11,7 @@ from longreach.cli.topology import grants, model
 from longreach.cli.topology.model import name_of, regions_of
 from longreach.cli.topology.reading import Text
 from longreach.errors import DeclarationError
+from longreach.policy.exposure import Exposure, refuse_exposure
 from longreach.wire.names import check_server_name
 
 _HOST = re.compile(r"[A-Za-z0-9._:-]+")
@@ -32,6 +33,7 @@ def check(made: model.Description, where: Text) -> model.Description:
     _servers(made, where)
     _users(made, where)
     _uses(made, where)
+    _gateways(made, where)
     return made
 
 
@@ -199,6 +201,27 @@ def _uses(made: model.Description, where: Text) -> None:
                         f"no node of {use.server!r} is in {', '.join(regions_of(user))}: "
                         f"see regions of {kind}.{key}",
                     )
+
+
+def _gateways(made: model.Description, where: Text) -> None:
+    """Refuse settings with which a gateway would not start: a door for everybody that nobody asked for."""
+    for key, gateway in made.gateways.items():
+        chosen = gateway.settings
+        host = str(chosen.get("host", "localhost"))
+        try:
+            addresses: tuple[str, ...] = (str(ipaddress.ip_address(host.strip("[]"))),)
+        except ValueError:  # a name, which may resolve to something else where the gateway runs
+            addresses = ()
+        anonymous = chosen.get("anonymous")
+        asked = Exposure(
+            host,
+            addresses,
+            checks_tokens="bearer_tokens" in chosen or "issuer" in chosen,
+            anonymous=anonymous if isinstance(anonymous, bool) else None,
+        )
+        refusal = refuse_exposure(asked)
+        if refusal is not None:
+            raise where.wrong(("gateways", key, "settings"), refusal)
 
 
 def _declared(where: Text, path: tuple[str, ...], item: str, server: model.Server) -> None:

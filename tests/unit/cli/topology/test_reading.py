@@ -88,6 +88,24 @@ def test_a_host_is_a_host():
 @pytest.mark.parametrize(
     ("line", "message"),
     [
+        ('host = "0.0.0.0"', "is not a loopback address"),
+        ('host = "::"', "is not a loopback address"),
+        ('host = "0.0.0.0"\nanonymous = false', "no token is valid"),
+        ('bearer_tokens = "t"\nanonymous = true', "leave one out"),
+    ],
+)
+def test_a_gateway_that_would_not_start_is_refused(line: str, message: str):
+    head = '[gateways.web]\nat = "eu"\nmay = ["docs"]\n[gateways.web.settings]\n'
+    with pytest.raises(ConfigError, match=r"gateways.web.settings: ") as refused:
+        check(f"{GOOD}{head}{line}\n")
+    assert message in str(refused.value)
+    for fine in ("port = 1", 'host = "0.0.0.0"\nanonymous = true', 'host = "0.0.0.0"\nissuer = "https://i"'):
+        check(f"{GOOD}{head}{fine}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
         ("regions = []", "t.toml:14: callers.alice.regions: is empty: name a region, or leave it out"),
         ('regions = ["eu", "eu"]', "t.toml:14: callers.alice.regions: names something twice"),
         ('connect = ["us"]', "t.toml:14: callers.alice.connect: 'us' is no region or edge; there are: eu"),
