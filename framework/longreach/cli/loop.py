@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -27,6 +28,7 @@ GIVE_UP_AFTER_S = 2.0
 """Without a broker. People and scripts wait for these commands; `longreach run` is the one that waits."""
 CLOSE_S = 1.0
 """How long the last words of a command may take: a broker that hangs takes none."""
+_WITHIN = re.compile(r"within [0-9.e+-]+ s")
 _GRACE_S = 0.5
 """So much later than the call itself its command gives up: the call knows better what became of it."""
 
@@ -47,6 +49,7 @@ class Course:
     def __init__(self, timeout_s: float | None) -> None:
         self.timeout_s = timeout_s
         self.step: Literal["connecting", "asking", "calling"] = "connecting"
+        self.mesh: Mesh | None = None
         now = asyncio.get_running_loop().time()
         self._end = None if timeout_s is None else now + timeout_s
         self.scope = asyncio.timeout_at(self._end)
@@ -64,10 +67,16 @@ class Course:
         within = f"within {self.timeout_s:g} s"
         if self.step == "connecting":
             return BrokerUnavailable(f"no connection to a broker {within}")
-        if self.step == "asking":
+        if self.step == "asking" or not self._could_be_called(server):
             whose = "no node says" if server is None else f"no node of {server!r} says"
             return LongreachError(f"{whose} {within} what it offers: nothing was called", delivered="no")
-        return CallTimeout(f"no answer {within}")
+        return CallTimeout(f"no answer {within}; it may have run")
+
+    def _could_be_called(self, server: str | None) -> bool:
+        """Return whether anybody was found to send a call to."""
+        if server is None or self.mesh is None:
+            return True
+        return any(self.mesh.catalog.of_server(server))
 
 
 async def on_mesh(
@@ -108,6 +117,10 @@ async def on_mesh(
                     if not missing(found):
                         return found
             return await _once(flags, work, course, None)
+    except CallTimeout as error:
+        if timeout_s is not None:  # the call was given what was left; its user wrote the whole
+            error.args = (_WITHIN.sub(f"within {timeout_s:g} s", str(error), count=1),)
+        raise
     except TimeoutError as error:
         if isinstance(error, LongreachError) or not course.scope.expired():
             raise
@@ -124,7 +137,7 @@ async def _once(
     connecting = open_mesh(flags, wait_s, servers)
     mesh = await connecting.__aenter__()
     try:
-        course.step = "asking"
+        course.step, course.mesh = "asking", mesh
         return await work(mesh, course)
     finally:
         with contextlib.suppress(TimeoutError):
