@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import functools
+import os
 import random
 import socket
+import tempfile
 
 HOST = "127.0.0.1"
 _PORTS = range(12000, 31000)
@@ -16,7 +20,7 @@ def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on, and that this process was not given before."""
     for _ in range(1000):
         port = random.choice(_PORTS)  # noqa: S311 - a port is no secret
-        if port in _given:
+        if port in _given or not _reserved(port):
             continue
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -27,6 +31,22 @@ def free_port() -> int:
         _given.add(port)
         return port
     raise RuntimeError("no free port on this machine")
+
+
+@functools.cache
+def _register() -> int:
+    """Open the file in which processes of this user reserve ports; it stays open for the process's life."""
+    path = os.path.join(tempfile.gettempdir(), f"longreach-ports.{os.getuid()}")
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def _reserved(port: int) -> bool:
+    """Lock the port's byte until this process ends; False if another process has it."""
+    try:
+        fcntl.lockf(_register(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except OSError:
+        return False
+    return True
 
 
 def greets(port: int, word: bytes, timeout_s: float = 1.0) -> bool:
