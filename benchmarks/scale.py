@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from benchmarks import scale_catalog
+from benchmarks import scale_catalog, scale_liveness
 from benchmarks.compare import Comparison
 
 Part = Callable[[Sequence[int], int], list[Comparison]]
@@ -18,7 +18,7 @@ Part = Callable[[Sequence[int], int], list[Comparison]]
 
 SIZES = (500, 2_000, 8_000)
 QUICK_SIZES = (50, 200)
-PARTS: Mapping[str, Part] = {"catalog": scale_catalog.run}
+PARTS: Mapping[str, Part] = {"catalog": scale_catalog.run, "liveness": scale_liveness.run}
 
 
 def run(rounds: int, sizes: Sequence[int] = SIZES) -> list[Comparison]:

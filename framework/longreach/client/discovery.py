@@ -73,6 +73,7 @@ class Discovery:
         regions: the regions this client may hear and ask; None: all.
         servers: the servers it is about; None: all.
         ask_every_s: ask who is there so often, and hear no announcements; None: hear them.
+        on_ignored: told the tokens of server and region of each announcement that is ignored.
     """
 
     def __init__(
@@ -86,9 +87,11 @@ class Discovery:
         regions: Sequence[str] | None,
         servers: Sequence[str] | None,
         ask_every_s: float | None = None,
+        on_ignored: Callable[[str, str], None] = lambda server, region: None,
     ) -> None:
         self._link = link
         self._ask_every_s = ask_every_s
+        self._on_ignored = on_ignored
         self._questions = questions
         self._clock = clock
         self._tasks = tasks
@@ -266,11 +269,13 @@ class Discovery:
             announcement = frames.decode(data, frames.Announcement)
         except msgspec.DecodeError as error:
             event(_log, "announcement.malformed", logging.WARNING, subject=subject, reason=str(error))
+            self._on_ignored(*_place_of(subject))
             return
         parts = subject.split(".")
         said = (announcement.region, announcement.server, announcement.identity, announcement.instance)
         if tuple(map(encode_token, said)) != (parts[3], parts[5], parts[6], parts[7]):
             event(_log, "announcement.forged", logging.WARNING, subject=subject)
+            self._on_ignored(*_place_of(subject))
             return
         self._apply(announcement)
 
@@ -286,6 +291,7 @@ class Discovery:
             return
         if not hearing.has_room(announcement):
             self._report("announcement.ignored", announcement, now)
+            self._on_ignored(encode_token(announcement.server), encode_token(announcement.region))
             return
         hearing.heard(announcement, now, wall_ms)
         if abs(announcement.clock_ms - wall_ms) > MAX_SKEW_MS:
@@ -368,3 +374,9 @@ class Discovery:
             await asyncio.sleep(every_s * random.uniform(0.9, 1.0))  # noqa: S311 - jitter, no secret
             if self._link.is_up and not self._closed:
                 await self.census()
+
+
+def _place_of(subject: str) -> tuple[str, str]:
+    """Return the tokens of server and region of an announcement's subject, which the broker vouches for."""
+    parts = subject.split(".")
+    return parts[5], parts[3]

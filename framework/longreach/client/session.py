@@ -18,7 +18,7 @@ from longreach.client.plan import CallStats
 from longreach.client.vigil import Vigil
 from longreach.errors import BrokerUnavailable
 from longreach.observe import Seldom, event
-from longreach.policy.liveness import Liveness
+from longreach.policy.liveness import Config, Liveness
 from longreach.policy.parts import MAX_BODY_BYTES
 from longreach.policy.retry import RetryBudget
 from longreach.tasks import TaskSet
@@ -84,7 +84,7 @@ class Session:
             budget=RetryBudget(),
             stats=self.stats,
             skew_ms=self._skew_allowance,
-            vigil=Vigil(Liveness(), clock, self._died),
+            vigil=Vigil(Liveness(Config(hears_joins=ask_every_s is None)), clock, self._died),
             health=self.health,
             tasks=self.tasks,
             bodies=bodies or BodyOptions(MAX_BODY_BYTES),
@@ -101,6 +101,7 @@ class Session:
             regions=regions,
             servers=servers,
             ask_every_s=ask_every_s,
+            on_ignored=shared.vigil.liveness.partly_known,
         )
         self.kept = Kept(clock)
         self._denials = Seldom()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from longreach.actor.spec import OFFER_KINDS
-from longreach.errors import LongreachError
+from longreach.errors import ConfigError, LongreachError
 from longreach.observe import event
 from longreach.policy.limits import Buckets
 from longreach.policy.seldom import Seldom
@@ -42,6 +42,8 @@ _ALL_WHO_PER_S, _ALL_WHO_BURST = 1000.0, 2000
 _REPLY_SHARE = 0.25
 """A batch of blobs is at most this share of max_payload: one message must not hold up a thin link."""
 _MIN_REPLY_BYTES = 64 * 1024
+_DIGEST_CHARS = 22
+_MAX_COUNT = 2**53 - 1
 
 
 def offer_of(server: Server) -> Offer:
@@ -132,6 +134,26 @@ class Announcer:
         found = self._bundles.get(server)
         return None if found is None else found[1].digest
 
+    def check(self, server: Server) -> None:
+        """Make sure that callers take the announcement of `server`, however high its counts become.
+
+        Raises:
+            ConfigError: they would ignore it, and never ask this node about a call that may be on it.
+        """
+        most = frames.Stats(_MAX_COUNT, _MAX_COUNT)
+        longest = self._announced(server, "x" * _DIGEST_CHARS, "down", _MAX_COUNT, _MAX_COUNT, 99, most)
+        data = msgspec.json.encode(longest)
+        limit = frames.MAX_ANNOUNCEMENT_BYTES
+        if len(data) > limit:
+            raise ConfigError(
+                f"server {server.name!r} cannot be announced: its name, its version and the node's labels "
+                f"make {len(data):,} bytes, and callers take {limit:,} at the most; shorten the labels"
+            )
+        try:
+            _ = frames.decode(data, frames.Announcement)
+        except msgspec.DecodeError as error:
+            raise ConfigError(f"server {server.name!r} cannot be announced: {error}") from None
+
     def offer(self, server: Server) -> list[ListKind]:
         """Announce `server` as it is now; the same again is no change, but is sent.
 
@@ -209,19 +231,32 @@ class Announcer:
         server, bundle = self._bundles[name]
         self._seq += 1
         weight, tally = self.weights.get(name), self.tallies.get(name)
+        stats = msgspec.UNSET if tally is None else tally.stats
+        return self._announced(server, bundle.digest, state, self._seq, self._clock.wall_ms(), weight, stats)
+
+    def _announced(
+        self,
+        server: Server,
+        digest: str,
+        state: Literal["up", "down"],
+        seq: int,
+        clock_ms: int,
+        weight: int | None,
+        stats: frames.Stats | msgspec.UnsetType,
+    ) -> frames.Announcement:
         return frames.Announcement(
-            server=name,
+            server=server.name,
             version=server.version,
-            digest=bundle.digest,
+            digest=digest,
             region=self._region,
             identity=self._identity,
             instance=self._instance,
             state=state,
-            seq=self._seq,
-            clock_ms=self._clock.wall_ms(),
+            seq=seq,
+            clock_ms=clock_ms,
             labels=self._labels,
             canary=msgspec.UNSET if weight is None else weight,
-            stats=msgspec.UNSET if tally is None else tally.stats,
+            stats=stats,
         )
 
     def _publish(self, name: str, state: Literal["up", "down"]) -> None:

@@ -163,6 +163,8 @@ class Node:
         else:
             self._link, self._broker = await open_link(self.settings.connection, self._tasks)
         self._assemble(self._link, keys)
+        for server in self.servers:
+            self._announcer.check(server)
         for hosted in self._hosted:
             await hosted.start()
             if self._draining is not None:

@@ -108,6 +108,10 @@ class Liveness:
         for node in self._search.instances((server, region), nodes, now):
             self._pulses.left(node, now)
 
+    def partly_known(self, server_token: str, region_token: str) -> None:
+        """Note that an announcement was ignored: everybody's "no" there proves nothing any more."""
+        self._search.partly_known(server_token, region_token)
+
     def moved(self, server: str, region: str, joined: Set[NodeId], left: Set[NodeId]) -> None:
         """Some nodes more, and some less, offer a server in a region, by the catalog."""
         now = self._latest()

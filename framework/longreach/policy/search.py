@@ -14,6 +14,7 @@ from typing import NamedTuple
 from longreach.errors import Delivered
 from longreach.policy.pulse import Pulses
 from longreach.policy.questions import AskWhose, Config, NodeId, Reason, batches
+from longreach.wire.tokens import encode_token
 
 Place = tuple[str, str]
 """(server, region)."""
@@ -24,6 +25,8 @@ _DEATHS_KEPT = 64
 _DEATHS_FOR_S = 60.0
 """Younger deaths are kept whatever their number: a call that was sent before one may be lost with it."""
 _ROUNDS_TO_NOBODY = 2
+_PARTLY_KNOWN_KEPT = 1000
+"""Where more places than these are known in part, all of them are taken to be."""
 
 
 class Watch:
@@ -163,6 +166,8 @@ class Search:
         self._searched: dict[Place, _Members] = {}
         self._dead: set[NodeId] = set()
         self._touched: dict[str, Watch] = {}  # there is something new about them
+        self._partly_known: set[tuple[str, str]] = set()  # as tokens: of a long name nothing else is known
+        self._too_many_partly_known = False
 
     def begin(self, call: str, watch: Watch, now: float) -> None:
         """Search for a call."""
@@ -201,6 +206,19 @@ class Search:
         entry = self._rounds.get((place, asker))
         if entry is not None:
             entry.is_denied = True
+
+    def partly_known(self, server_token: str, region_token: str) -> None:
+        """Note that an announcement from a place was ignored: from now on not everybody there is known."""
+        if len(self._partly_known) < _PARTLY_KNOWN_KEPT:
+            self._partly_known.add((server_token, region_token))
+        else:
+            self._too_many_partly_known = True
+
+    def _is_partly_known(self, place: Place) -> bool:
+        if not self._partly_known:  # nearly always
+            return False
+        tokens = (encode_token(place[0]), encode_token(place[1]))
+        return self._too_many_partly_known or tokens in self._partly_known
 
     def instances(self, place: Place, nodes: frozenset[NodeId], now: float) -> frozenset[NodeId]:
         """These nodes, and no others, are in the catalog now; those that have left it."""
@@ -364,6 +382,8 @@ class Search:
         if not refused_by.isdisjoint(members.suspects) or not refused_by.isdisjoint(members.dead):
             if watch.is_doubtful or now - watch.sent_at > config.believe_no_s:
                 return Verdict("unknown", "gone", None)
+            if not config.hears_joins or self._is_partly_known(watch.place):
+                return Verdict("unknown", "nobody_has_it", None)
             return Verdict("no", "not_here", None)
         is_over = watch.rounds >= _ROUNDS_TO_NOBODY and is_due
         return self._nobody(watch) if is_over else None

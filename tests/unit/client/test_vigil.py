@@ -182,6 +182,44 @@ async def test_a_call_that_everybody_denies_did_not_run_and_is_sent_again(
     assert (answer.attempts, answer.retries) == (2, ("not_here",))
 
 
+async def test_a_mesh_that_does_not_hear_who_joins_believes_nobodys_no(
+    broker: MemoryBroker, puppet: Puppet, clock: FakeClock
+):
+    """M7.7: with `ask_every_s` a newcomer, which was not asked, may have the call."""
+    session = Session(
+        broker.link(), clock, namespace="default", caller=None, residency=None, servers=None, ask_every_s=60
+    )
+    await session.open()
+    mesh = Mesh(session, CallOptions(timeout_s=60))
+    await mesh.tools()
+    call = start(mesh, idempotent=False)
+    await puppet.wait("call")
+    whose(puppet)
+    alive(puppet)
+    await go_on(mesh, clock, 0.5, puppet)
+    with pytest.raises(OutcomeUnknown) as caught:
+        await call
+    assert caught.value.reason == "nobody_has_it"
+    assert len(puppet.asked["call"]) == 1
+    await mesh.close()
+
+
+async def test_an_announcement_that_is_ignored_makes_everybodys_no_no_proof(
+    broker: MemoryBroker, mesh: Mesh, puppet: Puppet, clock: FakeClock
+):
+    """M7.7: the node whose announcement is too long may have the call."""
+    broker.link().send("lr.v1.default.local.adv.docs.big.1", b"x" * 17_000)
+    await mesh._session.link.fence(1)
+    call = start(mesh, idempotent=False)
+    await puppet.wait("call")
+    whose(puppet)
+    alive(puppet)
+    await go_on(mesh, clock, 0.5, puppet)
+    with pytest.raises(OutcomeUnknown):
+        await call
+    assert len(puppet.asked["call"]) == 1
+
+
 async def test_one_call_that_fails_the_vigil_leaves_the_others_watched(
     mesh: Mesh, puppet: Puppet, clock: FakeClock
 ):

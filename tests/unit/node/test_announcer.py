@@ -10,6 +10,7 @@ from tests.support.hosts import Gate, docs, node
 from tests.support.links import Inbox, eventually
 
 from longreach import Node, Server
+from longreach.errors import ConfigError
 from longreach.transport.memory import MemoryBroker
 from longreach.wire.digest import digest
 
@@ -48,6 +49,21 @@ async def test_a_life_is_announced_with_a_growing_seq(broker: MemoryBroker, gate
     first = messages[0]
     assert (first["labels"], first["region"], first["binding"]) == ({"gpu": "yes"}, "local", 1)
     assert heard.messages[0][0] == f"lr.v1.default.local.adv.docs.n1.{first['instance']}"
+
+
+@pytest.mark.parametrize(
+    ("labels", "version"), [({"note": "x" * 17_000}, "1.0.0"), ({}, "1.0.0+" + "x" * 17_000)]
+)
+async def test_a_node_that_callers_would_never_learn_of_does_not_start(
+    broker: MemoryBroker, labels: dict[str, str], version: str
+):
+    """M8.1: an announcement beyond 16 KiB is ignored."""
+    heard = hear(broker)
+    host = node(broker, Server("docs", version=version), labels=labels)
+    with pytest.raises(ConfigError, match=r"'docs' cannot be announced: .* 16,384 at the most"):
+        await host.start()
+    await host.drain()
+    assert heard.bodies == []
 
 
 async def test_the_digests_are_those_of_the_very_bytes(broker: MemoryBroker, gate: Gate, asker: Asker):

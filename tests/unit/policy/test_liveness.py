@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from longreach.policy.liveness import AskAlive, AskWhose, Liveness, Lost, NodeId
+from longreach.policy.liveness import AskAlive, AskWhose, Config, Liveness, Lost, NodeId
 from longreach.wire.frames import MAX_CALLS_PER_ASK
 
 A, B = NodeId("eu", "n", "a"), NodeId("eu", "n", "b")
@@ -291,6 +291,39 @@ def test_have_is_as_good_as_accepted():
     found = [action for _, action in until(liveness, 0.9, 0.36)]
     assert [action for action in found if not isinstance(action, AskAlive)] == []
     assert AskAlive(probes(found, A)[-1], A, ("x",)) in found
+
+
+def test_everybody_says_no_where_joins_are_not_heard():
+    """M7.7: somebody who joined since the last question may have it."""
+    liveness = Liveness(Config(hears_joins=False))
+    liveness.instances("docs", "eu", BOTH)
+    send(liveness, "x")
+    liveness.tick(WHOSE_AT)
+    for node in (A, B):
+        liveness.whose_reply(node, [], [], ["x"], 0.36)
+    assert losses(liveness.tick(0.37)) == [("x", "unknown", "nobody_has_it")]
+
+
+@pytest.mark.parametrize(
+    ("places", "ending"),
+    [
+        ([("docs", "eu")], ("unknown", "nobody_has_it")),
+        ([("docs", "us"), ("other", "eu")], ("no", "not_here")),
+        ([(f"s{number}", "eu") for number in range(1001)], ("unknown", "nobody_has_it")),
+    ],
+)
+def test_everybody_says_no_where_an_announcement_was_ignored(
+    places: list[tuple[str, str]], ending: tuple[str, str]
+):
+    """M7.7: its node may have the call, and is never asked."""
+    liveness = new(A, B)
+    for place in places:
+        liveness.partly_known(*place)
+    send(liveness, "x")
+    liveness.tick(WHOSE_AT)
+    for node in (A, B):
+        liveness.whose_reply(node, [], [], ["x"], 0.36)
+    assert losses(liveness.tick(0.37)) == [("x", *ending)]
 
 
 def test_everybody_says_no():
