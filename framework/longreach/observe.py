@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Hashable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,29 +19,6 @@ def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fie
     """Log the event `name`, in past tense and dots (``actor.crashed``), with its fields."""
     if logger.isEnabledFor(level):
         logger.log(level, name, extra={"event_fields": fields}, stacklevel=2)
-
-
-class Seldom:
-    """Says when an event that may come in a flood is due again: each kind of it once in a while.
-
-    Args:
-        every_s: in seconds.
-        most: kinds that are remembered; beyond that all are forgotten, and due again.
-    """
-
-    def __init__(self, every_s: float = 60.0, most: int = 1_000) -> None:
-        self._every_s = every_s
-        self._most = most
-        self._next: dict[Hashable, float] = {}
-
-    def due(self, kind: Hashable, now: float) -> bool:
-        """Return whether this kind may be logged at `now`, a monotonic time; if so, it counts as logged."""
-        if now < self._next.get(kind, now):
-            return False
-        if len(self._next) >= self._most:
-            self._next.clear()
-        self._next[kind] = now + self._every_s
-        return True
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
 from longreach.client.vigil import Vigil
 from longreach.errors import BrokerUnavailable
-from longreach.observe import Seldom, event
+from longreach.observe import event
 from longreach.policy.liveness import Config, Liveness
 from longreach.policy.parts import MAX_BODY_BYTES
 from longreach.policy.retry import RetryBudget
+from longreach.policy.seldom import Seldom
 from longreach.tasks import TaskSet
 from longreach.wire.subjects import ROOT, resource_hash
 from longreach.wire.tokens import encode_token
@@ -224,8 +225,12 @@ class Session:
     def _denied(self, denied: Denied) -> None:
         if denied.kind == "publish":
             self.askers.denied(denied.subject)
-        if self._denials.due(denied.sort, self.clock.monotonic()):  # each call that is refused is one
-            event(_log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject)
+        count = self._denials.due(denied.sort, self.clock.monotonic())
+        if count is not None:  # each call that is refused is one
+            event(
+                _log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject,
+                count=count,
+            )  # fmt: skip
 
 
 def _places(moved: Iterable[Moved]) -> tuple[dict[Place, set[NodeId]], dict[Place, set[NodeId]]]:

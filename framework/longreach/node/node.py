@@ -19,8 +19,9 @@ from longreach.node.broker import BrokerWatch, open_link
 from longreach.node.keys import key_source
 from longreach.node.settings import NodeSettings, new_instance
 from longreach.node.signals import Signals
-from longreach.observe import Seldom, event
+from longreach.observe import event
 from longreach.policy.lifecycle import NODE, step
+from longreach.policy.seldom import Seldom
 from longreach.tasks import TaskSet
 from longreach.threads import CHORES, in_thread
 from longreach.wire import frames
@@ -357,10 +358,11 @@ class Node:
 
     def _denied(self, denied: Denied) -> None:
         """Log what the broker's permissions refuse, each kind of subject once a minute; replies are one."""
-        if not self._denials.due(denied.sort, self._clock.monotonic()):
+        count = self._denials.due(denied.sort, self._clock.monotonic())
+        if count is None:
             return
         event(
-            _log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject,
+            _log, "permission.denied", logging.WARNING, kind=denied.kind, subject=denied.subject, count=count,
             hint="`longreach subject` prints what a node needs",
         )  # fmt: skip
 

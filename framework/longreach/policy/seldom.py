@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Hashable
 
 EVERY_S = 60.0
 _MAX_KEYS = 1000
@@ -17,9 +18,9 @@ class Seldom:
 
     def __init__(self, every_s: float = EVERY_S) -> None:
         self._every_s = every_s
-        self._told: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._told: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
-    def due(self, key: str, now: float) -> int | None:
+    def due(self, key: Hashable, now: float) -> int | None:
         """How often it happened since it was told last, this time included; None: it is not time yet.
 
         Args:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-from functools import partial
 
 import msgspec
 import pytest
@@ -204,7 +203,7 @@ async def test_what_is_asked_about_a_call_stays_in_the_region_of_the_call(
 ):
     """A node that names another region than its own leads no question and no cancel out of the residency."""
     quick = Config(accepted_after_s=0.05, slack_s=0.02, ask_every_s=0.1, whose_every_s=0.1)
-    monkeypatch.setattr(session, "Liveness", partial(Liveness, quick))
+    monkeypatch.setattr(session, "Liveness", lambda _: Liveness(quick))
     puppet = Puppet(broker, tools("do"), region="eu")
     elsewhere: list[str] = []
     broker.link().subscribe("lr.v1.default.us.>", lambda subject, *_: elsewhere.append(subject))

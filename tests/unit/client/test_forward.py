@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -44,7 +43,7 @@ async def quick(broker: MemoryBroker, puppet: Puppet, monkeypatch: pytest.Monkey
     config = Config(
         accepted_after_s=0.05, slack_s=0.02, ask_every_s=0.05, twice_apart_s=0.03, whose_every_s=0.05
     )
-    monkeypatch.setattr(session, "Liveness", partial(Liveness, config))
+    monkeypatch.setattr(session, "Liveness", lambda _: Liveness(config))
     async with connect(link=broker.link(), timeout_s=5, via="gw") as mesh:
         await mesh.learn()
         yield mesh
