@@ -163,14 +163,18 @@ class Gateway:
         if scope["method"] != "POST":
             await self._other_method(scope, running, headers, principal)
             return
-        body = await read_body(running.receive, headers, self._max_body)
+        caller = None if principal is None else principal.name
+        self._limits.begin_body(caller)
+        try:
+            body = await read_body(running.receive, headers, self._max_body)
+        finally:
+            self._limits.end_body(caller)
         running.reading = False
         if headers.get(mirrors.VERSION) != _MODERN and self._is_legacy(headers, body):
             await self._to_legacy(scope, running, body, principal)
             return
         if front is None:
             front = self._doors.find(path, scope["query_string"])
-        caller = None if principal is None else principal.name
         claims = None if self._signer is None else self._signer.of(principal)
         await self._modern(running, front, headers, pairs, body, caller, claims)
 

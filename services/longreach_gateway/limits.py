@@ -41,6 +41,7 @@ class Limits:
         self._per_caller = per_caller
         self._subscriptions = subscriptions
         self._of: dict[str, int] = {}
+        self._reading: dict[str, int] = {}
 
     def admit(self, running: int) -> None:
         """One more exchange, besides `running` others.
@@ -50,6 +51,33 @@ class Limits:
         """
         if running >= self._most:
             raise too_busy(503, "the gateway has as many requests as it takes at once; ask again soon")
+
+    def begin_body(self, caller: str | None) -> None:
+        """One more body of `caller` is read; `end_body` ends it.
+
+        What it asks for is counted by `enter`, once it was read. Without this, one principal could take all
+        places of the gateway with bodies that it never ends.
+
+        Raises:
+            Refusal: it has as many bodies under way as it may have requests (429).
+        """
+        if caller is None:
+            return
+        count = self._reading.get(caller, 0)
+        if count >= self._per_caller:
+            text = f"more than {self._per_caller} requests of yours are on their way; let some of them end"
+            raise too_busy(429, text, limit="concurrency")
+        self._reading[caller] = count + 1
+
+    def end_body(self, caller: str | None) -> None:
+        """A body of `caller` was read, or never will be."""
+        if caller is None:
+            return
+        left = self._reading[caller] - 1
+        if left:
+            self._reading[caller] = left
+        else:
+            del self._reading[caller]
 
     def enter(self, caller: str | None, request_id: RequestId) -> None:
         """One more request of `caller`; `leave` ends it.

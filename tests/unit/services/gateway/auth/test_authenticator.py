@@ -246,3 +246,32 @@ async def test_each_principal_has_its_own_share(make_world: Any, tmp_path: Path)
     assert other.status == 200
     assert [(await client.end()).status for client in clients] == [200] * 10
     assert (await door.ask(STATIC)).status == 200
+
+
+async def test_bodies_that_never_end_count_for_their_principal_alone(make_world: Any, tmp_path: Path):
+    """They are read before anything is asked; one principal must not take every place of the gateway."""
+    door = Door(make_world, tmp_path)
+    head = headers_for(LIST, authorization=f"Bearer {STATIC}")
+    slow = []
+    for _ in range(10):
+        client = door.world.start(None, head)
+        client.feed(encode(LIST)[:5], more=True)
+        slow.append(client)
+    async with asyncio.timeout(5):
+        while sum(door.world.limits._reading.values()) < 10:
+            await asyncio.sleep(0)
+
+    refused = await door.ask(STATIC)
+    other = await door.ask(SIGNER.token())
+    for client in slow[:5]:
+        client.feed(encode(LIST)[5:], more=False)
+    for client in slow[5:]:
+        client.disconnect()
+
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+    assert other.status == 200
+    assert [(await client.end()).status for client in slow[:5]] == [200] * 5
+    for client in slow[5:]:
+        await client.end()
+    assert door.world.limits._reading == {}
+    assert (await door.ask(STATIC)).status == 200
