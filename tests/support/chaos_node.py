@@ -11,15 +11,26 @@ import logging
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import uvloop
+from tests.support.turns import watch_turns
 
 from longreach import Actor, Context, Crash, NatsOptions, Node, NodeSettings, Server, tool
 
 EFFECTS = os.environ.get("CHAOS_EFFECTS", os.devnull)
 if __name__ == "__main__" and len(sys.argv) > 3:
     EFFECTS = sys.argv[3]
-chaos = Server("chaos", version="1.0.0")
+
+
+@asynccontextmanager
+async def _watched(_: Server) -> AsyncIterator[None]:
+    with watch_turns(EFFECTS):
+        yield
+
+
+chaos = Server("chaos", version="1.0.0", lifespan=_watched)
 
 
 def effect(ident: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.load import Done, Load
+from tests.support.turns import longest_turn_s
 
 from longreach.client.mesh import Mesh
 from longreach.testing import NodeProcess
@@ -22,7 +23,8 @@ SECONDS = (0.005, 0.6, 2.0)
 TOLD_S = 30.0
 """Every call has ended by then, beyond its tool's own time."""
 HEADINGS = (
-    "fault", "rounds", "calls", "in flight", "failed", "unknown", "refused", "retried", "doubled", "longest s"
+    "fault", "rounds", "calls", "in flight", "failed", "unknown", "refused", "retried", "doubled", "longest s",
+    "turn s",
 )  # fmt: skip
 
 
@@ -34,7 +36,7 @@ class Row:
     whose error is what is promised: of tools that must not be run twice, that the outcome is unknown; where
     there was nobody, or no room, that nothing ran. All others have `failed`. `doubled` counts calls of tools
     that must not be run twice. `longest_s` is what a call took beyond its tool's own time, until its result
-    or error.
+    or error. `turn_s` is the longest turn of a node's loop, in seconds of processor time; 0 if none was watched.
     """
 
     fault: str
@@ -47,9 +49,10 @@ class Row:
     failed: int = 0
     unknown: int = 0
     refused: int = 0
+    turn_s: float = 0.0
 
     def cells(self) -> list[str]:
-        values = asdict(self) | {"longest_s": f"{self.longest_s:.2f}"}
+        values = asdict(self) | {"longest_s": f"{self.longest_s:.2f}", "turn_s": f"{self.turn_s:.3f}"}
         return [str(values[heading.replace(" ", "_")]) for heading in HEADINGS]
 
 
@@ -189,4 +192,5 @@ class Damage:
             max((done.late_s for done in self.done), default=0.0),
             failed=len(self.looks.failed) + len(self.changes.failed) - len(unknown),
             unknown=len(unknown),
+            turn_s=longest_turn_s(self.effects),
         )
