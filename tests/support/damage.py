@@ -23,8 +23,8 @@ SECONDS = (0.005, 0.6, 2.0)
 TOLD_S = 30.0
 """Every call has ended by then, beyond its tool's own time."""
 HEADINGS = (
-    "fault", "rounds", "calls", "in flight", "failed", "unknown", "refused", "retried", "doubled", "longest s",
-    "turn s",
+    "fault", "rounds", "calls", "in flight", "failed", "unknown", "refused", "retried", "doubled",
+    "longest s", "turn s",
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ class Row:
     whose error is what is promised: of tools that must not be run twice, that the outcome is unknown; where
     there was nobody, or no room, that nothing ran. All others have `failed`. `doubled` counts calls of tools
     that must not be run twice. `longest_s` is what a call took beyond its tool's own time, until its result
-    or error. `turn_s` is the longest turn of a node's loop, in seconds of processor time; 0 if none was watched.
+    or error. `turn_s` is the longest turn of a node's loop, in seconds of processor time; 0 if unwatched.
     """
 
     fault: str
