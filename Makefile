@@ -71,7 +71,7 @@ chaos: export LONGREACH_TIMED := 1
 chaos: $(READY)  ## nodes, brokers and regions killed, stopped and cut off under load, and all times; one table
 	$(BIN)/python -m pytest tests -m timed --ignore tests/chaos
 	LONGREACH_ROUNDS=20 LONGREACH_BROKER_ROUNDS=6 LONGREACH_REGION_ROUNDS=3 LONGREACH_DRAINS=100 \
-	LONGREACH_EDGE_ROUNDS=5 LONGREACH_STOP_S=20 LONGREACH_OVERLOAD_S=60 LONGREACH_UPGRADES=4 \
+	LONGREACH_EDGE_ROUNDS=5 LONGREACH_STOP_S=20 LONGREACH_OVERLOAD_S=60 LONGREACH_UPGRADES=4 LONGREACH_BURST_ROUNDS=8 \
 	LONGREACH_JWT_LIFE_S=60 LONGREACH_JWT_RUN_S=600 \
 	$(BIN)/python -m pytest tests/chaos -n 2 --dist loadgroup --timeout 600
 

@@ -22,6 +22,7 @@ import pytest
 from nats.aio.msg import Msg
 from tests.support.damage import ROOT, Row, effects_of, report
 from tests.support.operators import Operator, replace
+from tests.support.timing import TIMED, allowed
 from tests.support.turns import longest_turn_s
 
 from longreach import NatsOptions, connect
@@ -37,7 +38,7 @@ HELD_S = 1.0
 """How long handlers wait for the fault, when a burst has one."""
 BURNS = 250
 BURN_S = 0.025
-ACCEPTED_S = 1.5
+ACCEPTED_S = allowed(1.5)
 """`accepted` is due 250 ms after a call came; beyond that, what a busy machine may cost."""
 
 NEVER = float("inf")
@@ -351,5 +352,5 @@ async def test_a_mailbox_full_of_calls_that_hold_the_loop_is_answered(
     report(request, bursts.row(f"{BURNS} calls that hold the loop for {BURN_S * 1000:g} ms each"))
     bursts.check()
     slow = {subject: at for subject, at in answered.items() if at - began > ACCEPTED_S}
-    assert len(slow) > BURNS / 2
+    assert len(slow) > BURNS / 2 or not TIMED
     assert [subject for subject in slow if accepted.get(subject, NEVER) - began > ACCEPTED_S] == []
