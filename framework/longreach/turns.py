@@ -23,6 +23,9 @@ plain load takes about as long."""
 _NOTICED_S = 0.0002
 """What takes less is not counted: counting costs a callback, and a fast call takes 0.03 ms."""
 _MOST_AT_ONCE = 256
+_MOST_FAILURES = 100
+"""So many steps may raise one after the other: one that raises before it took its piece off would never
+end."""
 
 
 class Turn:
@@ -99,6 +102,9 @@ def turn_of(loop: asyncio.AbstractEventLoop) -> Turn:
 class Drain:
     """Works a queue off: a slice at once, and one in each further turn of the loop until nothing is left.
 
+    What a step raises goes to whoever ran the slice (the caller of `run`, or the loop), and the rest is
+    worked off in the next turn. After 100 steps that raised one after the other, it waits for the next `run`.
+
     Args:
         step: does one piece of work; returns whether there is more to do now.
         now: tells the time, in seconds.
@@ -116,10 +122,12 @@ class Drain:
         self._budget_s = budget_s
         self._handle: asyncio.Handle | None = None
         self._working = False
+        self._failures = 0
 
     def run(self) -> None:
         """Begin, unless a slice is due already."""
         if self._handle is None and not self._working:
+            self._failures = 0
             self._slice()
 
     def stop(self) -> None:
@@ -134,8 +142,14 @@ class Drain:
         until = self._now() + self._budget_s
         try:
             while self._step():
+                self._failures = 0
                 if self._now() >= until:
                     self._handle = asyncio.get_running_loop().call_soon(self._slice)
                     return
+        except Exception:
+            self._failures += 1
+            if self._failures < _MOST_FAILURES:
+                self._handle = asyncio.get_running_loop().call_soon(self._slice)
+            raise
         finally:
             self._working = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.actors import plain_spec
@@ -122,6 +124,50 @@ def test_a_drain_comes_back_through_the_loop_and_keeps_the_order(work: list[floa
         assert done == list(range(len(work)))
 
     asyncio.run(scenario())
+
+
+@given(st.lists(st.booleans(), max_size=80))
+def test_a_step_that_raises_does_not_keep_the_others_waiting(raises: list[bool]):
+    async def scenario() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        left, done = list(enumerate(raises)), list[int]()
+
+        def step() -> bool:
+            if not left:
+                return False
+            number, fails = left.pop(0)
+            done.append(number)
+            if fails:
+                raise ZeroDivisionError
+            return bool(left)
+
+        with contextlib.suppress(ZeroDivisionError):
+            Drain(step).run()
+        for _ in range(len(raises) + 1):
+            await asyncio.sleep(0)
+        assert done == list(range(len(raises)))
+
+    asyncio.run(scenario())
+
+
+async def test_a_step_that_always_raises_does_not_run_for_ever():
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+    tries = list[int]()
+
+    def step() -> bool:
+        tries.append(1)
+        raise ZeroDivisionError
+
+    drain = Drain(step)
+    with pytest.raises(ZeroDivisionError):
+        drain.run()
+    for _ in range(300):
+        await asyncio.sleep(0)
+    assert len(tries) == 100
+    with pytest.raises(ZeroDivisionError):
+        drain.run()  # tries again
+    assert len(tries) == 101
+    drain.stop()
 
 
 async def test_who_waits_for_a_turn_and_is_cancelled_leaves_the_others_in_order():

@@ -20,6 +20,7 @@ from longreach.actor.crashes import CrashOn, is_crash
 from longreach.actor.handling import Handling, report
 from longreach.actor.incarnation import Incarnation
 from longreach.actor.runner import Runner
+from longreach.listeners import Listeners
 from longreach.observe import described, event
 from longreach.policy.lifecycle import ACTOR, step
 from longreach.policy.mailbox import Mailbox, Waiting
@@ -103,7 +104,7 @@ class ActorCell:
         self._lost = 0
         self._tasks = TaskSet(f"actor {name}")
         self._runner = Runner(self._run, self._tasks, place.clock.monotonic)
-        self._listeners: list[StateListener] = []
+        self._listeners: Listeners[[ActorCell, str, str]] = Listeners(f"state of {name}")
         self._idle: asyncio.Future[None] | None = None  # there only while somebody waits for it
         self._exited: asyncio.Future[ExitKind] | None = None
         self._coming_back: asyncio.Task[None] | None = None
@@ -126,7 +127,7 @@ class ActorCell:
 
     def on_state(self, listener: StateListener) -> None:
         """Call `listener(cell, old, new)` at each change of state."""
-        self._listeners.append(listener)
+        self._listeners.add(listener)
 
     # What a supervisor does with it
 
@@ -446,11 +447,7 @@ class ActorCell:
         self.state = step(ACTOR, old, what)
         if self.state == old:
             return
-        for listener in tuple(self._listeners):
-            try:
-                listener(self, old, self.state)
-            except Exception:  # noqa: BLE001 - the calls that this is about must end all the same
-                _log.exception("actor.listener_failed", extra={"event_fields": {"actor": self.name}})
+        self._listeners.tell(self, old, self.state)
 
     def _is_idle(self) -> bool:
         return self._slots == self._lost and not self._waiting

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from longreach.actor.listeners import Listeners
 from longreach.actor.options import check_sizes, check_timeout
 from longreach.actor.raw import RawHandler, RawKind, RawSpec, raw_spec
 from longreach.actor.spec import OFFER_KINDS, HandlerSpec, OfferKind
 from longreach.errors import ConfigError, DeclarationError
+from longreach.listeners import Listeners
 
 if TYPE_CHECKING:
     from longreach.actor.stateful import ActorSpec
@@ -29,9 +29,9 @@ class Offers:
         self._handlers: dict[str, HandlerSpec] = {}
         self._by_kind: dict[OfferKind, dict[str, Any]] = {kind: {} for kind in OFFER_KINDS}
         self._actors: dict[str, ActorSpec] = {}
-        self._listeners = Listeners()
-        self._update_listeners = Listeners()
-        self._suspension_listeners = Listeners()
+        self._listeners: Listeners[[Any]] = Listeners("handlers")
+        self._update_listeners: Listeners[[str]] = Listeners("resource updated")
+        self._suspension_listeners: Listeners[[]] = Listeners("suspension")
         self.suspended: str | None = None
 
     @property

@@ -14,6 +14,7 @@ from longreach.actor.context import Place
 from longreach.actor.lifespan import LifespanChild
 from longreach.actor.raw import RawSpec
 from longreach.actor.supervisor import ChildSpec, Supervisor
+from longreach.listeners import Listeners
 from longreach.observe import event
 from longreach.tasks import TaskSet
 
@@ -51,7 +52,7 @@ class ServerTree:
         self._cells: dict[str, ActorCell] = {}
         self._retiring: set[ActorCell] = set()
         self._listeners: list[StateListener] = []
-        self._failed: list[Callable[[str], None]] = []
+        self._failed: Listeners[[str]] = Listeners("server failed")
         self._tasks = TaskSet(f"server {server.name}")
         self._changes = asyncio.Lock()
         self._stop_listening: Callable[[], None] | None = None
@@ -81,7 +82,7 @@ class ServerTree:
 
     def on_failed(self, listener: Callable[[str], None]) -> None:
         """Call `listener(reason)` when the server cannot be kept up."""
-        self._failed.append(listener)
+        self._failed.add(listener)
 
     async def start(self) -> None:
         """Start the lifespan and the actors, in order; returns when they are up or it has failed."""
@@ -202,5 +203,4 @@ class ServerTree:
         return any(handlers.get(id) is not spec for id, spec in specs.items())
 
     def _gave_up(self, reason: str) -> None:
-        for listener in self._failed:
-            listener(reason)
+        self._failed.tell(reason)

@@ -16,6 +16,7 @@ import msgspec
 from longreach.client.definitions import Definitions
 from longreach.client.vouching import Vouching
 from longreach.errors import BrokerUnavailable, LongreachError
+from longreach.listeners import Listeners
 from longreach.observe import event
 from longreach.policy.catalog import SILENT_S, Catalog, Hearing
 from longreach.policy.limits import Buckets
@@ -99,7 +100,7 @@ class Discovery:
         self._regions = regions
         self._servers = frozenset(servers) if servers is not None else None
         self._subscriptions: list[Subscription] = []
-        self._listeners: list[Callable[[Catalog, Catalog], None]] = []
+        self._listeners: Listeners[[Catalog, Catalog]] = Listeners("catalog")
         self._wanted: set[str] = set()
         self._wants_all = False
         self.catalog = Catalog()
@@ -142,13 +143,7 @@ class Discovery:
 
         All changes of one turn of the loop are told as one. `Catalog.moved` says what differs.
         """
-        self._listeners.append(listener)
-
-        def stop() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return stop
+        return self._listeners.add(listener)
 
     def node_died(self, node: NodeId) -> None:
         """Liveness found a node dead: nothing is routed to it until it announces itself again."""
@@ -348,8 +343,7 @@ class Discovery:
         if before is after:
             return
         self._told = after
-        for listener in tuple(self._listeners):
-            listener(before, after)
+        self._listeners.tell(before, after)
 
     def _gone(self, keys: list[Key]) -> None:
         """These instances are there no more, until they announce themselves again."""

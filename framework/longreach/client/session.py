@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from functools import partial
 from typing import TYPE_CHECKING
 
 from longreach.client.asker import Shared
@@ -17,6 +15,7 @@ from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
 from longreach.client.vigil import Vigil
 from longreach.errors import BrokerUnavailable
+from longreach.listeners import Listeners
 from longreach.observe import event
 from longreach.policy.liveness import Config, Liveness
 from longreach.policy.parts import MAX_BODY_BYTES
@@ -107,8 +106,8 @@ class Session:
         self.kept = Kept(clock)
         self._denials = Seldom()
         self._closed = False
-        self._on_close: list[Callable[[], None]] = []
-        self._updated: dict[Callable[[], None], None] = {}
+        self._on_close: Listeners[[]] = Listeners("close")
+        self._updated: Listeners[[]] = Listeners("resource updated")
         self.discovery.on_change(self._catalog_changed)
         link.on_change(self._link_changed)
         link.on_denied(self._denied)
@@ -132,8 +131,7 @@ class Session:
 
     def on_close(self, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` when the session closes; returns what ends that."""
-        self._on_close.append(listener)
-        return partial(_remove, self._on_close, listener)
+        return self._on_close.add(listener)
 
     def on_updated(self, server: str, uri: str, listener: Callable[[], None]) -> Callable[[], None]:
         """Call `listener` whenever a node says that a resource was updated; returns what ends that.
@@ -149,10 +147,10 @@ class Session:
         subscriptions = [
             self.link.subscribe(f"{ROOT}.{self.namespace}.{region}.{tail}", heard) for region in self._regions
         ]
-        self._updated[heard] = None
+        forget = self._updated.add(heard)
 
         def stop() -> None:
-            self._updated.pop(heard, None)
+            forget()
             for subscription in subscriptions:
                 self.link.unsubscribe(subscription)
             subscriptions.clear()
@@ -181,8 +179,7 @@ class Session:
             self.discovery.close()
             await asyncio.sleep(0)  # the tasks of calls that are given up say so to the nodes that have them
             self.askers.close()
-            for listener in tuple(self._on_close):
-                listener()
+            self._on_close.tell()
             await self.tasks.close()
         finally:
             await self.link.close(timeout_s)
@@ -219,8 +216,7 @@ class Session:
             self.health.denied.clear()  # other credentials may be allowed what these were not
             self.kept.clear()
             self.tasks.start(self.discovery.refresh(), name="who")
-            for heard in tuple(self._updated):
-                heard()
+            self._updated.tell()
 
     def _denied(self, denied: Denied) -> None:
         if denied.kind == "publish":
@@ -245,8 +241,3 @@ def _places(moved: Iterable[Moved]) -> tuple[dict[Place, set[NodeId]], dict[Plac
         if was is not None:
             left.setdefault((was.server, was.region), set()).add(was.node)
     return joined, left
-
-
-def _remove(listeners: list[Callable[[], None]], listener: Callable[[], None]) -> None:
-    with contextlib.suppress(ValueError):
-        listeners.remove(listener)

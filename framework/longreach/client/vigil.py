@@ -17,6 +17,7 @@ import msgspec
 
 from longreach.client.inbox import Waiter
 from longreach.errors import LongreachError
+from longreach.listeners import guard
 from longreach.observe import event
 from longreach.policy.liveness import Action, AskAlive, AskWhose, Liveness, Lost, NodeId, Place
 from longreach.turns import Drain
@@ -103,7 +104,7 @@ class Vigil:
         self._due = float("inf")
         self._asked: deque[_Asked] = deque()
         self._todo: deque[Action] = deque()
-        self._work = Drain(self._act, clock.monotonic)
+        self._work = Drain(self._act_on_one, clock.monotonic)
         self._closed = False
 
     def watch(self, asker: str, watched: Watched) -> None:
@@ -196,26 +197,30 @@ class Vigil:
         for asker, call in self.liveness.slow():
             watched = self._askers.get(asker)
             if watched is not None:
-                watched.on_slow(call)
+                guard("slow call", watched.on_slow, call)
         self._todo += actions
         self._work.run()
         self._forget_old(now)
 
-    def _act(self) -> bool:
+    def _act_on_one(self) -> bool:
         """Ask one question, or end one call; whether there are more.
 
         In slices: a dead node may have had ten thousand calls, and whoever waits for one goes on at its end.
+        Each by itself: the policy says it once, so that what one raises must not take another's verdict.
         """
         if not self._todo:
             return False
-        match action := self._todo.popleft():
+        guard("liveness", self._act, self._todo.popleft())
+        return bool(self._todo)
+
+    def _act(self, action: Action) -> None:
+        match action:
             case AskAlive(probe, node, calls, asker):
                 self._ask_alive(probe, node, calls, asker or self.home)
             case AskWhose(probe, server, region, calls, asker):
                 self._ask_whose(probe, (server, region), calls, asker)
             case Lost():
                 self._lost(action)
-        return bool(self._todo)
 
     def _lost(self, loss: Lost) -> None:
         if not loss.call:

@@ -5,49 +5,33 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from longreach.listeners import Listeners, guard
 from longreach.transport.link import Denied, Headers, LinkState, Sink
 
 _log = logging.getLogger("longreach.transport")
 
 
-class Listeners:
-    """The listeners of one link. What one of them raises is logged and keeps nothing from the others."""
+class LinkListeners:
+    """The listeners of one link."""
 
     def __init__(self) -> None:
-        self._change: list[Callable[[LinkState], None]] = []
-        self._denied: list[Callable[[Denied], None]] = []
+        self._change: Listeners[[LinkState]] = Listeners("link")
+        self._denied: Listeners[[Denied]] = Listeners("denied")
+        self.changed = self._change.tell
+        self.denied = self._denied.tell
 
     def on_change(self, listener: Callable[[LinkState], None]) -> None:
         """Add a listener for changes."""
-        self._change.append(listener)
+        self._change.add(listener)
 
     def on_denied(self, listener: Callable[[Denied], None]) -> None:
         """Add a listener for refused subjects."""
-        self._denied.append(listener)
-
-    def changed(self, state: LinkState) -> None:
-        """Tell of a change."""
-        for listener in tuple(self._change):
-            try:
-                listener(state)
-            except Exception as error:  # noqa: BLE001 - a listener's failure is its own, the link goes on
-                log_failure("listener.failed", error, told=state.status)
-
-    def denied(self, denied: Denied) -> None:
-        """Tell of a refused subject."""
-        for listener in tuple(self._denied):
-            try:
-                listener(denied)
-            except Exception as error:  # noqa: BLE001 - as above
-                log_failure("listener.failed", error, told="denied")
+        self._denied.add(listener)
 
     @staticmethod
     def room(callback: Callable[[], None]) -> None:
         """Tell one of them that there is room."""
-        try:
-            callback()
-        except Exception as error:  # noqa: BLE001 - as above
-            log_failure("listener.failed", error, told="room")
+        guard("room", callback)
 
 
 def call_sink(sink: Sink, subject: str, reply: str, data: bytes, headers: Headers | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
 from longreach.errors import BrokerUnavailable, NotStarted
-from longreach.transport._listeners import Listeners, call_sink
+from longreach.transport._listeners import LinkListeners, call_sink
 from longreach.transport._outgoing import check_subject, clean_value, encode_headers, too_large
 from longreach.transport.link import (
     HIGH_WATER_BYTES,
@@ -57,7 +57,7 @@ class MemoryLink:
         self._broker = broker
         self._publish = None if publish is None else tuple(publish)
         self._subscribe = None if subscribe is None else tuple(subscribe)
-        self._listeners = Listeners()
+        self._listeners = LinkListeners()
         self.on_change = self._listeners.on_change
         self.on_denied = self._listeners.on_denied
         self._status: Status = "up"

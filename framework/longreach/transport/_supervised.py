@@ -20,7 +20,7 @@ from longreach.transport._client import NatsClient
 from longreach.transport._connector import Connector, Made
 from longreach.transport._handover import Handover, write_sub
 from longreach.transport._keeper import Keeper
-from longreach.transport._listeners import Listeners
+from longreach.transport._listeners import LinkListeners
 from longreach.transport._urls import Told
 from longreach.transport._violations import read_violation
 from longreach.transport._watchdog import Watchdogs
@@ -40,7 +40,7 @@ class Supervised:
     """
 
     def __init__(self, options: NatsOptions | Callable[[], NatsOptions]) -> None:
-        self._listeners = Listeners()
+        self._listeners = LinkListeners()
         self.on_change = self._listeners.on_change
         self.on_denied = self._listeners.on_denied
         self._options = options if callable(options) else lambda: options
