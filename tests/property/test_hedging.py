@@ -18,6 +18,7 @@ from longreach.policy.hints import Hints
 from longreach.policy.retry import Failure, RetryBudget
 from longreach.policy.route import Candidate
 
+TARGET = Target("docs", "tools/call", "do")
 PLACES = (Candidate("eu", "_", ""), Candidate("us", "_", ""))
 RANK = {"no": 0, "unknown": 1, "yes": 2}
 ENDINGS = st.sampled_from(
@@ -74,7 +75,7 @@ async def run(world: World, *, idempotent: bool | None) -> tuple[str, Any]:
         return tuple(place for place in PLACES if place.region not in denied)
 
     plan = Plan(
-        Target("docs", "tools/call", "do"), PLACES[0], candidates,
+        TARGET, TARGET, PLACES[0], candidates,
         lambda: Hints(read_only=True, idempotent=True), None, b"", lambda candidate, _: candidate,
     )  # fmt: skip
     options = CallOptions(timeout_s=5, hedge_s=0.0015, idempotent=idempotent)

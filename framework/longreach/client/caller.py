@@ -132,7 +132,7 @@ class Caller:
     async def _hedged(self, request: Request[R], first: Candidate, now: float) -> Hedged[R]:
         """The first attempt, and a second one where it takes long and running twice is harmless."""
         plan, options = request.plan, request.options
-        latencies = self._latencies.setdefault(plan.target, Latencies())
+        latencies = self._latencies.setdefault(plan.key, Latencies())
         after_s = options.hedge_s if options.hedge_s is not None else latencies.p95_s
 
         def attempt(candidate: Candidate) -> Callable[[], Coroutine[Any, Any, R | Failure]]:
@@ -163,7 +163,7 @@ class Caller:
         plan, options = request.plan, request.options
         state = self._begun(answer, count, lesser)
         retries = [HEDGED] * (count - 1)
-        returns = functools.partial(self._returns_to, plan.target, beside=False)
+        returns = functools.partial(self._returns_to, plan.key, beside=False)
         while True:
             if not isinstance(answer, Failure):
                 if state.returned is not None:
@@ -233,7 +233,7 @@ class Caller:
         candidate = plan.detour(group, (NodeId(failure.region, identity, instance),))
         if candidate is group:
             return None
-        returns = self._returns_to(plan.target, failure.region, beside=True)
+        returns = self._returns_to(plan.key, failure.region, beside=True)
         if not returns.take(now):
             return None
         state.returned = returns

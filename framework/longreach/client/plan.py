@@ -37,6 +37,11 @@ class Target(NamedTuple):
     name: str | None
 
     @property
+    def key(self) -> Target:
+        """What requests on the same subject have in common: the target, without a name that is not in it."""
+        return self if self.name is None or self.method in _NAMED else Target(self.server, self.method, None)
+
+    @property
     def name_token(self) -> str:
         """The last token of the request's subject."""
         return encode_token(self.name) if self.name is not None and self.method in _NAMED else NONE
@@ -56,12 +61,14 @@ class Target(NamedTuple):
 class Plan(NamedTuple):
     """What is known about a target before it is asked; made anew when the catalog changes.
 
-    `head` is JSON: the request after its id, as far as it is always the same. `detour` leads a re-run that
-    was to go to a candidate around nodes that are stuck. `pick` takes the place of `first` where first
-    attempts are shared out: among a canary and others, or among instances of the versions that fit.
+    `key` is the target without what no route depends on: the URI of a resource. `head` is JSON: the request
+    after its id, as far as it is always the same. `detour` leads a re-run that was to go to a candidate
+    around nodes that are stuck. `pick` takes the place of `first` where first attempts are shared out: among
+    a canary and others, or among instances of the versions that fit.
     """
 
     target: Target
+    key: Target
     first: Candidate | None
     candidates: Callable[[frozenset[str]], tuple[Candidate, ...]]
     hints: Callable[[], Hints]

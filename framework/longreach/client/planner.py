@@ -1,10 +1,16 @@
-"""From the name of what is asked to a plan: what the catalog knows of it, looked up once."""
+"""From the name of what is asked to a plan: what the catalog knows of it, looked up once.
+
+Plans belong to the connection, and are found by what shapes a route: regions, node and version of the
+options, and what is asked. So a view that differs in its time limit or its callbacks makes none of its own,
+and neither does another URI of the same server.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,7 +34,60 @@ if TYPE_CHECKING:
     from longreach.policy.route import Candidate, Routes
 
 _MAX_PLANS = 10_000
-_Key = tuple[str, str, str | None, str | None, str | None, str | None]
+_MAX_SHAPES = 1_000
+_Key = tuple[Target, str | None, str | None, str | None]
+
+
+class _Shape:
+    """The plans of all views whose options shape routes in the same way, each with its stamp."""
+
+    __slots__ = ("plans", "tools")
+
+    def __init__(self) -> None:
+        self.tools: dict[str, tuple[object, Plan]] = {}
+        self.plans: dict[_Key, tuple[object, Plan]] = {}
+
+
+class Plans:
+    """The plans of one connection, 10,000 of them, in 1,000 shapes; beyond that all are dropped."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        """How many were made so far."""
+        self._kept = 0
+        self._templates: dict[str, tuple[Catalog, int | None]] = {}
+        self._shapes: dict[object, _Shape] = {}
+
+    def of(self, options: CallOptions) -> _Shape:
+        """Those of views with such options."""
+        key = (options.region, options.prefer, options.residency, options.node, options.version)
+        shape = self._shapes.get(key)
+        if shape is None:
+            if len(self._shapes) >= _MAX_SHAPES:
+                self._shapes.clear()
+            shape = self._shapes[key] = _Shape()
+        return shape
+
+    def templates_ms(self, catalog: Catalog, server: str) -> int | None:
+        """The longest that a template of a server may take, looked up once for each catalog."""
+        known = self._templates.get(server)
+        if known is None or known[0] is not catalog:
+            if len(self._templates) >= _MAX_SHAPES:
+                self._templates.clear()
+            known = self._templates[server] = (catalog, _templates_ms(catalog, server))
+        return known[1]
+
+    def keep(self, where: dict[Any, tuple[object, Plan]], key: object, stamp: object, plan: Plan) -> None:
+        """Keep a plan in one of the shapes."""
+        self._kept += 1
+        if self._kept > _MAX_PLANS:
+            self._kept = 1
+            for shape in self._shapes.values():
+                shape.tools.clear()
+                shape.plans.clear()
+        if len(where) >= _MAX_PLANS:  # of a shape that was dropped, and is still in use
+            where.clear()
+        where[key] = (stamp, plan)
 
 
 class Planner:
@@ -44,8 +103,9 @@ class Planner:
         self._discovery = session.discovery
         self._options = options
         self._health = session.health
-        self._tools: dict[str, tuple[object, Plan]] = {}
-        self._plans: dict[_Key, tuple[object, Plan]] = {}
+        shape = session.plans.of(options)
+        self._tools = shape.tools
+        self._plans = shape.plans
 
     def known(self, tool: str) -> Plan | None:
         """What is known of a tool, by ``server.tool``; None: ask `plan`, and tell `remember`."""
@@ -54,9 +114,7 @@ class Planner:
 
     def remember(self, tool: str, plan: Plan) -> None:
         """Keep what `plan` said of a tool, for as long as no route has changed."""
-        if len(self._tools) > _MAX_PLANS:
-            self._tools.clear()
-        self._tools[tool] = (self._health.stamp, plan)
+        self._session.plans.keep(self._tools, tool, self._health.stamp, plan)
 
     async def plan(
         self,
@@ -85,12 +143,12 @@ class Planner:
             CallTimeout: nobody told what the server offers.
             BrokerUnavailable: nobody can be asked.
         """
-        key = (server, method, name, to, node, version)
+        target = Target(server, method, name)
+        key = (target.key, to, node, version)
         known = self._plans.get(key)
         if known is not None and known[0] is self._health.stamp:
-            return known[1]
+            return self._about(known[1], target)
         limit_s = timeout_s or DEFAULT_TIMEOUT_S
-        target = Target(server, method, name)
         try:
             async with asyncio.timeout(limit_s):
                 plan = await self._new_plan(target, to, node, version)
@@ -100,10 +158,22 @@ class Planner:
                 "called. See `longreach ls nodes`, or allow more with timeout_s",
                 delivered="no", retryable=True, reason="not_fetched",
             ) from None  # fmt: skip
-        if len(self._plans) > _MAX_PLANS:
-            self._plans.clear()
-        self._plans[key] = (self._health.stamp, plan)
-        return plan
+        self._session.plans.made += 1
+        self._session.plans.keep(self._plans, key, self._health.stamp, plan)
+        return self._about(plan, target)
+
+    def _timeout_s(self, target: Target) -> float | None:
+        catalog = self._discovery.catalog
+        longest = partial(self._session.plans.templates_ms, catalog, target.server)
+        timeout_ms = _timeout_ms(catalog, target, longest)
+        return min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None
+
+    def _about(self, plan: Plan, target: Target) -> Plan:
+        """A plan for `target`, which is what it was made for, or another URI of the same server."""
+        if plan.target == target:
+            return plan
+        timeout_s = self._timeout_s(target)
+        return plan._replace(target=target, head=_head(target), timeout_s=timeout_s)
 
     async def _new_plan(self, target: Target, to: str | None, node: str | None, version: str | None) -> Plan:
         discovery = self._discovery
@@ -139,7 +209,6 @@ class Planner:
                     reason="no_such_node",
                 )
             _require_version(discovery.catalog, target, wish)
-        timeout_ms = _timeout_ms(discovery.catalog, target)
         stamp, found_routes = self._health.stamp, ordered()
 
         def candidates(denied: frozenset[str]) -> tuple[Candidate, ...]:
@@ -149,10 +218,11 @@ class Planner:
 
         return Plan(
             target,
+            target.key,
             next(iter(found_routes.candidates), None),
             candidates,
             _Hinted(discovery, target),
-            min(timeout_ms, int(MAX_TIMEOUT_S * 1000)) / 1000 if timeout_ms else None,
+            self._timeout_s(target),
             head,
             lambda candidate, stuck: detour(
                 discovery.catalog,
@@ -269,7 +339,14 @@ def _hints(catalog: Catalog, target: Target) -> Hints:
     return catalog.retrieval_hints(target.server)
 
 
-def _timeout_ms(catalog: Catalog, target: Target) -> int | None:
+def _templates_ms(catalog: Catalog, server: str) -> int | None:
+    """The longest that a template of a server may take by itself."""
+    templates = {entry.name for entry in catalog.list_templates(server)}
+    stated = [catalog.timeout_ms(server, template, "templates") for template in templates]
+    return max((ms for ms in stated if ms is not None), default=None)
+
+
+def _timeout_ms(catalog: Catalog, target: Target, templates_ms: Callable[[], int | None]) -> int | None:
     """How long it may take by itself. A URI may be one of several templates': the longest of theirs."""
     server, name = target.server, target.name or ""
     match target.method:
@@ -279,8 +356,6 @@ def _timeout_ms(catalog: Catalog, target: Target) -> int | None:
             return catalog.timeout_ms(server, name, "prompts")
         case "resources/read":
             stated = [catalog.timeout_ms(server, name, "resources")]
-            templates = {entry.name for entry in catalog.list_templates(server)}
-            stated += [catalog.timeout_ms(server, template, "templates") for template in templates]
-            return max((ms for ms in stated if ms is not None), default=None)
+            return max((ms for ms in (*stated, templates_ms()) if ms is not None), default=None)
         case _:
             return None

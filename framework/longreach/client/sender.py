@@ -115,7 +115,7 @@ class Sender:
         left_s = request.deadline - now
         deadline_ms = self._clock.wall_ms() + int(left_s * 1000) + self._skew_ms()
         token = self._inbox.new_token(deadline_ms)
-        way = self._ways.get((plan.target, candidate)) or self._new_way(plan.target, candidate)
+        way = self._ways.get((plan.key, candidate)) or self._new_way(plan.key, candidate)
         attempt = Attempt(
             token,
             self._loop.create_future(),

@@ -13,6 +13,7 @@ from longreach.client.discovery import Discovery
 from longreach.client.health import Health
 from longreach.client.kept import Kept
 from longreach.client.plan import CallStats
+from longreach.client.planner import Plans
 from longreach.client.vigil import Vigil
 from longreach.errors import BrokerUnavailable
 from longreach.listeners import Listeners
@@ -104,6 +105,7 @@ class Session:
             on_ignored=shared.vigil.liveness.partly_known,
         )
         self.kept = Kept(clock)
+        self.plans = Plans()
         self._denials = Seldom()
         self._closed = False
         self._on_close: Listeners[[]] = Listeners("close")
