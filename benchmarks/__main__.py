@@ -23,9 +23,10 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks import call, footprint, gateway, load, scale
+from benchmarks import options as options_of_calls
 from benchmarks.compare import Comparison
 
-SCENARIOS = ("call", "footprint", "gateway", "scale")
+SCENARIOS = ("call", "footprint", "gateway", "options", "scale")
 
 
 def main() -> int:
@@ -41,6 +42,8 @@ def main() -> int:
     if "gateway" in wanted:
         rounds = max(1, options.rounds // 2)
         found += gateway.run(gateway.Size(rounds, 1.0) if options.quick else gateway.Size(rounds))
+    if "options" in wanted:
+        found += options_of_calls.run(1, 50) if options.quick else options_of_calls.run(options.rounds)
     if "scale" in wanted:
         found += scale.run(1, scale.QUICK_SIZES) if options.quick else scale.run(max(1, options.rounds // 5))
     console = Console(width=None if sys.stdout.isatty() else 140)
