@@ -20,13 +20,13 @@ class LinkListeners:
         self.changed = self._change.tell
         self.denied = self._denied.tell
 
-    def on_change(self, listener: Callable[[LinkState], None]) -> None:
-        """Add a listener for changes."""
-        self._change.add(listener)
+    def on_change(self, listener: Callable[[LinkState], None]) -> Callable[[], None]:
+        """Add a listener for changes; returns what ends that."""
+        return self._change.add(listener)
 
-    def on_denied(self, listener: Callable[[Denied], None]) -> None:
-        """Add a listener for refused subjects."""
-        self._denied.add(listener)
+    def on_denied(self, listener: Callable[[Denied], None]) -> Callable[[], None]:
+        """Add a listener for refused subjects; returns what ends that."""
+        return self._denied.add(listener)
 
     @staticmethod
     def room(callback: Callable[[], None]) -> None:

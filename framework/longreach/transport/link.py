@@ -163,12 +163,15 @@ class Link(Protocol):
         """
         ...
 
-    def on_change(self, listener: Callable[[LinkState], None]) -> None:
-        """Tell `listener` of each change, synchronously. "up" comes after subscriptions are written."""
+    def on_change(self, listener: Callable[[LinkState], None]) -> Callable[[], None]:
+        """Tell `listener` of each change, synchronously; returns what ends that.
+
+        "up" comes after subscriptions are written.
+        """
         ...
 
-    def on_denied(self, listener: Callable[[Denied], None]) -> None:
-        """Tell `listener` what the broker's permissions refuse.
+    def on_denied(self, listener: Callable[[Denied], None]) -> Callable[[], None]:
+        """Tell `listener` what the broker's permissions refuse; returns what ends that.
 
         The broker names the subject in lower case; for subscriptions the link knows better.
         """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from longreach.errors import LongreachError
+from longreach.listeners import Listeners
 from longreach.wire.subjects import Gw
 from longreach_gateway.legacy.ids import GatewayAddress
 from longreach_gateway.legacy.relay import frames
@@ -35,19 +36,23 @@ class Channel:
         self._place = place
         self._sinks: dict[str, Sink] = {}
         self._subscription: Subscription | None = None
-        self._denied: list[Callable[[str], None]] = []
+        self._denied: Listeners[[str]] = Listeners("denied")
+        self._stop_hearing_denials: Callable[[], None] | None = None
 
     def open(self) -> None:
         """Hear the others from now on."""
         subject = self.subject(self.address, "*")
         self._subscription = self._place.link.subscribe(subject, self._heard)
-        self._place.link.on_denied(self._refused)
+        self._stop_hearing_denials = self._place.link.on_denied(self._refused)
 
     def close(self) -> None:
         """Hear nothing any more."""
         if self._subscription is not None:
             self._place.link.unsubscribe(self._subscription)
             self._subscription = None
+        if self._stop_hearing_denials is not None:
+            self._stop_hearing_denials()
+            self._stop_hearing_denials = None
         self._sinks.clear()
 
     @property
@@ -77,9 +82,12 @@ class Channel:
         """Hear a verb no more."""
         self._sinks.pop(verb, None)
 
-    def on_refused(self, listener: Callable[[str], None]) -> None:
-        """Tell `listener` of each subject that the broker does not let us publish to."""
-        self._denied.append(listener)
+    def on_refused(self, listener: Callable[[str], None]) -> Callable[[], None]:
+        """Tell `listener` of each subject that the broker does not let us publish to; returns what ends that.
+
+        The subject is in lower case, as the broker says it.
+        """
+        return self._denied.add(listener)
 
     def send(
         self,
@@ -113,5 +121,4 @@ class Channel:
 
     def _refused(self, denied: Denied) -> None:
         if denied.kind == "publish":
-            for listener in self._denied:
-                listener(denied.subject)
+            self._denied.tell(denied.subject.lower())

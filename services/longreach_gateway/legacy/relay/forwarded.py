@@ -25,8 +25,9 @@ _FORWARDED_HEADERS = frozenset({
 MAX_UNREAD = 4096
 """So many frames of an exchange may wait here; an owner that has said more does not listen."""
 
-Ending = Literal["nobody", "lost", "left"]
-"""Nobody hears the owner's subject; the owner was there, and the exchange is lost; the client went away."""
+Ending = Literal["nobody", "refused", "lost", "left"]
+"""Nobody hears the owner's subject; the broker let nothing through to it; the owner was there, and the
+exchange is lost; the client went away."""
 
 
 class Forwarded:
@@ -61,6 +62,7 @@ class Forwarded:
         if frame.seq != self._seq or crowded:
             self.came.put_nowait("lost")  # a frame was lost with the link, or the owner does not wait
         else:
+            self.taken = self.taken or frame.kind == "taken"
             self.came.put_nowait((frame, payload))
 
     def credit(self, size: int) -> int | None:
@@ -81,12 +83,31 @@ class Owner:
         self.verb = verb
         self.heard = now
         self.misses = 0
+        self.refusals = 0
         self.exchanges: dict[str, Forwarded] = {}
 
     def lost(self, ending: Ending) -> None:
         """All of it has ended."""
         for forwarded in self.exchanges.values():
             forwarded.came.put_nowait(ending)
+
+    def refused(self) -> None:
+        """The broker refused one of the messages that open an exchange; it does not say which."""
+        self.refusals += 1
+        self.settle()
+
+    def settle(self) -> None:
+        """End the exchanges that are not taken, once as many messages were refused as there are of them.
+
+        Those that the owner has taken were not refused. With fewer refusals than exchanges, any of them may
+        be there and may run: each is taken, or its time runs out.
+        """
+        untaken = [each for each in self.exchanges.values() if not each.taken]
+        if not self.refusals or self.refusals < len(untaken):
+            return
+        self.refusals = 0
+        for forwarded in untaken:
+            forwarded.came.put_nowait("refused")
 
 
 async def watch(receive: Receive, forwarded: Forwarded) -> None:

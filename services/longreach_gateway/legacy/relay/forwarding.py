@@ -31,6 +31,8 @@ from longreach_gateway.legacy.relay.forwarded import (
 from longreach_gateway.legacy.relay.frames import Beat, Beaten, Frame, Open
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from longreach_gateway.answers import Send
     from longreach_gateway.legacy.exchange import Exchange
     from longreach_gateway.legacy.ids import GatewayAddress
@@ -59,6 +61,7 @@ class Forwarder:
         self._owners: dict[GatewayAddress, Owner] = {}
         self._numbers = itertools.count(1)
         self._count = 0
+        self._stop_hearing_refusals: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return self._count
@@ -66,10 +69,13 @@ class Forwarder:
     def open(self) -> None:
         """Look after what is forwarded, from now on."""
         self._tasks.start(self._beat_for_ever(), name="beat")
-        self._channel.on_refused(self._refused)
+        self._stop_hearing_refusals = self._channel.on_refused(self._refused)
 
     async def close(self) -> None:
         """End what is forwarded."""
+        if self._stop_hearing_refusals is not None:
+            self._stop_hearing_refusals()
+            self._stop_hearing_refusals = None
         for owner in tuple(self._owners.values()):
             owner.lost("lost")
         await self._tasks.close()
@@ -89,7 +95,7 @@ class Forwarder:
         self._channel.hear(forwarded.exchange, forwarded.heard)
         try:
             opening = opening_of(self._channel.address, forwarded, exchange)
-            await self._begin(forwarded, opening, exchange.body or b"")
+            await self._begin(known, forwarded, opening, exchange.body or b"")
             watching = self._tasks.spawn(watch(exchange.receive, forwarded), name="client")
             try:
                 await self._pass_on(forwarded, exchange.send, lost_event(exchange))
@@ -110,25 +116,30 @@ class Forwarder:
         self._channel.forget(forwarded.exchange)
         self._count -= 1
         del owner.exchanges[forwarded.exchange]
+        if not forwarded.taken:  # one of the refusals may have been its own
+            owner.refusals = max(0, owner.refusals - 1)
         if not forwarded.over:
             self._channel.send(owner.address, forwarded.exchange, Frame("close"))
         if not owner.exchanges:
             self._channel.forget(owner.verb)
             self._owners.pop(owner.address, None)
 
-    async def _begin(self, forwarded: Forwarded, opening: Open, body: bytes) -> None:
+    async def _begin(self, owner: Owner, forwarded: Forwarded, opening: Open, body: bytes) -> None:
         """Give the request to the owner; returns once it has said that it has it."""
         chunk = self._channel.chunk
         first = await self._offer(forwarded, opening, body[:chunk])
         if first == "nobody":
             await asyncio.sleep(SECOND_BEAT_S)  # once may be a reconnect
-            first = await self._offer(forwarded, opening, body[:chunk])
-        if first == "nobody":
+            if forwarded.came.empty():  # else it was refused meanwhile
+                first = await self._offer(forwarded, opening, body[:chunk])
+            else:
+                first = forwarded.came.get_nowait()
+        if first in ("nobody", "refused"):
             forwarded.over = True
             raise gone()
         if isinstance(first, str) or first[0].kind != "taken":
             raise Refusal(503, codes.INTERNAL_ERROR, "the gateway that has this session is too busy")
-        forwarded.taken = True
+        owner.settle()
         for number, at in enumerate(range(chunk, len(body), chunk), 1):
             frame = Frame("part", number)
             self._channel.send(forwarded.owner, forwarded.exchange, frame, body[at : at + chunk])
@@ -211,12 +222,10 @@ class Forwarder:
                 forwarded.came.put_nowait("lost")
 
     def _refused(self, subject: str) -> None:
-        """The broker does not let us speak to an owner: for us it is not there."""
+        """The broker does not let us speak to an owner: for what it has not taken, it is not there."""
         for owner in tuple(self._owners.values()):
-            if self._channel.subject(owner.address, frames.OPEN) == subject:
-                for forwarded in owner.exchanges.values():
-                    for _ in range(2):
-                        forwarded.came.put_nowait("nobody")
+            if self._channel.subject(owner.address, frames.OPEN).lower() == subject:
+                owner.refused()
 
 
 def gone() -> Refusal:

@@ -12,8 +12,9 @@ from tests.support.faces import Asked, FaceDouble, text_result
 from tests.support.links import eventually
 
 from longreach.clock import FakeClock
+from longreach_gateway.legacy.ids import GatewayAddress
 from longreach_gateway.legacy.relay import forwarding, frames, hosting
-from longreach_gateway.legacy.relay.forwarded import MAX_UNREAD
+from longreach_gateway.legacy.relay.forwarded import MAX_UNREAD, Forwarded, Owner
 from longreach_gateway.legacy.relay.frames import Beat, Frame, Open
 
 
@@ -250,6 +251,52 @@ async def test_without_a_broker_the_client_is_told_to_try_again(gateways: Any) -
     client = await session_at(owner, other)
     gateways.broker.cut(gateways.links[other])
     assert (await client.request("ping").done()).status == 503
+
+
+async def test_a_refused_message_ends_what_is_not_taken_and_nothing_else(
+    gateways: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = FaceDouble()
+    owner = await gateways.start("g1", face)
+    other = await gateways.start("g2")
+    client = await session_at(owner, other)
+    stream = client.get()
+    await stream.until(lambda: stream.status == 200)
+    await eventually(lambda: face.streams)
+    link, sent = other._channel._place.link, []
+    send = link.send
+    monkeypatch.setattr(link, "send", lambda subject, *rest: (sent.append(subject), send(subject, *rest)))
+    monkeypatch.setattr(link, "_publish", ())
+    assert (await client.request("ping").done()).status == 404
+    assert len([subject for subject in sent if subject.endswith(".open")]) == 1
+    monkeypatch.undo()
+    face.tell("notifications/tools/list_changed")
+    await stream.until(lambda: stream.events)
+    assert await client.result("ping") == {}
+    stream.leave()
+    await stream.done()
+
+
+def test_a_refusal_that_may_be_about_another_exchange_ends_none() -> None:
+    address = GatewayAddress("g1", "local", "i1")
+    owner = Owner(address, "beat-1", 0.0)
+    taken, first, second = (Forwarded(address) for _ in range(3))
+    owner.exchanges = {each.exchange: each for each in (taken, first, second)}
+    taken.heard(frames.encode(Frame("taken", seq=1)))
+    assert taken.came.get_nowait()[0].kind == "taken"
+    owner.refused()
+    assert [each.came.qsize() for each in (taken, first, second)] == [0, 0, 0]
+    second.heard(frames.encode(Frame("taken", seq=1)))
+    owner.settle()
+    assert (taken.came.qsize(), first.came.get_nowait(), second.came.qsize()) == (0, "refused", 1)
+
+
+async def test_a_gateway_that_is_closed_hears_of_no_refusal(gateways: Any) -> None:
+    gateway = await gateways.start("g1")
+    link = gateway._channel._place.link
+    heard = len(link._listeners._denied)
+    await gateway.close()
+    assert len(link._listeners._denied) < heard
 
 
 @pytest.mark.parametrize(
