@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.client.discovery")
 
 _WHO_QUIET_S = 0.08
-"""`who` is over when nobody new has answered for so long: nodes answer within a jitter of 30 ms."""
+"""`who` is over when nobody new has answered for so long: nodes answer within a jitter of 30 ms.
+
+Before the first answer silence says nothing, unless the broker says that nobody hears the question: on a busy
+machine a node that took longer was believed not to be up."""
 _WHO_LIMIT_S = 0.5
 _WHO_RATE_PER_S = 1.0
 _WHO_BURST = 10
@@ -213,20 +216,26 @@ class Discovery:
         loop = asyncio.get_running_loop()
         token = self._questions.inbox.new_token(self._clock.wall_ms() + int(timeout_s * 1000) + 1000)
         heard = asyncio.Event()
+        regions = self._regions if self._regions is not None else (None,)
+        open_in = len(regions)  # where nobody has answered, and somebody may hear it
 
         vouching = Vouching(
             self._questions, self._apply, self._clock.wall_ms() + int(timeout_s * 1000) + 1000
         )
 
         def answered(answer: Answer) -> None:
-            if answer is not None:
+            nonlocal open_in
+            if answer is None:
+                open_in -= 1
+            else:
+                open_in = 0
                 self._who_answered(answer, vouching, heard.set)
             heard.set()
 
         self._questions.inbox.gather(token, answered)
         end = loop.time() + timeout_s
         try:
-            for region in self._regions if self._regions is not None else (None,):
+            for region in regions:
                 self._questions.post(self._questions.who_subject(region), b"{}", token)
             quiet_s = _WHO_QUIET_S + 2 * self._link.rtt_s
             while (left_s := end - loop.time()) > 0:
@@ -235,7 +244,7 @@ class Discovery:
                     async with asyncio.timeout(min(quiet_s, left_s)):
                         await heard.wait()
                 except TimeoutError:
-                    if vouching.is_answered:
+                    if vouching.is_answered and open_in <= 0:
                         return asked_at
         except LongreachError as error:
             event(_log, "who.unsent", logging.DEBUG, reason=str(error))

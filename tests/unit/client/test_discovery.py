@@ -54,6 +54,28 @@ async def test_a_node_that_sends_no_blobs_is_passed_over(broker: MemoryBroker, a
     assert bad.asked["blobs"]
 
 
+async def test_a_node_that_is_slow_to_answer_is_found(broker: MemoryBroker):
+    """The silence that ends the question begins with the first answer."""
+    async with connect(link=broker.link()) as mesh:
+        puppet = Puppet(broker, tools("a"))
+        answer = puppet.on["who"]
+
+        def slowly(asked: Asked) -> None:
+            data = answer(asked)
+            assert data is not None
+            asyncio.get_running_loop().call_later(0.1, puppet.link.send, asked.reply, data)
+
+        puppet.on["who"] = slowly
+        await mesh._session.discovery.refresh(30)
+        assert set(mesh.catalog.servers) == {"docs"}
+
+
+async def test_a_mesh_where_nobody_hears_the_question_is_not_waited_for(broker: MemoryBroker):
+    async with connect(link=broker.link()) as mesh, asyncio.timeout(30):
+        await mesh._session.discovery.refresh(300)
+        assert not mesh.catalog.instances
+
+
 async def test_an_announcement_that_is_not_newer_is_ignored(broker: MemoryBroker):
     """M8.1"""
     puppet = Puppet(broker, tools("a"))
