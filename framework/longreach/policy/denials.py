@@ -95,12 +95,13 @@ class Denials:
         return self._settle(subject, doubt)
 
     def never_ran(self, token: str, subject: str) -> bool:
-        """Take a message for one that was refused, if it is in doubt: it is known that it never ran.
+        """Spend a violation on a message that is in doubt, since it is known that it never ran.
 
-        Return whether it was in doubt. One violation is spent on it.
+        Return False if there is none to spend: its own may still be on its way, and must not be taken for
+        that of a later message (`given_up`).
         """
         doubt = self._doubts.get(subject)
-        if doubt is None or token not in doubt.waiting:
+        if doubt is None or token not in doubt.waiting or not doubt.violations:
             return False
         doubt.waiting.discard(token)
         doubt.violations -= 1

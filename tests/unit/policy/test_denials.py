@@ -87,3 +87,13 @@ def test_with_more_messages_than_are_remembered_no_count_proves_anything(monkeyp
     assert found.violated(HERE, 3, ["d"], 1.0).refused == ()  # one of a, b, c, d is not counted
     assert found.cleared("d", HERE) == ()
     assert found.violated(HERE, 1, ["e"], denials.OWED_S + 1).refused == ("e",)
+
+
+def test_a_violation_that_comes_after_the_search_is_not_taken_for_that_of_a_later_message():
+    """Found by the state machine: two were refused, one violation had come, and both searches had ended."""
+    denials = Denials()
+    assert denials.violated("pay", 1, ["a", "b"], 0.0).refused == ()
+    assert denials.never_ran("a", "pay")
+    assert not denials.never_ran("b", "pay")
+    denials.given_up("b", "pay", 0.0)
+    assert denials.violated("pay", 1, ["later"], 0.0).refused == ()
