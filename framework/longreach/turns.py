@@ -39,6 +39,7 @@ class Turn:
         self._loop = loop
         self.left_s = BUDGET_S
         self._renewing = False
+        self._was_spent = False  # since the renewal was asked for
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._back: list[asyncio.Future[None]] = []
         self._at_once = 1
@@ -52,6 +53,7 @@ class Turn:
         """Count what was run in this turn."""
         if seconds >= _NOTICED_S:
             self.left_s -= seconds
+            self._was_spent = self._renewing
             self._renew_soon()
 
     async def place(self) -> None:
@@ -72,7 +74,15 @@ class Turn:
             self._loop.call_soon(self._renew)
 
     def _renew(self) -> None:
-        """A new turn: let in as many as fitted last time, and twice that where something was left."""
+        """A new turn: let in as many as fitted last time, and twice that where something was left.
+
+        Where something was spent in this very turn of the loop, before this callback, the new turn begins
+        with the next one: else what comes after it here would have a whole budget again.
+        """
+        if self._was_spent:
+            self._was_spent = False
+            self._loop.call_soon(self._renew)
+            return
         self._renewing = False
         self._at_once = 1 if self.left_s <= 0 else min(2 * self._at_once, _MOST_AT_ONCE)
         self.left_s = BUDGET_S
