@@ -9,6 +9,7 @@ from tests.support.links import eventually
 from tests.support.puppet import Asked, Puppet, result, tools
 
 from longreach import Mesh, connect
+from longreach.client import discovery as discovery_module
 from longreach.errors import ConfigError, NotFound
 from longreach.transport.memory import MemoryBroker
 
@@ -137,17 +138,19 @@ async def test_a_census_forgets_who_does_not_answer(broker: MemoryBroker):
         assert puppet.asked["who"]
 
 
-async def test_a_census_that_joins_a_question_believes_its_earlier_answers(broker: MemoryBroker):
+async def test_a_census_that_joins_a_question_believes_its_earlier_answers(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+):
     """They came before we asked, but after the question that we share."""
     puppet = Puppet(broker, tools("a"))
     async with connect(link=broker.link()) as mesh:
         discovery = mesh._session.discovery
         heard = discovery.hearing.last_heard(next(iter(mesh.catalog.instances.values())))
         async with asyncio.TaskGroup() as group:
+            monkeypatch.setattr(discovery_module, "_WHO_QUIET_S", 0.4)  # so that the question is still open
             group.create_task(discovery.refresh())
-            await eventually(
-                lambda: discovery.hearing.last_heard(next(iter(mesh.catalog.instances.values()))) > heard
-            )
+            while discovery.hearing.last_heard(next(iter(mesh.catalog.instances.values()))) <= heard:
+                await asyncio.sleep(0)
             group.create_task(mesh.refresh())
         assert len(mesh.catalog.instances) == 1
         assert len(puppet.asked["who"]) == 2
