@@ -72,7 +72,8 @@ def declared_tool(
     arguments = result = None
     input_schema, output_schema = schema.input_schema, schema.output_schema
     if stated.input_schema is not None:
-        arguments = DeclaredSchema(stated.input_schema, f"input_schema of {name}")
+        what, json_texts = f"input_schema of {name}", not owner.strict_arguments
+        arguments = DeclaredSchema(stated.input_schema, what, json_texts=json_texts)
         input_schema = arguments.schema
         if input_schema.get("type") != "object":
             raise DeclarationError(f"the input_schema of {name} must say {{'type': 'object'}}")

@@ -11,6 +11,7 @@ import functools
 import logging
 import secrets
 from collections.abc import Callable, Iterable
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
@@ -163,7 +164,8 @@ class Handling:
             raise _NotBegun from None
         if error is not None:
             raise error
-        return value
+        # A plain function around a coroutine function, such as a wrapper, returns what is yet to be awaited.
+        return await value if isawaitable(value) else value
 
     def failure(self, call: Call, error: BaseException) -> Ending:
         """Return an ending that says where to look; of the error it tells only a number that JSON lacks."""

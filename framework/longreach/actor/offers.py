@@ -24,6 +24,7 @@ class Offers:
 
     name: str
     version: str
+    strict_arguments: bool = False
 
     def __init__(self) -> None:
         self._handlers: dict[str, HandlerSpec] = {}

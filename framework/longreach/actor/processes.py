@@ -6,7 +6,9 @@ used again, and end with the node, even when the node is killed -9.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import inspect
 import os
 import pickle
 import signal
@@ -14,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
 from longreach.actor.crashes import HandlerCrashed, is_crash
@@ -95,11 +97,17 @@ def run_in_child(parent: int, module: str, name: str, arguments: bytes) -> Outco
             threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
         function = getattr(importlib.import_module(module), name)
         value = function(**pickle.loads(arguments))  # noqa: S301 - of our own parent
+        if inspect.isawaitable(value):  # a plain function around a coroutine function, such as a wrapper
+            value = asyncio.run(_awaited(value))
         return "value", pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
     except ToolError as error:
         return "tool_error", safe_text(error)
     except BaseException as error:  # noqa: BLE001 - it is logged by the node
         return ("crash" if is_crash(error) else "error"), traceback.format_exc()
+
+
+async def _awaited(value: Awaitable[Any]) -> Any:
+    return await value
 
 
 def _die_with_parent(parent: int) -> None:

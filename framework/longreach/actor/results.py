@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import mimetypes
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def to_result(value: Any, schema: HandlerSchema) -> CallToolResult:
     if schema.returns == "data":
         return _data(value, schema)
     _check_promise(value, schema)
-    blocks = _content(value)
+    blocks = _content(value, mixed=schema.returns == "any")
     if blocks is not None:
         return CallToolResult(blocks)
     if schema.returns == "content":
@@ -102,9 +103,18 @@ def _check_promise(value: Any, schema: HandlerSchema) -> None:
 
 
 def _data(value: Any, schema: HandlerSchema) -> CallToolResult:
-    """What a return annotation promised: structured, and the same as text."""
+    """What a return annotation promised: structured, and the same as text.
+
+    A list that holds media, as ``-> list`` may, is content as well, so that clients show it.
+    """
+    blocks = None
+    if isinstance(value, list | tuple) and any(isinstance(item, (*_BLOCKS, Media)) for item in value):
+        blocks = _mixed(value)
+        value = [_block(item) or item for item in value]
     structured = schema.structured(value)
     assert structured is not None
+    if blocks is not None:
+        return CallToolResult(blocks, structured_content=msgspec.Raw(structured))
     if isinstance(value, str):
         text = value
     elif schema.wraps_result:
@@ -116,10 +126,7 @@ def _data(value: Any, schema: HandlerSchema) -> CallToolResult:
 
 def _untyped(value: Any) -> CallToolResult:
     """Data that nothing was promised of."""
-    try:
-        data = encode(value)
-    except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
-        raise InvalidResult(f"the result has no JSON form: {error}") from error
+    data = _json(value)
     if not data.startswith(b"{"):
         return CallToolResult([TextContent(data.decode())])
     return CallToolResult([TextContent(data.decode())], structured_content=msgspec.Raw(data))
@@ -130,8 +137,13 @@ def content_block(value: Any) -> ContentBlock | None:
     return _block(value, text_too=True)
 
 
-def _content(value: Any) -> list[ContentBlock] | None:
-    """`value` as content blocks, if it is content; None if it is data."""
+def _content(value: Any, *, mixed: bool) -> list[ContentBlock] | None:
+    """`value` as content blocks, if it is content; None if it is data.
+
+    Args:
+        value: what a handler returned.
+        mixed: a list may hold data beside content.
+    """
     if value is None:
         return []
     one = _block(value, text_too=True)
@@ -141,7 +153,25 @@ def _content(value: Any) -> list[ContentBlock] | None:
         blocks = [_block(item, text_too=True) for item in value]
         if any(not isinstance(item, str) for item in value) and all(block is not None for block in blocks):
             return [block for block in blocks if block is not None]
+        if mixed and any(isinstance(item, (*_BLOCKS, Media)) for item in value):
+            return _mixed(value)
     return None
+
+
+def _mixed(values: Iterable[Any]) -> list[ContentBlock]:
+    """Content blocks for `values`, of which some are data: these are JSON texts.
+
+    Raises:
+        InvalidResult: one of them has no JSON form.
+    """
+    return [_block(item, text_too=True) or TextContent(_json(item).decode()) for item in values]
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return encode(value)
+    except (TypeError, ValueError, NotImplementedError, RecursionError) as error:
+        raise InvalidResult(f"the result has no JSON form: {error}") from error
 
 
 def _block(value: Any, *, text_too: bool = False) -> ContentBlock | None:

@@ -62,6 +62,8 @@ class Server(Declaring):
         authorize: says for each request, and for each item of a listing, whether its caller may have it:
             called with an `AuthRequest` in the event loop, it returns True or False, or is a coroutine
             function that does. With it listings are private, whatever `cache_scope` says.
+        strict_arguments: refuse an argument of a tool that comes as JSON text, such as ``"[1,2]"`` for a
+            list, as some hosts send all of them. Otherwise it is taken where its type takes no text.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Server(Declaring):
         tags: Iterable[str] = (),
         limits: Limits | None = None,
         authorize: Authorize | None = None,
+        strict_arguments: bool = False,
     ) -> None:
         super().__init__()
         if strategy not in get_args(Strategy):
@@ -97,6 +100,7 @@ class Server(Declaring):
             raise ConfigError("with authorize= what is read is not for everybody: leave read_cache_scope")
         self.name = check_server_name(name)
         self.version = version
+        self.strict_arguments = strict_arguments
         self.title = title
         self.instructions = instructions
         self.lifespan = lifespan

@@ -58,6 +58,11 @@ class Named(Protocol):
         """Its version."""
         ...
 
+    @property
+    def strict_arguments(self) -> bool:
+        """Whether arguments that come as JSON text are refused."""
+        ...
+
 
 class HandlerSpec(ABC):
     """A declared handler of one MCP method.

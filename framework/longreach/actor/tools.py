@@ -34,6 +34,7 @@ def tool_spec(
         content_types=(Image, Audio),
         ignored_types=(InputRequired,),
         skip_self=is_method,
+        json_texts=not owner.strict_arguments,
     )
     if kind == "process" and schema.context_parameter is not None:
         raise DeclarationError(

@@ -11,12 +11,19 @@ all that is needed. Models keep pydantic's own rules, its conversions included, 
 
 from __future__ import annotations
 
+import ipaddress
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import pathlib
+import re
+import zoneinfo
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple, get_origin
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -88,6 +95,94 @@ def _members(value: Any) -> Iterable[tuple[Any, Any]] | None:
     return None
 
 
+class Adapter(ABC):
+    """Reads the values of a type that msgspec cannot hold, and knows its JSON Schema."""
+
+    @abstractmethod
+    def decode(self, value: Any) -> Any:
+        """Return the value for plain Python values.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+
+    @abstractmethod
+    def schema(self, *, serialised: bool) -> dict[str, Any]:
+        """Return the JSON Schema of what is read or, where `serialised`, of what is written."""
+
+
+class ValueType(NamedTuple):
+    """A value type of the standard library that JSON has as a text.
+
+    Attributes:
+        format: of the text, in JSON Schema; the names are pydantic's.
+        read: from the text to the value; ValueError where it does not fit.
+        write: from the value to the text.
+    """
+
+    format: str
+    read: Callable[[type, str], Any]
+    write: Callable[[Any], str] = str
+
+
+def _read_plainly(kind: type, text: str) -> Any:
+    return kind(text)
+
+
+def _pattern(_: type, text: str) -> Any:
+    try:
+        return re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"no regular expression: {error}") from None
+
+
+def _fraction(_: type, text: str) -> Fraction:
+    # An exponent is a number of a few bytes that takes gigabytes: Fraction("1e999999999").
+    if "e" in text.lower():
+        raise ValueError("a fraction is written 1/3 or 0.25, without an exponent")
+    try:
+        return Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError("a fraction needs a denominator other than 0") from None
+
+
+def _zone(_: type, text: str) -> Any:
+    try:
+        return zoneinfo.ZoneInfo(text)
+    except (zoneinfo.ZoneInfoNotFoundError, OSError, ValueError):
+        raise ValueError("there is no such time zone") from None
+
+
+def _path(kind: type, text: str) -> Any:
+    if "\0" in text:
+        raise ValueError("a path holds no NUL")
+    return kind(text)
+
+
+_VALUE_TYPES: dict[type, ValueType] = {
+    pathlib.PurePath: ValueType("path", _path),
+    ipaddress.IPv4Address: ValueType("ipv4", _read_plainly),
+    ipaddress.IPv6Address: ValueType("ipv6", _read_plainly),
+    ipaddress.IPv4Network: ValueType("ipv4network", _read_plainly),
+    ipaddress.IPv6Network: ValueType("ipv6network", _read_plainly),
+    ipaddress.IPv4Interface: ValueType("ipv4interface", _read_plainly),
+    ipaddress.IPv6Interface: ValueType("ipv6interface", _read_plainly),
+    Fraction: ValueType("fraction", _fraction),
+    re.Pattern: ValueType("regex", _pattern, lambda pattern: str(pattern.pattern)),
+    zoneinfo.ZoneInfo: ValueType("zoneinfo", _zone),
+}
+
+_value_types: WeakKeyDictionary[type, ValueType | None] = WeakKeyDictionary()
+
+
+def value_type(kind: type) -> ValueType | None:
+    """Return how values of `kind` are read and written as texts; None if it is none of these types."""
+    if kind not in _value_types:
+        known = (_VALUE_TYPES.get(base) for base in getattr(kind, "__mro__", ()))
+        _value_types[kind] = next((found for found in known if found is not None), None)
+    return _value_types[kind]
+
+
 def is_pydantic(kind: Any) -> bool:
     """Return whether `kind` is a pydantic model."""
     return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_json_schema")
@@ -105,7 +200,23 @@ def decode_hook(kind: type, value: Any) -> Any:
             return kind.model_validate_json(msgspec.json.encode(value))  # type: ignore[attr-defined]
         except ValueError as error:
             raise ValueError(_short(error)) from None
+    adapter: Adapter | None = getattr(kind, "__longreach_adapter__", None)
+    if adapter is not None:
+        try:
+            return adapter.decode(value)
+        except ValueError as error:
+            raise ValueError(_short(error)) from None
+    textual = value_type(get_origin(kind) or kind)  # re.Pattern[str]
+    if textual is not None:
+        if not isinstance(value, str):
+            raise ValueError(f"Expected `str`, got `{_name_in_json(value)}`")
+        return textual.read(kind, value)
     raise TypeError(f"{kind.__name__} has no JSON form")
+
+
+def _name_in_json(value: Any) -> str:
+    names = {bool: "bool", int: "int", float: "float", list: "array", dict: "object"}
+    return names.get(type(value), "null")
 
 
 def _short(error: ValueError) -> str:
@@ -132,6 +243,13 @@ def encode_hook(value: Any) -> Any:
     plain = _as_builtin(value)
     if plain is not value:
         return plain
+    textual = value_type(kind)
+    if textual is not None:
+        return textual.write(value)
+    if hasattr(kind, "__get_pydantic_core_schema__"):
+        from pydantic_core import to_jsonable_python
+
+        return to_jsonable_python(value)
     raise TypeError(f"a {kind.__name__} has no JSON form")
 
 

@@ -13,7 +13,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
+from longreach.wire.schema.jsontexts import takes_text, unquoted
 from longreach.wire.schema.words import in_words, subschema, words
 
 MAX_PROBLEMS = 16
@@ -65,6 +67,8 @@ def read_each(
     decoders: Mapping[str, msgspec.json.Decoder[Any]],
     required: frozenset[str],
     schema: Mapping[str, Any],
+    *,
+    json_texts: bool = False,
 ) -> dict[str, Any]:
     """The arguments in `raw`, read one by one.
 
@@ -73,6 +77,7 @@ def read_each(
         decoders: one for each parameter.
         required: the parameters without a default.
         schema: the input schema, which says what is expected.
+        json_texts: an argument may come as JSON text; see `jsontexts`.
 
     Raises:
         InvalidArguments: they do not fit.
@@ -89,7 +94,11 @@ def read_each(
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001 - checks of the user's own types raise what they like
-            problems.append(_wrong(name, error, schema))
+            read = _read_text(decoders[name], value, name, schema) if json_texts else UNSET
+            if read is UNSET:
+                problems.append(_wrong(name, error, schema))
+            else:
+                values[name] = read
     if problems:
         raise InvalidArguments(problems[:MAX_PROBLEMS], max(0, len(problems) - MAX_PROBLEMS))
     return values
@@ -125,6 +134,23 @@ def _read(decoder: msgspec.json.Decoder[Any], value: msgspec.Raw) -> Any:
         except msgspec.ValidationError:
             pass
         raise
+
+
+def _read_text(
+    decoder: msgspec.json.Decoder[Any], value: msgspec.Raw, name: str, schema: Mapping[str, Any]
+) -> Any:
+    """The argument that `value` holds as JSON text; UNSET if it holds none that fits."""
+    if takes_text(schema.get("properties", {}).get(name, {}), schema):
+        return UNSET
+    inner = unquoted(value)
+    if inner is None:
+        return UNSET
+    try:
+        return _read(decoder, msgspec.Raw(inner))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - checks of the user's own types raise what they like
+        return UNSET
 
 
 def _with_integers(value: bytes) -> bytes | None:

@@ -15,6 +15,7 @@ from msgspec import Raw
 
 from longreach.errors import ConfigError, DeclarationError
 from longreach.wire.schema.arguments import MAX_PROBLEMS, InvalidArguments, Problem, object_in, shortened
+from longreach.wire.schema.jsontexts import takes_text, unquoted
 from longreach.wire.schema.words import words
 
 if TYPE_CHECKING:
@@ -38,13 +39,15 @@ class DeclaredSchema:
     Args:
         schema: the schema.
         what: what it is the schema of, for errors: ``"input_schema of echo"``.
+        json_texts: an argument may come as JSON text; see `jsontexts`.
 
     Raises:
         DeclarationError: it is no valid schema, refers to what is not in it, or is too large.
         ConfigError: python-jsonschema is not installed.
     """
 
-    def __init__(self, schema: Mapping[str, Any], what: str) -> None:
+    def __init__(self, schema: Mapping[str, Any], what: str, *, json_texts: bool = False) -> None:
+        self._json_texts = json_texts
         self._what = what
         self.schema = _plain(schema, what)
         self._validator = _validator(self.schema, what)
@@ -59,9 +62,25 @@ class DeclaredSchema:
         if len(bytes(raw)) > MAX_VALUES and not _has_at_most(given, MAX_VALUES):
             raise InvalidArguments([Problem("", f"these are more than {MAX_VALUES} values")])
         problems = list(self._problems(given))
+        if problems and self._json_texts:
+            read = self._with_texts_read(given)
+            if read != given and not list(self._problems(read)):
+                return read
         if problems:
             raise InvalidArguments(problems[:MAX_PROBLEMS], max(0, len(problems) - MAX_PROBLEMS))
         return given
+
+    def _with_texts_read(self, given: dict[str, Any]) -> dict[str, Any]:
+        """`given`, with what each text that cannot fit holds as JSON."""
+        read = dict(given)
+        declared = self.schema.get("properties", {})
+        for name, value in given.items():
+            if not isinstance(value, str) or takes_text(declared.get(name, True), self.schema):
+                continue
+            inner = unquoted(msgspec.json.encode(value))
+            if inner is not None:
+                read[name] = _value(Raw(inner))
+        return read
 
     def complaint(self, value: Any) -> str | None:
         """The first thing that is wrong with `value`; None if it fits."""

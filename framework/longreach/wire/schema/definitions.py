@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_origin
 
 import msgspec
 
 from longreach.wire.schema.records import empty_defaults, field_texts, records_in
-from longreach.wire.values import is_pydantic
+from longreach.wire.values import Adapter, is_pydantic, value_type
 
 _PREFIX = "#/$defs/"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
@@ -59,23 +59,38 @@ class _Models:
 
     def __init__(self, serialised: bool) -> None:
         self._mode = "serialization" if serialised else "validation"
+        self._serialised = serialised
         self._met: dict[type, str] = {}
+        self._brought: list[dict[str, Any]] = []
 
     def refer(self, kind: type) -> dict[str, Any]:
-        """A reference to a model, under a name for the time being."""
+        """A reference to a model, under a name for the time being; or the schema of a value type."""
+        textual = value_type(get_origin(kind) or kind)
+        if textual is not None:
+            return {"type": "string", "format": textual.format}
+        adapter: Adapter | None = getattr(kind, "__longreach_adapter__", None)
+        if adapter is not None:
+            return self._bring(adapter.schema(serialised=self._serialised))
         if not is_pydantic(kind):
             raise TypeError(f"no type like {getattr(kind, '__name__', kind)} is known")
         return {"$ref": _PREFIX + self._met.setdefault(kind, f"?{len(self._met)}")}
 
+    def _bring(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """`schema`, whose definitions are kept, under names for the time being."""
+        own: dict[str, Any] = schema.pop("$defs", {})
+        number = len(self._brought)
+        self._brought.append(own)
+        return dict(_renamed(schema, {name: f"?{number}?{name}" for name in own}))
+
     def define(self, definitions: dict[str, Any]) -> dict[str, str]:
         """Add each model to `definitions`; returns the names that take the place of those of `refer`."""
         names = {}
+        for number, brought in enumerate(self._brought):
+            renamed = _add(brought, definitions)
+            names.update({f"?{number}?{name}": renamed.get(name, name) for name in brought})
         for model, reference in self._met.items():
             root, own = self._schemas(model)
-            clashing = [name for name in own if name in definitions]
-            clear = all(definitions[name] == own[name] for name in clashing)
-            renamed = {} if clear else {name: _free(name, {**definitions, **own}) for name in clashing}
-            definitions.update({renamed.get(name, name): _renamed(own[name], renamed) for name in own})
+            renamed = _add(own, definitions)
             names[reference] = renamed.get(root, root)
         return names
 
@@ -88,6 +103,15 @@ class _Models:
             return name, own
         name = _free(model.__name__, own)
         return name, {**own, name: schema}
+
+
+def _add(own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, str]:
+    """Add `own` to `definitions`; the new names of those whose names are taken by something else."""
+    clashing = [name for name in own if name in definitions]
+    clear = all(definitions[name] == own[name] for name in clashing)
+    renamed = {} if clear else {name: _free(name, {**definitions, **own}) for name in clashing}
+    definitions.update({renamed.get(name, name): _renamed(own[name], renamed) for name in own})
+    return renamed
 
 
 def _add_texts(definition: Any, texts: Mapping[str | int, dict[str, Any]]) -> None:
@@ -122,6 +146,10 @@ def _targets(schema: Any) -> Iterator[str]:
             yield from _targets(item)
 
 
+def _is_discriminated(schema: Mapping[str, Any]) -> bool:
+    return ("oneOf" in schema or "anyOf" in schema) and isinstance(schema.get("discriminator"), dict)
+
+
 def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     """`schema`, with its references under their new names."""
     if isinstance(schema, list):
@@ -132,4 +160,9 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     if isinstance(schema.get("$ref"), str):
         name = _target(schema)
         changed["$ref"] = _PREFIX + names.get(name, name)
+    mapping = schema.get("discriminator", {}).get("mapping") if _is_discriminated(schema) else None
+    if isinstance(mapping, dict):
+        targets = {key: str(value).removeprefix(_PREFIX) for key, value in mapping.items()}
+        mapping = {key: _PREFIX + names.get(name, name) for key, name in targets.items()}
+        changed["discriminator"] = {**schema["discriminator"], "mapping": mapping}
     return changed

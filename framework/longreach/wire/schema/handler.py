@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ class Parameter(NamedTuple):
         annotation: its type, with all metadata as `msgspec.Meta`.
         default: `inspect.Parameter.empty` without one.
         description: from the docstring.
+        make_default: makes the default where the annotation states it, and the function has none.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Parameter(NamedTuple):
     annotation: Any
     default: Any
     description: str | None
+    make_default: Callable[[], Any] | None = None
 
     @property
     def required(self) -> bool:
@@ -48,7 +50,8 @@ class HandlerSchema:
     """What a handler takes and gives back.
 
     JSON types are not coerced: ``"3"`` is no integer and ``true`` neither, but ``3`` is a number and ``3.0``
-    an integer, as JSON Schema has it. Models of pydantic follow pydantic's rules inside.
+    an integer, as JSON Schema has it. Where JSON texts are taken, ``"3"`` is read as the JSON that it holds
+    if it fits in no other way. Models of pydantic follow pydantic's rules inside.
 
     Attributes:
         input_schema: JSON Schema 2020-12 of the arguments, an object.
@@ -70,6 +73,7 @@ class HandlerSchema:
         context_parameter: str | None,
         arguments_type: type[msgspec.Struct],
         signature: inspect.Signature,
+        json_texts: bool = False,
     ) -> None:
         self.input_schema = input_schema
         self.output_schema = result.schema
@@ -82,15 +86,17 @@ class HandlerSchema:
         self._name_set = frozenset(parameter.name for parameter in parameters)
         self._required = frozenset(parameter.name for parameter in parameters if parameter.required)
         self._all_required = len(self._required) == len(parameters)
+        self._stated = {p.name: p.make_default for p in parameters if p.make_default is not None}
         self._result_type = result.kind
         self._result: msgspec.json.Decoder[Any] = msgspec.json.Decoder(result.kind, dec_hook=decode_hook)
         self._signature = signature
+        self._json_texts = json_texts
 
     def decode_arguments(self, raw: bytes | msgspec.Raw) -> dict[str, Any]:
         """The keyword arguments that `raw`, a JSON object, stands for.
 
-        What is left out is left to the function's own defaults. Nothing at all, and ``null``, are an
-        empty object.
+        What is left out is left to the function's own defaults; those that annotations state are filled in.
+        Nothing at all, and ``null``, are an empty object.
 
         Raises:
             InvalidArguments: they do not fit; the text names each one.
@@ -100,11 +106,21 @@ class HandlerSchema:
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001 - checks of the user's own types raise what they like
-            return read_each(raw, self.decoders, self._required, self.input_schema)
+            values = read_each(
+                raw, self.decoders, self._required, self.input_schema, json_texts=self._json_texts
+            )
+            return self._completed(values)
         values = _asdict(arguments)
         if self._all_required:
             return values
-        return {name: value for name, value in values.items() if value is not UNSET}
+        return self._completed({name: value for name, value in values.items() if value is not UNSET})
+
+    def _completed(self, values: dict[str, Any]) -> dict[str, Any]:
+        """`values`, with the defaults that annotations state."""
+        for name, make in self._stated.items():
+            if name not in values:
+                values[name] = make()
+        return values
 
     def encode_arguments(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
         """The JSON object for a call of the function with these arguments.

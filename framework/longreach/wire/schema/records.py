@@ -38,7 +38,8 @@ def records_in(kind: Any) -> Iterator[Any]:
             continue
         if hasattr(record, "__pydantic_validator__"):
             raise Unsupported(
-                f"{record.__name__} is a pydantic dataclass, whose checks cannot be made; use a BaseModel"
+                f"{record.__name__} is a pydantic dataclass, whose checks cannot be made; use a BaseModel",
+                by_pydantic=True,
             )
         yield item
         for name, hint in _hints(record).items():
@@ -106,7 +107,8 @@ def _refuse_unheld(record: Any, field: str, hint: Any) -> None:
             if unheld:
                 raise Unsupported(
                     f"field {field!r} of {describe(record)} states {', '.join(unheld)} in a way that is not "
-                    f"enforced inside a {describe(record)}; write msgspec.Meta(...) there"
+                    f"enforced inside a {describe(record)}; write msgspec.Meta(...) there",
+                    by_pydantic=True,
                 )
             left.append(base)
         elif not isinstance(item, list):

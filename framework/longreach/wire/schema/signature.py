@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from types import UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from longreach.errors import DeclarationError
+from longreach.wire.schema.adapted import adapt, is_adaptable, is_for_pydantic
 from longreach.wire.schema.definitions import json_schema
 from longreach.wire.schema.docstring import parse_docstring
 from longreach.wire.schema.handler import HandlerSchema, Parameter
@@ -35,6 +37,7 @@ def inspect_handler(
     ignored_types: tuple[type, ...] = (),
     skip_self: bool = False,
     has_result_schema: bool = True,
+    json_texts: bool = False,
 ) -> HandlerSchema:
     """What `function` takes and gives back.
 
@@ -47,6 +50,7 @@ def inspect_handler(
         ignored_types: what may be returned instead of a result, as one of a union.
         skip_self: it is a method; its first parameter is the instance.
         has_result_schema: what it returns is data with a schema, unless it is content; else anything goes.
+        json_texts: an argument may come as JSON text, where its type takes no text.
 
     Raises:
         DeclarationError: it cannot be a handler; the message names the parameter and says what to do.
@@ -71,6 +75,7 @@ def inspect_handler(
         context_parameter=context_parameter,
         arguments_type=arguments_type,
         signature=signature.replace(parameters=passed),
+        json_texts=json_texts,
     )
 
 
@@ -112,21 +117,50 @@ def _parameter(
     complaint = _KINDS.get(parameter.kind)
     if complaint is not None:
         raise DeclarationError(f"{function}: {complaint.format(parameter.name)}")
-    kind, _ = _understood(f"{function}: parameter {parameter.name!r}", annotation)
-    if parameter.default is not parameter.empty:
-        _check_default(function, parameter, kind)
-    return Parameter(parameter.name, parameter.kind, kind, parameter.default, description)
+    where = f"{function}: parameter {parameter.name!r}"
+    default, factory = parameter.default, None
+    if type(default).__name__ == "FieldInfo":  # x: int = Field(ge=1), as FastMCP's users write it
+        annotation, default = Annotated[annotation, default], parameter.empty
+    stated = _stated_default(annotation)
+    if default is parameter.empty and stated is not None:
+        factory = stated
+        try:
+            default = factory()
+        except Exception as error:  # noqa: BLE001 - the user's own code
+            raise DeclarationError(f"{where}: its default cannot be made: {error}") from None
+    kind, _ = _understood(where, annotation)
+    if default is not parameter.empty:
+        _check_default(function, parameter.name, default, kind)
+    return Parameter(parameter.name, parameter.kind, kind, default, description, factory)
+
+
+def _stated_default(annotation: Any) -> Callable[[], Any] | None:
+    """What makes the default that pydantic's ``Field(default=...)`` states in `annotation`; None without.
+
+    The function itself knows nothing of such a default, so whoever calls it passes it.
+    """
+    for item in get_args(annotation)[1:] if get_origin(annotation) is Annotated else ():
+        is_required = getattr(item, "is_required", None)
+        if type(item).__name__ == "FieldInfo" and is_required is not None and not is_required():
+            field = item
+            return lambda: field.get_default(call_default_factory=True, validated_data={})
+    return None
 
 
 def _understood(where: str, annotation: Any, *, serialised: bool = False) -> tuple[Any, dict[str, Any]]:
     """(the type to decode to, its JSON Schema)."""
     try:
+        if is_for_pydantic(annotation):
+            return _adapted(annotation, serialised)
         kind = normalise(annotation)
         msgspec.json.Decoder(kind, dec_hook=decode_hook)
         return kind, json_schema(kind, serialised=serialised)
-    except Unsupported as error:
-        raise DeclarationError(f"{where}: {error}") from None
     except Exception as error:  # noqa: BLE001 - a bad pattern, a name in a class that cannot be resolved, ...
+        if error.by_pydantic if isinstance(error, Unsupported) else is_adaptable(annotation):
+            with suppress(Exception):  # then what msgspec said is told
+                return _adapted(annotation, serialised)
+        if isinstance(error, Unsupported):
+            raise DeclarationError(f"{where}: {error}") from None
         reason = str(error).partition("\n")[0]
         raise DeclarationError(
             f"{where} of type {describe(annotation)} has no JSON form: {reason}. "
@@ -134,11 +168,13 @@ def _understood(where: str, annotation: Any, *, serialised: bool = False) -> tup
         ) from None
 
 
-def _check_default(function: str, parameter: inspect.Parameter, kind: Any) -> None:
-    where = f"{function}: the default of parameter {parameter.name!r}"
-    default = parameter.default
-    if type(default).__name__ == "FieldInfo":
-        raise DeclarationError(f"{where} is pydantic's Field; write Annotated[..., Field(...)] = the default")
+def _adapted(annotation: Any, serialised: bool) -> tuple[Any, dict[str, Any]]:
+    kind = adapt(annotation)
+    return kind, json_schema(kind, serialised=serialised)
+
+
+def _check_default(function: str, name: str, default: Any, kind: Any) -> None:
+    where = f"{function}: the default of parameter {name!r}"
     if not _is_finite(default):
         default = 0.5  # JSON has no infinity: that it is a float is all there is to check
     try:
@@ -178,7 +214,9 @@ def _input_schema(arguments_type: type[msgspec.Struct], parameters: tuple[Parame
         if parameter.description:
             shown.setdefault("description", parameter.description)
         if not parameter.required and _is_finite(parameter.default):
-            shown["default"] = msgspec.to_builtins(parameter.default, enc_hook=encode_hook, str_keys=True)
+            shown["default"] = msgspec.json.decode(
+                msgspec.json.encode(parameter.default, enc_hook=encode_hook)
+            )
         schema["properties"][parameter.name] = shown
     return schema
 

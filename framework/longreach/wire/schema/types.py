@@ -14,7 +14,9 @@ _CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", 
 _TEXTS = ("description", "examples", "title")
 _CHECKERS = ("annotated_types", "pydantic", "pydantic_core")
 """Packages whose metadata are checks that somebody counts on."""
-_HARMLESS = frozenset({"FieldInfo", "Unit", "DocInfo", "Strict", "WithJsonSchema"})
+_HARMLESS = frozenset({"FieldInfo", "Unit", "DocInfo", "Strict"})
+_PYDANTIC_ONLY = ("discriminator", "strip_whitespace", "to_lower", "to_upper", "alias", "validation_alias")
+"""What metadata of pydantic may say that only pydantic can hold."""
 
 _BYTES = (bytes, bytearray, memoryview)
 _CONTENT = (
@@ -24,7 +26,16 @@ _CONTENT = (
 
 
 class Unsupported(TypeError):
-    """An annotation that says more than can be held; the text says what to do."""
+    """An annotation that says more than can be held; the text says what to do.
+
+    Args:
+        message: the text.
+        by_pydantic: pydantic can hold it, where it is installed.
+    """
+
+    def __init__(self, message: str, *, by_pydantic: bool = False) -> None:
+        super().__init__(message)
+        self.by_pydantic = by_pydantic
 
 
 def normalise(annotation: Any) -> Any:
@@ -62,8 +73,24 @@ def _annotated(annotation: Any) -> Any:
     if said:
         kept.append(msgspec.Meta(**said))
     for item in kept:
-        inner = Annotated[inner, item]
+        if get_origin(inner) in (Union, UnionType):
+            inner, item = _pushed_down(inner, item)
+        if item is not None:
+            inner = Annotated[inner, item]
     return inner
+
+
+def _pushed_down(union: Any, meta: msgspec.Meta) -> tuple[Any, msgspec.Meta | None]:
+    """(the union, what describes all of it): a bound of ``int | None`` is a bound of the ``int``."""
+    bounds = {name: getattr(meta, name) for name in _CONSTRAINTS if getattr(meta, name) is not None}
+    members = get_args(union)
+    others = [member for member in members if member is not NoneType]
+    if not bounds or len(others) == len(members):
+        return union, meta
+    bounded = tuple(x if x is NoneType else Annotated[x, msgspec.Meta(**bounds)] for x in members)
+    texts = {name: getattr(meta, name) for name in (*_TEXTS, "extra_json_schema", "extra")}
+    texts = {name: value for name, value in texts.items() if value is not None}
+    return Union[bounded], msgspec.Meta(**texts) if texts else None  # noqa: UP007 - of a tuple
 
 
 def foreign(metadata: Collection[Any]) -> dict[str, Any]:
@@ -94,13 +121,23 @@ def _read(item: Any) -> dict[str, Any]:
         value = getattr(item, name, None)
         if value is not None and not callable(value):
             found[name] = getattr(value, "pattern", value) if name == "pattern" else value
+    extra = getattr(item, "json_schema_extra", None)
+    if isinstance(extra, Mapping):
+        found["extra_json_schema"] = dict(extra)
     documented = getattr(item, "documentation", None)
     if isinstance(documented, str):
         found["description"] = documented
     kind = type(item)
     package = kind.__module__.partition(".")[0]
+    only = [name for name in _PYDANTIC_ONLY if getattr(item, name, None)]
+    if package == "pydantic" and (only or callable(extra)):
+        what = only[0] if only else "json_schema_extra as a function"
+        raise Unsupported(f"{kind.__name__} says {what}, which only pydantic can hold", by_pydantic=True)
     if not found and package in _CHECKERS and kind.__name__ not in _HARMLESS:
-        raise Unsupported(f"{item!r} is a check that cannot be made here; make it in the function")
+        raise Unsupported(
+            f"{item!r} is a check that cannot be made here; make it in the function",
+            by_pydantic=package != "annotated_types",
+        )
     return found
 
 
