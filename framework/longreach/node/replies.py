@@ -192,8 +192,12 @@ class Replies:
 
     @property
     def has_room(self) -> bool:
-        """Whether what is large would be sent now."""
-        return not self._large.count and self._link.has_room
+        """Return whether what is large would be sent now, and overtakes nothing that waits.
+
+        Ranges of one body must keep their order: who pulls them has no use for a later one, and asks for all
+        of them again after 2 s.
+        """
+        return not self._large.count and not self._later and self._link.has_room
 
     def waiting(self, key: str) -> ReplyRoute | None:
         """The route of a call whose response waits; None: there is none."""

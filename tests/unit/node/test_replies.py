@@ -324,3 +324,16 @@ def test_an_id_that_does_not_fit_back_into_any_answer_raises_nothing(wire: Wire,
     replies.respond(route(replies), "i" * 1000, b"x" * 1001)
     assert wire.sent == []
     assert replies.held == 0
+
+
+def test_a_range_does_not_overtake_those_that_wait_for_room(wire: Wire, clock: FakeClock):
+    """Who pulls a body has no use for a later range, and would ask for all of them again."""
+    replies, sent = make(wire, clock), list[int]()
+    wire.room = False
+    replies.later(lambda: sent.append(1))
+    replies.later(lambda: sent.append(2))
+    wire.room = True  # which is not told yet
+    assert not replies.has_room
+    wire.tell_room()
+    assert sent == [1, 2]
+    assert replies.has_room
