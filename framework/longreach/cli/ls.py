@@ -12,6 +12,7 @@ from longreach.cli.options import SettingsCommand, setting_options
 if TYPE_CHECKING:
     from longreach.client.info import ResourceInfo, TemplateInfo
     from longreach.client.mesh import Mesh
+    from longreach.policy.catalog import Catalog
 
 KINDS = ("servers", "tools", "prompts", "resources", "nodes")
 Rows = list[dict[str, Any]]
@@ -35,7 +36,10 @@ def ls(what: str | None, as_json: bool, **flags: Any) -> None:
     async def ask() -> dict[str, Rows]:
         async with open_mesh(flags) as mesh:
             await mesh.refresh()
-            return {kind: await listing(mesh, kind) for kind in kinds}
+            found = {kind: await listing(mesh, kind) for kind in kinds}
+            for line in unfetched(mesh.catalog):
+                click.echo(line, err=True)
+            return found
 
     listings = run_loop(ask())
     if as_json:
@@ -44,6 +48,18 @@ def ls(what: str | None, as_json: bool, **flags: Any) -> None:
     from longreach.cli.tables import print_tables
 
     print_tables(listings)
+
+
+def unfetched(catalog: Catalog) -> list[str]:
+    """What the lists lack: of which servers definitions were announced that could not be fetched."""
+    lines = []
+    for server in sorted(catalog.servers):
+        known = [catalog.names.get(digest) for digest in catalog.digests_of(server)]
+        withheld = {each for names in known if names is not None for each in names.withheld}
+        if withheld:
+            text = f"{server}: {len(withheld)} of its definitions could not be fetched"
+            lines.append(f"longreach: {text}: its nodes could not send what fits no message of their broker")
+    return lines
 
 
 async def listing(mesh: Mesh, kind: str) -> Rows:

@@ -129,6 +129,7 @@ class Definitions:
 
     async def _fetch_from(self, first: NodeId, digests: list[str], servers: set[str]) -> None:
         left = list(digests)
+        denied: set[str] = set()
         try:
             async for attempt in tenacity.AsyncRetrying(
                 stop=tenacity.stop_after_attempt(4),
@@ -140,8 +141,10 @@ class Definitions:
                     node = self._holder(left, servers, first, attempt.retry_state.attempt_number)
                     if node is None:
                         return
-                    await self._pull(node, left, servers)
+                    await self._pull(node, left, servers, denied)
         except LongreachError as error:
+            # The nodes say that they cannot send these: what else their servers have is offered.
+            self._shelf.replace(self._shelf.catalog.with_withheld(denied.intersection(left)))
             event(_log, "fetch.failed", logging.WARNING, node=str(first), reason=str(error))
         finally:
             for digest in digests:
@@ -159,8 +162,11 @@ class Definitions:
             if self._shelf.catalog.bytes_of(server) > MAX_SERVER_BYTES:
                 raise LongreachError(f"{server} offers more than {MAX_SERVER_BYTES} bytes of definitions")
 
-    async def _pull(self, node: NodeId, left: list[str], servers: set[str]) -> None:
-        """Ask `node` for what is `left` until it has sent it all; `left` shrinks as it arrives."""
+    async def _pull(self, node: NodeId, left: list[str], servers: set[str], denied: set[str]) -> None:
+        """Ask `node` for what is `left` until it has sent it all; `left` shrinks as it arrives.
+
+        What it says that it cannot send is added to `denied`.
+        """
         subject = self._questions.node_subject(node.region, node.identity, node.instance, "blobs")
         while left:
             self._require_bounds(servers)
@@ -172,6 +178,7 @@ class Definitions:
             except msgspec.DecodeError as error:  # another node may do better
                 raise RemoteError(f"{node} sent no blobs: {error}") from error
             got = frames.by_digest(reply)
+            denied.update(reply.missing)
             self._shelf.replace(self._shelf.catalog.with_blobs(got))
             still = [digest for digest in left if digest not in got]
             if len(still) == len(left):

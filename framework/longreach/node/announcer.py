@@ -41,6 +41,9 @@ _ALL_WHO_PER_S, _ALL_WHO_BURST = 1000.0, 2000
 """An answer costs about 30 µs: 3 % of a core. When a broker is back, all its clients ask at once."""
 _REPLY_SHARE = 0.25
 """A batch of blobs is at most this share of max_payload: one message must not hold up a thin link."""
+_ENVELOPE_BYTES = len(b'{"blobs":[],"missing":[]}')
+_BYTES_EACH = 26
+"""A digest in a list takes so many bytes at the most."""
 _MIN_REPLY_BYTES = 64 * 1024
 _DIGEST_CHARS = 22
 _MAX_COUNT = 2**53 - 1
@@ -123,6 +126,8 @@ class Announcer:
         self._who_of_one = Buckets(_WHO_PER_S, _WHO_BURST)
         self._who_of_all = Buckets(_ALL_WHO_PER_S, _ALL_WHO_BURST)
         self._seldom = Seldom()
+        self._too_large: set[str] = set()
+        """Digests of definitions that no message holds, and that were logged."""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -222,10 +227,32 @@ class Announcer:
         return msgspec.UNSET
 
     def answer_blobs(self, route: ReplyRoute, wanted: list[str]) -> None:
-        """Send as many whole blobs of those wanted as fit into one message; the asker asks again."""
-        limit = max(_MIN_REPLY_BYTES, int(self._link.max_payload * _REPLY_SHARE))
-        reply, _ = frames.pack_blobs(self._blobs, wanted, min(limit, self._link.max_payload))
+        """Send as many whole blobs of those wanted as fit into one message; the asker asks again.
+
+        What no message of this broker holds is `missing`: it must not hide the others.
+        """
+        most = self._link.max_payload
+        limit = min(max(_MIN_REPLY_BYTES, int(most * _REPLY_SHARE)), most)
+        wanted = wanted[: most // 2 // _BYTES_EACH]  # all of them may be missing, and their names have to fit
+        blobs = {each: self._blobs[each] for each in wanted if each in self._blobs}
+        for digest in [digest for digest, data in blobs.items() if len(data) + _ENVELOPE_BYTES > most]:
+            self._report_large(digest, blobs.pop(digest), most)
+        reply, sent = frames.pack_blobs(blobs, wanted, limit)
+        if len(reply) > most:  # one that fits only if it is alone
+            reply, _ = frames.pack_blobs(blobs, sent[:1], limit)
         self._replies.send(route, reply)
+
+    def _report_large(self, digest: str, data: bytes, most: int) -> None:
+        """Log a definition that no message holds, the first time that somebody asks for it."""
+        if digest in self._too_large:
+            return
+        self._too_large &= self._blobs.keys()
+        self._too_large.add(digest)
+        owner = next((n for n, (_, b) in self._bundles.items() if digest in (b.digest, *b.blobs)), None)
+        event(
+            _log, "definition.too_large", logging.WARNING, server=owner, digest=digest, bytes=len(data),
+            max_payload=most, begins=data[:80].decode(errors="replace"),
+        )  # fmt: skip
 
     def _announcement(self, name: str, state: Literal["up", "down"]) -> frames.Announcement:
         server, bundle = self._bundles[name]

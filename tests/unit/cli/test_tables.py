@@ -9,6 +9,7 @@ from click.testing import Result
 
 from longreach.cli.tables import table
 from longreach.client.info import NodeInfo, PromptInfo, ResourceInfo, ServerInfo, TemplateInfo
+from longreach.policy.catalog import Catalog
 from longreach.wire.prompts import Prompt, PromptArgument
 from longreach.wire.resources import Resource, ResourceTemplate
 
@@ -54,6 +55,7 @@ def test_nobody_moves_the_cursor_of_a_terminal():
 
 
 class FakeMesh:
+    catalog = Catalog()
     refreshed = False
     prompt_infos: ClassVar[list[PromptInfo]] = []
 
