@@ -20,6 +20,7 @@ _VENDOR = "io.modelcontextprotocol/"
 _IN_PARAMS = re.compile(r" - at (?:key in )?`\$\.params[^`]*`$|^Object missing required field `params`$")
 _MAX_RETRY_AFTER_MS = 86_400_000
 _MAX_SAID_CHARS = 256
+_MAX_ID_SHOWN = 64
 _T = TypeVar("_T")
 
 
@@ -150,11 +151,16 @@ class _Id(msgspec.Struct):
     id: RequestId | None = None
 
 
+class _RawId(msgspec.Struct):
+    id: Raw | UnsetType = UNSET
+
+
 _call_decoder = msgspec.json.Decoder(CallRequest)
 _request_decoder = msgspec.json.Decoder(Request)
 _response_decoder = msgspec.json.Decoder(Response)
 _notification_decoder = msgspec.json.Decoder(Notification)
 _id_decoder = msgspec.json.Decoder(_Id)
+_raw_id_decoder = msgspec.json.Decoder(_RawId)
 _members_decoder = msgspec.json.Decoder(dict[str, Raw])
 _any_decoder = msgspec.json.Decoder()
 _RESERVED_REASONS = tuple(codes.RESERVED_REASONS)  # not as a set: a list in `data.reason` has no hash
@@ -234,11 +240,24 @@ def _malformed(data: bytes, error: Exception) -> Malformed:
         known: RequestId | None = _id_decoder.decode(data).id
     except msgspec.ValidationError:
         known = None
+        said = read_raw_id(data)
+        if said is not None:
+            shown = said[:_MAX_ID_SHOWN].decode(errors="replace")
+            return Malformed(f"the id must be a text or an integer, not {shown}", codes.INVALID_REQUEST)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Malformed("this is not JSON", codes.PARSE_ERROR)
     # Anchored, because the text can quote what the sender wrote.
     code = codes.INVALID_PARAMS if _IN_PARAMS.search(str(error)) else codes.INVALID_REQUEST
     return Malformed(str(error), code, known)
+
+
+def read_raw_id(data: bytes) -> bytes | None:
+    """Return the JSON bytes of the member `id`, of whatever kind; None if the message has no such member."""
+    try:
+        said = _raw_id_decoder.decode(data).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return None if said is UNSET else bytes(said)
 
 
 def encode_request(request_id: RequestId, method: str, params: Any) -> bytes:

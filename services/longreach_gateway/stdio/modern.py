@@ -6,6 +6,7 @@ Source: MCP 2026-07-28 basic/transports/stdio.
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from longreach.front import LISTEN, UNAVAILABLE
+from longreach.observe import safe_text
 from longreach.tasks import TaskSet
 from longreach.wire import codes, jsonrpc
 from longreach.wire.incoming import Incoming, decode_incoming
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from longreach_gateway.stdio.late import LateFront
     from longreach_gateway.stdio.lines import Output
 
+_log = logging.getLogger("longreach.stdio")
 MAX_CONCURRENT = 256
 """Requests that are answered at the same time, and subscriptions."""
 _CANCELLED = "notifications/cancelled"
@@ -72,18 +75,35 @@ class Modern:
             _ = await asyncio.wait(waiting)
 
     async def close(self) -> None:
-        """Cancel what is still being answered."""
+        """Cancel what is still being answered, and say so in its answer."""
+        running = {
+            request_id: task
+            for request_id, task in self._running.items()
+            if request_id not in self._listening
+        }
         await self._tasks.close()
+        for request_id, task in running.items():
+            if task.cancelled():  # nothing was written: writing is the last that a task does
+                self._output.put(cut_off(request_id))
 
     async def _answer(self, request: Incoming) -> None:
         if request.method == LISTEN:
             self._listening.add(request.id)
-            async with aclosing(self._front.listen(request)) as stream:
-                async for data in stream:
-                    await self._output.write(data)
+            try:
+                async with aclosing(self._front.listen(request)) as stream:
+                    async for data in stream:
+                        await self._output.write(data)
+            except Exception as error:  # noqa: BLE001 - as above
+                _log.exception("a subscription failed")
+                await self._refuse(request.id, codes.INTERNAL_ERROR, f"internal error: {safe_text(error)}")
         else:
-            answer = await self._front.handle(request, on_note=self._output.put)
-            await self._output.write(answer.data)
+            try:
+                answer = await self._front.handle(request, on_note=self._output.put)
+            except Exception as error:  # noqa: BLE001 - a request without an answer hangs its client
+                _log.exception("a request failed")
+                await self._refuse(request.id, codes.INTERNAL_ERROR, f"internal error: {safe_text(error)}")
+            else:
+                await self._output.write(answer.data)
 
     def _answered(self, request_id: jsonrpc.RequestId, _: asyncio.Task[None]) -> None:
         self._listening.discard(request_id)
@@ -96,7 +116,7 @@ class Modern:
             if not _is_response(line):  # clients of this era send none; who does is not answered
                 await self._refuse(error.id, error.code, str(error))
             return
-        if error.id is not None:
+        if jsonrpc.read_raw_id(line) is not None:  # a request all the same, though its id may be no id
             await self._refuse(error.id, error.code, str(error))
         elif notification.method == _CANCELLED:
             self._cancel(notification.params)
@@ -114,6 +134,12 @@ class Modern:
         self, request_id: jsonrpc.RequestId | None, code: int, message: str, data: Any = None
     ) -> None:
         await self._output.write(jsonrpc.encode_error(request_id, code, message, data))
+
+
+def cut_off(request_id: jsonrpc.RequestId) -> bytes:
+    """Return the answer to a request that was still running when the process had to end."""
+    text = "the input ended, and this request was not done in time; it was cancelled"
+    return jsonrpc.encode_error(request_id, UNAVAILABLE, text, {"reason": "closed", "delivered": "unknown"})
 
 
 def _is_response(line: bytes) -> bool:

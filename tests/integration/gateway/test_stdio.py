@@ -133,6 +133,27 @@ async def test_it_ends_when_its_input_does_and_answers_what_came_before(guestboo
         assert await running.ended() == 0
 
 
+async def test_a_pipe_that_says_all_at_once_in_the_legacy_era_is_answered_in_full(guestbook: Broker) -> None:
+    async with host("--nats", guestbook.url, "--server", "guestbook") as running:
+        await until_tools(running)
+    client = {"name": "h", "version": "1"}
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    async with host("--nats", guestbook.url, "--server", "guestbook") as running:
+        running.send({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
+        running.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        call = {"name": "count", "arguments": {"upto": 2}}
+        running.send({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call})
+        assert running.process.stdin is not None
+        running.process.stdin.close()
+        assert (await running.next())["result"]["protocolVersion"] == "2025-06-18"
+        answered = await running.next()
+        while "method" in answered:  # progress and logs come before the answer
+            answered = await running.next()
+        assert answered["id"] == 2
+        assert answered["result"]["content"][0]["text"] == "counted to 2"
+        assert await running.ended() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_it(broker: Broker, number: signal.Signals) -> None:
     async with host("--nats", broker.url) as running:

@@ -210,3 +210,139 @@ async def test_responses_of_a_modern_client_are_passed_over(host: Host) -> None:
     await host.written.answered(1)
     await host.send({"jsonrpc": "2.0", "id": 7, "result": {}})
     assert host.written.answer(7) is None
+
+
+def _line(request_id: str, rest: str = '"method": "ping"') -> bytes:
+    return f'{{"jsonrpc": "2.0", "id": {request_id}, {rest}}}'.encode()
+
+
+DEEP = "[" * 5_000 + "]" * 5_000
+MALFORMED: list[tuple[bytes, Any]] = [
+    (_line("1.5"), None),
+    (_line("null"), None),
+    (_line("true"), None),
+    (_line("[1]"), None),
+    (_line('{"a": 1}'), None),
+    (_line(DEEP), None),
+    (_line("9", '"method": 5'), 9),
+    (_line("9", '"methods": "ping"'), 9),
+    (_line("9", '"method": "tools/call", "params": [1]'), 9),
+    (_line("9", '"method": "tools/call", "params": 3'), 9),
+    (_line("9", '"method": "tools/call", "params": {"name": "t", "arguments": {"x": NaN}}'), None),
+    (_line("9", '"method": "tools/call", "params": {"name": "t", "arguments": {"x": ' + DEEP + "}}"), None),
+    (b'{"id": 9, "method": "ping"}', 9),
+    (b'{"jsonrpc": "1.0", "id": 9, "method": "ping"}', 9),
+    (b'{"jsonrpc": 2.0, "id": 9, "method": "ping"}', 9),
+    (b"[]", None),
+    (b'[{"jsonrpc": "2.0", "id": 9, "method": "ping"}]', None),
+    (b"3", None),
+    (b"{", None),
+    (b"ping", None),
+    (b'{"jsonrpc": "2.0", "id": 9, "method": "pi\xffng"}', None),
+    (b'\xef\xbb\xbf{"jsonrpc": "2.0", "id": 9, "method": "ping"}', None),
+]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+@pytest.mark.parametrize(("line", "known"), MALFORMED, ids=range(len(MALFORMED)))
+async def test_what_is_malformed_is_answered_once(
+    host: Host, face: FaceDouble, era: str, line: bytes, known: int | None
+) -> None:
+    first = initialize() if era == "legacy" else message("tools/list")
+    await host.ask(first)
+    await host.send(line)
+    await host.ask(
+        {"jsonrpc": "2.0", "id": 2, "method": "ping"} if era == "legacy" else message("ping", {}, 2)
+    )
+    errors = [each for each in host.written.messages if each.get("id") not in (first["id"], 2)]
+    assert len(errors) == 1
+    assert errors[0]["error"]["message"]
+    assert errors[0]["id"] in (known, 9 if known is None else known)
+
+
+@pytest.mark.parametrize("line", [line for line, _ in MALFORMED], ids=range(len(MALFORMED)))
+async def test_what_is_malformed_is_answered_before_an_era_is_chosen(host: Host, line: bytes) -> None:
+    await host.send(line)
+    [error] = host.written.messages
+    assert error["error"]["message"]
+
+
+async def test_an_id_that_is_none_is_named(host: Host) -> None:
+    await host.send(_line("1.5"))
+    [error] = host.written.messages
+    assert error["error"]["message"] == "the id must be a text or an integer, not 1.5"
+
+
+async def test_all_that_came_in_one_piece_is_answered_before_it_is_quiet(
+    host: Host, face: FaceDouble
+) -> None:
+    async def call(asked: Asked) -> Any:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return text_result("x")
+
+    face.handlers["tools/call"] = call
+    await host.send(initialize())
+    await host.send({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    for request_id in range(2, 12):
+        body = {"method": "tools/call", "params": {"name": "t", "arguments": {}}}
+        await host.send({"jsonrpc": "2.0", "id": request_id, **body})
+    async with asyncio.timeout(20):
+        await host.eras.quiet()
+    assert all("result" in (host.written.answer(request_id) or {}) for request_id in range(1, 12))
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_what_is_not_done_when_the_process_ends_is_answered(
+    host: Host, face: FaceDouble, era: str
+) -> None:
+    begun = asyncio.Event()
+
+    async def call(asked: Asked) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    face.handlers["tools/call"] = call
+    if era == "legacy":
+        await host.send(initialize())
+        body = {"method": "tools/call", "params": {"name": "t", "arguments": {}}}
+        await host.send({"jsonrpc": "2.0", "id": 5, **body})
+    else:
+        await host.send(message("tools/call", {"name": "t"}, 5))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    await host.eras.close()
+    answer = host.written.answer(5)
+    assert answer is not None
+    assert answer["error"]["data"]["delivered"] == "unknown"
+
+
+async def test_a_front_that_raises_is_an_answer(host: Host, face: FaceDouble) -> None:
+    async def broken(asked: Asked) -> Any:
+        raise LookupError("no such thing")
+
+    face.handlers["tools/call"] = broken
+    answer = await host.ask(message("tools/call", {"name": "t"}, 5))
+    assert answer["error"]["code"] == -32603
+    await host.send(message("subscriptions/listen", {}, 6))  # without `notifications`: the double raises
+    assert (await host.written.answered(6))["error"]["code"] == -32603
+
+
+async def test_a_legacy_request_that_its_client_cancelled_holds_nothing_up(
+    host: Host, face: FaceDouble
+) -> None:
+    begun = asyncio.Event()
+
+    async def call(asked: Asked) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    face.handlers["tools/call"] = call
+    await host.send(initialize())
+    await host.send(
+        {"jsonrpc": "2.0", "id": 5, "method": "tools/call", "params": {"name": "t", "arguments": {}}}
+    )
+    async with asyncio.timeout(20):
+        await begun.wait()
+        await host.send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
+        await host.eras.quiet()
