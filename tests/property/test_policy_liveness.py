@@ -6,7 +6,7 @@ get right from the outside.
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,6 +18,9 @@ SERVER, REGION = "docs", "eu"
 CONFIG = Config()
 HONEST_S = 20.0
 """Long enough for every window of liveness to have run out, one after another."""
+BEAT_S = 12.0
+UNKNOWN_STOPPED_S = 15.0
+"""So long may a node stand still that we have never heard of: with a heartbeat and a step, less than 40 s."""
 
 
 class Node:
@@ -32,13 +35,18 @@ class Node:
         self.silent_since = 0.0
         self.back_at = 0.0
         self.known = False
+        self.beat_at = 0.0
 
 
 class World(RuleBasedStateMachine):
-    @initialize(count=st.integers(1, 3))
-    def begin(self, count: int) -> None:
+    @initialize(
+        answers_who=st.lists(st.booleans(), min_size=1, max_size=3), heard_for_s=st.sampled_from([0, 60])
+    )
+    def begin(self, answers_who: list[bool], heard_for_s: int) -> None:
+        """An asker that has heard for long knows every node; a new one knows those that answered `who`."""
         self.now = 100.0
         self.liveness = Liveness(CONFIG)
+        self.liveness.hears_joins(self.now - heard_for_s)
         self.nodes: list[Node] = []
         self.catalog: set[NodeId] = set()
         self.link_up = True
@@ -48,18 +56,27 @@ class World(RuleBasedStateMachine):
         self.ended: set[str] = set()
         self.lost: dict[str, Lost] = {}
         self.ran: dict[str, Node] = {}
-        for _ in range(count):
-            self.join()
+        for answers in answers_who:
+            self.join(is_heard=answers or heard_for_s > 0)
 
     # What happens in the world
 
     @precondition(lambda self: len(self.nodes) < 6)
     @rule()
-    def join(self) -> None:
+    def join(self, *, is_heard: bool = True) -> None:
         self.sequence += 1
         node = Node(str(self.sequence))
         self.nodes.append(node)
-        self.announce(node)
+        node.beat_at = self.now + BEAT_S
+        if is_heard:
+            self.announce(node)
+
+    @rule(data=st.data())
+    def restart(self, data: st.DataObject) -> None:
+        """A new instance in the place of one that is killed, which remembers nothing."""
+        self.kill(data)
+        if len(self.nodes) < 8:
+            self.join()
 
     @precondition(lambda self: self.link_up)
     @rule(data=st.data(), dropped=st.sampled_from([False] * 6 + [True]))
@@ -94,9 +111,9 @@ class World(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def stop(self, data: st.DataObject) -> None:
-        # One that was never announced to us may stop unheard-of with a call of ours: the one thing that the
-        # promise of everybody known cannot cover.
-        node = self.draw(data, lambda node: node.running and not node.dead and node.known)
+        # One that was never announced to us may stop too, but not for as long as it takes to be forgotten:
+        # that is the one thing that the promise of everybody known cannot cover (`wake_unknown`).
+        node = self.draw(data, lambda node: node.running and not node.dead)
         if node is not None:
             node.running, node.silent_since = False, self.now
 
@@ -104,13 +121,7 @@ class World(RuleBasedStateMachine):
     def resume(self, data: st.DataObject) -> None:
         node = self.draw(data, lambda node: not node.running and not node.dead)
         if node is not None:
-            node.running, node.back_at = True, self.now
-            if not node.connected:
-                node.connected = True
-                self.announce(node)  # whoever connects announces itself before it takes calls
-            waiting, node.inbox = node.inbox, []
-            for message in waiting:
-                self.handle(node, message)
+            self.wake(node)
 
     @rule(data=st.data())
     def broker_gives_up(self, data: st.DataObject) -> None:
@@ -151,13 +162,15 @@ class World(RuleBasedStateMachine):
         self.liveness.link_lost(self.now)
 
     @precondition(lambda self: not self.link_up)
-    @rule()
-    def regain_link(self) -> None:
+    @rule(silent=st.sets(st.integers(0, 7)))
+    def regain_link(self, silent: frozenset[int] = frozenset()) -> None:
         self.link_up = True
         self.link_changed_at = self.now
         self.liveness.link_back(self.now)
-        for node in self.nodes:  # whoever is back asks who is there
-            if node.running and node.connected:
+        for number, node in enumerate(
+            self.nodes
+        ):  # whoever is back asks who is there; busy nodes do not answer
+            if node.running and node.connected and number not in silent:
                 self.announce(node)
 
     @rule(seconds=st.sampled_from([0.05, 0.3, 0.5, 1.0, 3.0, 8.0]))
@@ -167,8 +180,10 @@ class World(RuleBasedStateMachine):
             due = self.liveness.next_tick(self.now)
             awake = [node for node in self.nodes if node.running and not node.dead]
             frames = [node.book.next_due(self.now) for node in awake]
-            upcoming = min([at for at in [due, *frames] if at is not None], default=end)
+            beats = [node.beat_at for node in awake if node.connected]
+            upcoming = min([at for at in [due, *frames, *beats] if at is not None], default=end)
             self.now = max(self.now, min(upcoming, end))
+            self.wake_unknown()
             if upcoming > end:
                 self.now = end
                 return
@@ -181,12 +196,28 @@ class World(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([1.5, 6.0, 30.0]))
     def stand_still(self, seconds: float) -> None:
         """Our own process is stopped; what the nodes say meanwhile waits in our socket."""
+        self.wake_unknown(0.0)
         self.liveness.next_tick(self.now)
         self.now += seconds
         self.tick()
         self.run_nodes()
 
     # How the world works
+
+    def wake(self, node: Node) -> None:
+        node.running, node.back_at = True, self.now
+        if not node.connected:
+            node.connected = True
+            self.announce(node)  # whoever connects announces itself before it takes calls
+        waiting, node.inbox = node.inbox, []
+        for message in waiting:
+            self.handle(node, message)
+
+    def wake_unknown(self, after_s: float = UNKNOWN_STOPPED_S) -> None:
+        for node in self.nodes:
+            is_stopped = not node.running and not node.dead and not node.known
+            if is_stopped and self.now - node.silent_since >= after_s:
+                self.wake(node)
 
     def draw(self, data, wanted) -> Node | None:  # type: ignore[no-untyped-def]
         found = [node for node in self.nodes if wanted(node)]
@@ -229,6 +260,9 @@ class World(RuleBasedStateMachine):
     def run_nodes(self) -> None:
         for node in self.nodes:
             if node.running and not node.dead:
+                if node.connected and self.now >= node.beat_at:
+                    node.beat_at = self.now + BEAT_S
+                    self.announce(node)
                 for key in node.book.due_accepted(self.now):
                     if self.link_up and node.connected:
                         self.liveness.accepted(key.rsplit(".", 1)[1], node.id, self.now)
@@ -300,9 +334,39 @@ class World(RuleBasedStateMachine):
 
 
 World.TestCase.settings = settings(
-    max_examples=30,
+    max_examples=60,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestWorld = World.TestCase
+
+
+@given(
+    known=st.integers(1, 3),
+    waits=st.lists(st.sampled_from([0.1, 1.0, 5.0, 12.0, 20.0]), max_size=6),
+    has_gap=st.booleans(),
+    stopped_s=st.sampled_from([0.5, 3.0, 8.0, 14.0]),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_call_that_a_node_has_which_the_asker_never_heard_of_is_not_said_not_to_run(
+    known: int, waits: list[float], has_gap: bool, stopped_s: float
+) -> None:
+    """M7.7: it joined before the asker heard announcements, and is too busy to answer any question."""
+    world = World()
+    world.begin([True] * known, 60 if has_gap else 0)
+    if has_gap:
+        world.lose_link()
+    world.join(is_heard=False)
+    if has_gap:
+        world.regain_link(frozenset([known]))
+    newcomer = world.nodes[-1]
+    for wait_s in waits:
+        world.pass_time(wait_s)
+    newcomer.running, newcomer.silent_since = False, world.now
+    world.liveness.sent("call", SERVER, REGION, world.now)
+    world.open.add("call")
+    world.deliver(newcomer, ("call", "call"))
+    world.pass_time(stopped_s)
+    world.wake(newcomer)  # asserts that nobody said that the call would never run
+    world.teardown()

@@ -118,6 +118,7 @@ class Session:
         """Subscribe, and ask who is there."""
         self.askers.open()
         self.discovery.open()
+        self.home.liveness.hears_joins(self.clock.monotonic())
         self.tasks.start(self._sweep(), name="sweep")
         if self.link.is_up:
             await self.discovery.refresh()
@@ -223,6 +224,8 @@ class Session:
     def _denied(self, denied: Denied) -> None:
         if denied.kind == "publish":
             self.askers.denied(denied.subject)
+        elif denied.subject.split(".")[4:5] == ["adv"]:
+            self.home.liveness.hears_joins(None)
         count = self._denials.due(denied.sort, self.clock.monotonic())
         if count is not None:  # each call that is refused is one
             event(

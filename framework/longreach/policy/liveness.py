@@ -206,6 +206,13 @@ class Liveness:
 
     # What is known of our own link
 
+    def hears_joins(self, since: float | None) -> None:
+        """Note since when announcements are heard without a gap; None: they cannot be heard.
+
+        A connection that comes back (`link_back`) begins anew. Defaults to since ever.
+        """
+        self._search.hears_since = since
+
     def rtt(self, seconds: float) -> None:
         """How long a round trip to the broker takes."""
         self._pulses.rtt_s = seconds
@@ -217,8 +224,12 @@ class Liveness:
         self._pulses.pause()
 
     def link_back(self, now: float) -> None:
-        """Our own link is up: everything that is open is asked about at once."""
+        """Our own link is up: everything that is open is asked about at once.
+
+        Nodes that joined meanwhile are known when they have been heard (`Config.known_after_s`).
+        """
         self._now = now
+        self._search.hears_since = now
         self._paused = False
         self._resume(now)
 

@@ -78,9 +78,12 @@ class Config(msgspec.Struct, frozen=True):
         fresh_every_s: how soon after that they are asked about calls that have joined those.
         believe_no_s: how old a call may be for everybody's "I never had it" to be taken as proof. Nodes
             remember ended calls in bounded memory, so that about an older one they may have forgotten.
-        hears_joins: whether a node that joins is known before it takes calls, because announcements are
-            heard as they come. Otherwise a node that was never asked may have the call, and everybody's "no"
+        hears_joins: whether announcements are heard as they come, so that a node that joins is known before
+            it takes calls. Otherwise a node that was never asked may have the call, and everybody's "no"
             proves nothing.
+        known_after_s: for how long announcements must have been heard without a gap until every node is
+            known. A node that joined in the gap is heard with its next heartbeat, at most 12 s later
+            unless it stands still; one that is silent for 40 s is gone (binding M8.3).
         stall_s: `tick` so long overdue means that we stood still ourselves, and heard nobody meanwhile.
         full_rate: so many nodes are asked every `ask_every_s`; where there are more, each less often.
         slowest_s: but at least so often: a node cancels the calls of who is silent for 15 s.
@@ -95,6 +98,7 @@ class Config(msgspec.Struct, frozen=True):
     fresh_every_s: float = 0.1
     believe_no_s: float = 2.0
     hears_joins: bool = True
+    known_after_s: float = 40.0
     stall_s: float = 1.0
     full_rate: int = 400
     slowest_s: float = 5.0

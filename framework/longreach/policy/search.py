@@ -168,6 +168,8 @@ class Search:
         self._touched: dict[str, Watch] = {}  # there is something new about them
         self._partly_known: set[tuple[str, str]] = set()  # as tokens: of a long name nothing else is known
         self._too_many_partly_known = False
+        self.hears_since: float | None = float("-inf")
+        """Since when announcements are heard without a gap; None: they are not heard."""
 
     def begin(self, call: str, watch: Watch, now: float) -> None:
         """Search for a call."""
@@ -213,6 +215,13 @@ class Search:
             self._partly_known.add((server_token, region_token))
         else:
             self._too_many_partly_known = True
+
+    def _knows_everybody(self, place: Place, now: float) -> bool:
+        """Whether every node that may have a call of a place is known: then everybody's "no" is a proof."""
+        config, since = self._config, self.hears_since
+        if not config.hears_joins or since is None or now - since < config.known_after_s:
+            return False
+        return not self._is_partly_known(place)
 
     def _is_partly_known(self, place: Place) -> bool:
         if not self._partly_known:  # nearly always
@@ -382,7 +391,7 @@ class Search:
         if not refused_by.isdisjoint(members.suspects) or not refused_by.isdisjoint(members.dead):
             if watch.is_doubtful or now - watch.sent_at > config.believe_no_s:
                 return Verdict("unknown", "gone", None)
-            if not config.hears_joins or self._is_partly_known(watch.place):
+            if not self._knows_everybody(watch.place, now):
                 return Verdict("unknown", "nobody_has_it", None)
             return Verdict("no", "not_here", None)
         is_over = watch.rounds >= _ROUNDS_TO_NOBODY and is_due

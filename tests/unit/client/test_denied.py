@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
-from tests.support.puppet import Asked, Puppet, nothing_is_left, result, start
+from tests.support.puppet import Asked, Puppet, knows_everybody, nothing_is_left, result, start
 
 from longreach import Mesh, connect
 from longreach.errors import OutcomeUnknown, PermissionDenied
@@ -80,6 +80,7 @@ async def test_a_call_that_runs_and_one_that_is_refused_are_searched_for_and_eac
     mesh: Mesh, link: MemoryLink, puppet: Puppet
 ):
     """The right is granted again before anybody knows which of the two was refused."""
+    knows_everybody(mesh)
     first = start(mesh)
     running = await puppet.wait("call")
     allow(link, *ELSE)

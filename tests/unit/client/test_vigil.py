@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 import pytest
+from tests.support.links import eventually
 from tests.support.puppet import Asked, Puppet, nothing_is_left, result, start
 
 from longreach import Mesh
@@ -14,7 +15,7 @@ from longreach.client.options import CallOptions
 from longreach.client.session import Session
 from longreach.clock import FakeClock
 from longreach.errors import OutcomeUnknown
-from longreach.transport.memory import MemoryBroker
+from longreach.transport.memory import MemoryBroker, MemoryLink
 
 
 @pytest.fixture
@@ -171,6 +172,7 @@ async def test_a_call_that_everybody_denies_did_not_run_and_is_sent_again(
     mesh: Mesh, puppet: Puppet, clock: FakeClock
 ):
     """M7.2: their no is a promise; M5.4."""
+    clock.advance(40)
     call = start(mesh, idempotent=False)
     await puppet.wait("call")
     whose(puppet)
@@ -180,6 +182,64 @@ async def test_a_call_that_everybody_denies_did_not_run_and_is_sent_again(
     puppet.reply(second, result())
     answer = await call
     assert (answer.attempts, answer.retries) == (2, ("not_here",))
+
+
+async def everybodys_no(mesh: Mesh, puppet: Puppet, clock: FakeClock) -> str | None:
+    """What becomes of a call that nobody has: the reason why it is unknown; None: it was made again."""
+    count = len(puppet.asked.get("call", ()))
+    call = start(mesh, idempotent=False)
+    await puppet.wait("call", count + 1)
+    whose(puppet)
+    alive(puppet)
+    await go_on(mesh, clock, 0.5, puppet)
+    await eventually(lambda: call.done() or len(puppet.asked["call"]) > count + 1)
+    if call.done():
+        with pytest.raises(OutcomeUnknown) as caught:
+            await call
+        return caught.value.reason
+    puppet.reply(puppet.asked["call"][-1], result())
+    assert (await call).retries == ("not_here",)
+    return None
+
+
+async def test_a_node_that_joined_before_the_asker_connected_may_have_what_everybody_else_denies(
+    mesh: Mesh, puppet: Puppet, clock: FakeClock
+):
+    """M7.7: it was too busy to answer `who`, and is heard with a later heartbeat."""
+    assert await everybodys_no(mesh, puppet, clock) == "nobody_has_it"
+    clock.advance(38)
+    assert await everybodys_no(mesh, puppet, clock) == "nobody_has_it"
+    clock.advance(2)
+    assert await everybodys_no(mesh, puppet, clock) is None
+
+
+async def test_a_node_that_joined_while_the_link_was_down_may_have_what_everybody_else_denies(
+    broker: MemoryBroker, mesh: Mesh, puppet: Puppet, clock: FakeClock
+):
+    """M7.7"""
+    clock.advance(40)
+    assert await everybodys_no(mesh, puppet, clock) is None
+    link = mesh._session.link
+    assert isinstance(link, MemoryLink)
+    broker.cut(link)
+    broker.restore(link)
+    assert await everybodys_no(mesh, puppet, clock) == "nobody_has_it"
+    clock.advance(40)
+    assert await everybodys_no(mesh, puppet, clock) is None
+
+
+async def test_an_asker_that_may_not_hear_announcements_believes_nobodys_no(
+    broker: MemoryBroker, puppet: Puppet, clock: FakeClock
+):
+    """M7.7"""
+    link = broker.link(subscribe=("lr.v1.default.*.rep.>",))
+    session = Session(link, clock, namespace="default", caller=None, residency=None, servers=None)
+    await session.open()
+    mesh = Mesh(session, CallOptions(timeout_s=60))
+    await mesh.tools()
+    clock.advance(40)
+    assert await everybodys_no(mesh, puppet, clock) == "nobody_has_it"
+    await mesh.close()
 
 
 async def test_a_mesh_that_does_not_hear_who_joins_believes_nobodys_no(
@@ -192,15 +252,8 @@ async def test_a_mesh_that_does_not_hear_who_joins_believes_nobodys_no(
     await session.open()
     mesh = Mesh(session, CallOptions(timeout_s=60))
     await mesh.tools()
-    call = start(mesh, idempotent=False)
-    await puppet.wait("call")
-    whose(puppet)
-    alive(puppet)
-    await go_on(mesh, clock, 0.5, puppet)
-    with pytest.raises(OutcomeUnknown) as caught:
-        await call
-    assert caught.value.reason == "nobody_has_it"
-    assert len(puppet.asked["call"]) == 1
+    clock.advance(40)
+    assert await everybodys_no(mesh, puppet, clock) == "nobody_has_it"
     await mesh.close()
 
 
@@ -210,14 +263,8 @@ async def test_an_announcement_that_is_ignored_makes_everybodys_no_no_proof(
     """M7.7: the node whose announcement is too long may have the call."""
     broker.link().send("lr.v1.default.local.adv.docs.big.1", b"x" * 17_000)
     await mesh._session.link.fence(1)
-    call = start(mesh, idempotent=False)
-    await puppet.wait("call")
-    whose(puppet)
-    alive(puppet)
-    await go_on(mesh, clock, 0.5, puppet)
-    with pytest.raises(OutcomeUnknown):
-        await call
-    assert len(puppet.asked["call"]) == 1
+    clock.advance(40)
+    assert await everybodys_no(mesh, puppet, clock) == "nobody_has_it"
 
 
 async def test_one_call_that_fails_the_vigil_leaves_the_others_watched(
