@@ -88,13 +88,14 @@ async def _run(found: Found, settings: BridgeSettings) -> int:
 
 async def _connect(bridge: Bridge) -> Server | None:
     """Connect; None: a signal came first."""
+    from longreach import forks
     from longreach.tasks import TaskSet
 
     tasks = TaskSet("connect")
     connecting = tasks.spawn(bridge.connect(), name="connect")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, connecting.cancel)
+        forks.hear(loop, number, connecting.cancel)
     try:
         await asyncio.wait({connecting})
         return None if connecting.cancelled() else connecting.result()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from longreach import forks
 from longreach.cli.listening import open_door
 from longreach.observe import event
 from longreach.tasks import TaskSet
@@ -130,7 +131,7 @@ async def _sweeping(server: _Server, timeout_s: float) -> None:
 def _catch_signals() -> asyncio.Queue[int]:
     signals: asyncio.Queue[int] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, signals.put_nowait, number)
+        forks.hear(asyncio.get_running_loop(), number, signals.put_nowait, number)
     return signals
 
 

@@ -147,3 +147,13 @@ async def test_the_process_ends_when_its_node_is_killed(tmp_path, tool):
     finally:
         node.kill()
         node.wait(10)
+
+
+async def test_descriptors_0_and_1_belong_to_the_function(capfd: pytest.CaptureFixture[str]):
+    seen = Recorder()
+    async with actor(process_tools.use_the_descriptors) as cell:
+        for call in ("a", "b"):
+            offer_call(cell, seen, call, "use_the_descriptors")
+            assert await seen.text(call) == "(b'', '', b'')"
+    said = capfd.readouterr().err.replace(".", "")
+    assert sorted(said.split()) == sorted("xyzp" * 2)

@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -93,3 +94,14 @@ def give(how: str):
         case "lambda":
             return lambda: None
     return os.getpid()
+
+
+def use_the_descriptors() -> str:
+    """Write to descriptor 1 and read descriptor 0, as programs do that are started here."""
+    subprocess.run(["echo", "x"], check=True)
+    os.system("echo y")
+    os.write(1, b"z\n")
+    print("p")
+    started = subprocess.run(["cat"], check=True, stdout=subprocess.PIPE).stdout
+    os.write(2, b"." * 200_000)  # more than a pipe holds that nobody reads
+    return repr((os.read(0, 1), sys.stdin.read(), started))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import io
 import os
 import pickle
 import signal
@@ -17,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from longreach.actor.crashes import HandlerCrashed, is_crash
 from longreach.errors import ToolError
@@ -45,7 +46,10 @@ class ProcessSlots:
 
     def __init__(self, concurrency: int) -> None:
         import anyio  # here: a tenth of what a node imports, and few servers need it
+        import anyio.to_process
 
+        # The library makes a pipe of standard error and reads it never: 64 KiB of it, and the function hangs.
+        anyio.to_process.open_process = _open_process  # type: ignore[attr-defined]
         self._limiter = anyio.CapacityLimiter(concurrency)
 
     async def run(self, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
@@ -88,12 +92,20 @@ class ProcessSlots:
                 return pickle.loads(what)  # noqa: S301 - of our own child
 
 
+async def _open_process(command: Any, **options: Any) -> Any:
+    """Start a process whose standard error is the node's."""
+    import anyio
+
+    return await anyio.open_process(command, **{**options, "stderr": None})
+
+
 def run_in_child(parent: int, module: str, name: str, arguments: bytes) -> Outcome:
     """In the child: run the function; the process ends when `parent` is gone. Nothing is raised."""
     try:
         if not _watching.is_set():
             _watching.set()
             _die_with_parent(parent)
+            _keep_protocol_apart()
             threading.Thread(target=_watch_parent, args=(parent,), daemon=True).start()
         function = getattr(importlib.import_module(module), name)
         value = function(**pickle.loads(arguments))  # noqa: S301 - of our own parent
@@ -108,6 +120,35 @@ def run_in_child(parent: int, module: str, name: str, arguments: bytes) -> Outco
 
 async def _awaited(value: Awaitable[Any]) -> Any:
     return await value
+
+
+def _keep_protocol_apart() -> None:
+    """Move the library's protocol away from descriptors 0 and 1, which belong to the function from now on.
+
+    What a function starts inherits 0 and 1: `subprocess.run(["echo", "x"])` wrote into the middle of an
+    answer, and what read its input waited for the node. So 0 is /dev/null now, 1 goes to standard error. The
+    library holds the two streams as objects; a raw file can be given another descriptor in place, and closes
+    none, because Python opens the standard streams so.
+    """
+    asked, answers = sys.__stdin__, sys.__stdout__
+    assert asked is not None and answers is not None, "the library talks to its process by these"  # noqa: PT018
+    # Unbuffered (-u), so the output is the raw file itself; the input has a buffer before it.
+    _move(getattr(asked.buffer, "raw", asked.buffer), os.dup(0), "rb")
+    _move(getattr(answers.buffer, "raw", answers.buffer), os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    os.dup2(2, 1)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - for as long as the process lives
+    sys.stdout, sys.stderr = _text_to(1), _text_to(2)
+
+
+def _move(file: Any, descriptor: int, mode: str) -> None:
+    io.FileIO.__init__(file, descriptor, mode, closefd=False)
+
+
+def _text_to(descriptor: int) -> TextIO:
+    return open(descriptor, "w", buffering=1, errors="backslashreplace", closefd=False)
 
 
 def _die_with_parent(parent: int) -> None:

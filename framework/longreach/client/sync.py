@@ -6,6 +6,7 @@ counterpart there. Interrupting a waiting call cancels it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, overload
 from anyio.from_thread import start_blocking_portal
 
 from longreach.client.connect import connect as connect_async
+from longreach.errors import BrokerUnavailable
 
 if TYPE_CHECKING:
     from anyio.from_thread import BlockingPortal
@@ -57,6 +59,7 @@ class SyncMesh:
         self._mesh = mesh
         self._portal = portal
         self._stack = stack
+        self._process = os.getpid()
 
     def __enter__(self) -> SyncMesh:
         return self
@@ -70,8 +73,9 @@ class SyncMesh:
         self.close()
 
     def close(self) -> None:
-        """End the connection and its thread."""
-        self._stack.close()
+        """End the connection and its thread; in a forked child there is nothing to end."""
+        if os.getpid() == self._process:
+            self._stack.close()
 
     @property
     def url(self) -> str | None:
@@ -80,7 +84,9 @@ class SyncMesh:
 
     def options(self, **changes: Any) -> SyncMesh:
         """The same connection with other options; see `Mesh.options`. Closing the view closes nothing."""
-        return SyncMesh(self._mesh.options(**changes), self._portal, ExitStack())
+        view = SyncMesh(self._mesh.options(**changes), self._portal, ExitStack())
+        view._process = self._process
+        return view
 
     @overload
     def call(self, target: str, arguments: dict[str, Any] | None = None, /, **options: Any) -> CallResult: ...
@@ -173,6 +179,13 @@ class SyncMesh:
             self._run(changes.aclose)
 
     def _run(self, function: Callable[..., Awaitable[Any]], /, *args: Any, **kwargs: Any) -> Any:
+        if os.getpid() != self._process:
+            raise BrokerUnavailable(
+                f"this blocking mesh belongs to process {self._process}; its thread is not here, in the "
+                f"forked process {os.getpid()}: open one here, with longreach.sync.connect()",
+                retryable=False,
+            )
+
         async def wait() -> Any:
             return await function(*args, **kwargs)
 

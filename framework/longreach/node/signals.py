@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
+from longreach import forks
+
 NUMBERS = (signal.SIGTERM, signal.SIGINT)
 HELD_S = 2.0
 """A loop that has not come round for so long after the second signal is held."""
@@ -47,7 +49,7 @@ class Signals:
     def open(self) -> None:
         """Hear signals from now on."""
         for number in NUMBERS:
-            self._loop.add_signal_handler(number, self._on_signal, number)
+            forks.hear(self._loop, number, self._on_signal, number)
             # The loop's own handler does nothing: it reads signals from a file descriptor. Ours is called as
             # soon as the main thread runs Python code, be it a handler's that never returns to the loop.
             signal.signal(number, self._heard)

@@ -18,6 +18,7 @@ from typing import IO, Literal, NamedTuple
 
 import msgspec
 
+from longreach import forks
 from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.errors import ConfigError
 from longreach.node.worker import VARIABLE, Report
@@ -157,7 +158,7 @@ class Workers:
         """
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signal_number, self._signalled)
+            forks.hear(loop, signal_number, self._signalled)
         try:
             async with asyncio.TaskGroup() as group:
                 for number in range(1, self._count + 1):

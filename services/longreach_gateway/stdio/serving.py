@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
+from longreach import forks
 from longreach.observe import event
 from longreach.tasks import TaskSet
 from longreach.wire import codes, jsonrpc
@@ -109,7 +110,7 @@ async def serve(front: LateFront, max_line: int) -> None:
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        forks.hear(asyncio.get_running_loop(), number, stop.set)
     in_descriptor, out_descriptor = take_standard_streams()
     output = Output(out_descriptor, stop.set)
     eras = Eras(front, output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -120,3 +121,26 @@ def test_prompts_resources_and_completions():
         timer.start()
         assert list(updates) == []
         timer.join()
+
+
+def test_in_a_forked_child_it_fails_at_once(mesh: SyncMesh):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = "nothing"
+        try:
+            for ask in (mesh.tools, mesh.options(timeout_s=1).tools):
+                try:
+                    ask()
+                except BrokerUnavailable as error:
+                    said = str(error)
+            mesh.close()
+        finally:
+            os.write(write, said.encode())
+            os._exit(0)
+    os.close(write)
+    with open(read) as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    assert said.endswith("open one here, with longreach.sync.connect()")
+    assert [tool.name for tool in mesh.tools()] == ["add", "fail"]

@@ -9,6 +9,7 @@ import click
 import uvloop
 from rich.console import Console
 
+from longreach import forks
 from longreach.cli.app import debug_option
 from longreach.cli.demo.board import Board
 from longreach.cli.demo.display import LiveShow, PlainShow
@@ -93,4 +94,4 @@ def _end_on_sigterm() -> None:
     """Let SIGTERM end the play as Ctrl-C does, so that no process stays behind."""
     this = asyncio.current_task()
     assert this is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
+    forks.hear(asyncio.get_running_loop(), signal.SIGTERM, this.cancel)
