@@ -20,6 +20,7 @@ from longreach.policy.limits import Buckets
 from longreach.policy.seldom import Seldom
 from longreach.wire import frames
 from longreach.wire.manifest import Bundle, Offer, build_bundle, decode_manifest
+from longreach.wire.parts import HEAD_BYTES, MAX_PART_BYTES, PartRequest, understands
 from longreach.wire.subjects import Adv
 from longreach.wire.tokens import encode_token
 
@@ -45,6 +46,8 @@ _ENVELOPE_BYTES = len(b'{"blobs":[],"missing":[]}')
 _BYTES_EACH = 26
 """A digest in a list takes so many bytes at the most."""
 _MIN_REPLY_BYTES = 64 * 1024
+_OFFERED = 64
+"""So many definitions are offered in parts in one answer; they take 3 KiB at the most."""
 _DIGEST_CHARS = 22
 _MAX_COUNT = 2**53 - 1
 
@@ -229,18 +232,44 @@ class Announcer:
     def answer_blobs(self, route: ReplyRoute, wanted: list[str]) -> None:
         """Send as many whole blobs of those wanted as fit into one message; the asker asks again.
 
-        What no message of this broker holds is `missing`: it must not hide the others.
+        What no message of this broker holds is `missing`: it must not hide the others. Askers that understand
+        parts are told its size, and fetch it with `give_part`.
         """
         most = self._link.max_payload
         limit = min(max(_MIN_REPLY_BYTES, int(most * _REPLY_SHARE)), most)
         wanted = wanted[: most // 2 // _BYTES_EACH]  # all of them may be missing, and their names have to fit
         blobs = {each: self._blobs[each] for each in wanted if each in self._blobs}
+        sizes: dict[str, int] = {}
         for digest in [digest for digest, data in blobs.items() if len(data) + _ENVELOPE_BYTES > most]:
-            self._report_large(digest, blobs.pop(digest), most)
-        reply, sent = frames.pack_blobs(blobs, wanted, limit)
+            data = blobs.pop(digest)
+            self._report_large(digest, data, most)
+            if len(sizes) < _OFFERED and understands(route.scope):
+                sizes[digest] = len(data)
+        reply, sent = frames.pack_blobs(blobs, wanted, limit, sizes)
         if len(reply) > most:  # one that fits only if it is alone
             reply, _ = frames.pack_blobs(blobs, sent[:1], limit)
         self._replies.send(route, reply)
+
+    def has(self, digest: str) -> bool:
+        """Return whether a definition or manifest of that digest is announced."""
+        return digest in self._blobs
+
+    def give_part(self, route: ReplyRoute, asked: PartRequest) -> None:
+        """Send a range of a definition, whose digest stands in the place of a call.
+
+        Nothing is kept for an asker, so that nothing is charged: the bytes of a digest are here as long as
+        they are announced, and never change. A range beyond the end, or of what has gone, is empty.
+        """
+        if not asked.bytes:
+            return
+        if not self._replies.has_room:
+            self._replies.later(lambda: self._give_part(route, asked))
+        else:
+            self._give_part(route, asked)
+
+    def _give_part(self, route: ReplyRoute, asked: PartRequest) -> None:
+        size = min(asked.bytes, MAX_PART_BYTES, max(1, self._link.max_payload - HEAD_BYTES))
+        self._replies.frame(route, self._blobs.get(asked.call, b"")[asked.at : asked.at + size], None)
 
     def _report_large(self, digest: str, data: bytes, most: int) -> None:
         """Log a definition that no message holds, the first time that somebody asks for it."""

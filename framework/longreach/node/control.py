@@ -14,7 +14,7 @@ import msgspec
 from longreach.errors import LongreachError
 from longreach.observe import event
 from longreach.wire import frames
-from longreach.wire.parts import PART, PUT
+from longreach.wire.parts import PART, PUT, PartRequest, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +142,10 @@ class Control:
             self._intake.stop(key, "cancelled")
 
     def _part(self, route: ReplyRoute, data: bytes) -> None:
-        if self._intake.large is not None:
+        asked, _ = unpack(data, PartRequest)
+        if self._announcer.has(asked.call):
+            self._announcer.give_part(route, asked)
+        elif self._intake.large is not None:
             self._intake.large.results.give(route, data)
 
     def _put(self, route: ReplyRoute, data: bytes) -> None:

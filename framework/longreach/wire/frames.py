@@ -100,10 +100,17 @@ class BlobsRequest(msgspec.Struct, frozen=True):
 
 
 class BlobsReply(msgspec.Struct, frozen=True):
-    """As many as fit, each one a JSON value; and those that are not here."""
+    """As many as fit, each one a JSON value; and those that are not here.
+
+    Attributes:
+        blobs: each one a JSON value.
+        missing: digests of what is not here, or fits no message.
+        parts: by digest, the size in bytes of those missing that can be had range by range.
+    """
 
     blobs: list[Raw]
     missing: list[str] = []
+    parts: dict[str, Annotated[int, Meta(ge=1, le=2**53 - 1)]] = {}
 
 
 Weight = Annotated[int, Meta(ge=0, le=99)]
@@ -203,19 +210,26 @@ def decode(data: bytes, kind: type[_Body]) -> _Body:
         raise msgspec.DecodeError(str(error)) from None
 
 
-def pack_blobs(blobs: Mapping[str, bytes], wanted: Sequence[str], max_bytes: int) -> tuple[bytes, list[str]]:
+def pack_blobs(
+    blobs: Mapping[str, bytes],
+    wanted: Sequence[str],
+    max_bytes: int,
+    parts_of: Mapping[str, int] | None = None,
+) -> tuple[bytes, list[str]]:
     """A `BlobsReply` of as many of those wanted as fit, each once; and the digests of those in it.
 
     Args:
         blobs: what there is, by digest; each one JSON value.
         wanted: digests, in the order in which they are sent; the asker asks again for the rest.
         max_bytes: of the whole reply. The first blob goes in any case: without it, nobody would get on.
+        parts_of: by digest, the size of those that can be had in parts.
     """
     wanted = list(dict.fromkeys(wanted))
     parts: list[bytes] = []
     sent: list[str] = []
     missing = [name for name in wanted if name not in blobs]
-    tail = b'],"missing":%s}' % msgspec.json.encode(missing)
+    offered = b',"parts":%s' % msgspec.json.encode(parts_of) if parts_of else b""
+    tail = b'],"missing":%s%s}' % (msgspec.json.encode(missing), offered)
     size = len(b'{"blobs":[') + len(tail) - 1  # n blobs have n - 1 commas
     for name in wanted:
         blob = blobs.get(name)
