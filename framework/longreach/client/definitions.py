@@ -174,6 +174,7 @@ class Definitions:
         What it says that it cannot send is added to `denied`.
         """
         subject = self._questions.node_subject(node.region, node.identity, node.instance, "blobs")
+        failed: set[str] = set()
         while left:
             self._require_bounds(servers)
             asked = left[:_DIGESTS_PER_ASK]
@@ -187,12 +188,15 @@ class Definitions:
             denied.update(reply.missing)
             self._shelf.replace(self._shelf.catalog.with_blobs(got))
             for digest, size in reply.parts.items():
-                if digest in asked and digest not in got:
-                    try:
-                        got[digest] = await self._pull_parts(node, digest, size, servers)
-                    except LongreachError:  # the others are offered while it is tried again
-                        self._shelf.replace(self._shelf.catalog.with_withheld({digest}))
-                        raise
+                if digest not in asked or digest in got or digest in failed:
+                    continue
+                try:
+                    got[digest] = await self._pull_parts(node, digest, size, servers)
+                except LongreachError as error:  # it hides no other: those come first, then it is tried again
+                    failed.add(digest)
+                    self._shelf.replace(self._shelf.catalog.with_withheld({digest}))
+                    event(_log, "parts.failed", logging.WARNING, node=str(node), reason=str(error))
+                else:
                     self._shelf.replace(self._shelf.catalog.with_blobs({digest: got[digest]}))
             still = [digest for digest in left if digest not in got]
             if len(still) == len(left):

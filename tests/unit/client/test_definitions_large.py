@@ -111,6 +111,14 @@ async def test_parts_that_are_not_what_was_announced_hide_no_other(monkeypatch: 
         self._replies.frame(route, b"y" * min(asked.bytes, 60_000), None)
 
     monkeypatch.setattr(Announcer, "_give_part", forged)
+    docs = server(90_000)
+
+    async def handler() -> None:
+        """Do nothing."""
+
+    small = [f"small{number:02}" for number in range(40)]
+    for name in small:  # they take several answers
+        docs.add_tool(handler, name=name, description="x" * 9_000)
     broker = MemoryBroker(max_payload=65_536)
-    async with node(broker, server(90_000)), connect(link=broker.link(), timeout_s=20) as mesh:
-        assert [tool.name for tool in await mesh.tools()] == ["a", "b", "z"]
+    async with node(broker, docs), connect(link=broker.link(), timeout_s=20) as mesh:
+        assert [tool.name for tool in await mesh.tools()] == ["a", "b", *small, "z"]
