@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, get_origin
 
-import msgspec
-
-from longreach.wire.schema.records import empty_defaults, field_texts, records_in
+from longreach.wire.schema.printer import PREFIX, Printer, free_name, literal_choices
+from longreach.wire.schema.records import field_texts, record_hints, records_in
 from longreach.wire.values import Adapter, is_pydantic, value_type
-
-_PREFIX = "#/$defs/"
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def json_schema(kind: Any, *, serialised: bool = False) -> dict[str, Any]:
@@ -27,19 +22,15 @@ def json_schema(kind: Any, *, serialised: bool = False) -> dict[str, Any]:
     """
     models = _Models(serialised)
     records = list(records_in(kind))
-    (schema, *references), components = msgspec.json.schema_components(
-        [kind, *records], schema_hook=models.refer, ref_template=_PREFIX + "{name}"
-    )
-    definitions: dict[str, Any] = dict(components)
-    for record, reference in zip(records, references, strict=True):
-        definition = definitions.get(_target(reference), {})
-        for field, default in empty_defaults(record).items():
-            definition.get("properties", {}).get(field, {})["default"] = default
-        _add_texts(definition, field_texts(record))
+    hints = (hint for record in records for hint in record_hints(record).values())
+    printer = Printer(models.refer, literal_choices([kind, *hints]))
+    schema = printer.schema(kind)
+    definitions = printer.definitions
+    for record in records:
+        name = printer.name(record)
+        if name is not None:
+            _add_texts(definitions[name], field_texts(record))
     renamed = models.define(definitions)
-    for name in definitions:
-        if _UNSAFE.search(name):  # a class inside a function, where two have the same name
-            renamed[name] = _free(name, {**definitions, **dict.fromkeys(renamed.values())})
     definitions = {renamed.get(name, name): _renamed(value, renamed) for name, value in definitions.items()}
     return _inlined(_renamed(schema, renamed), definitions)
 
@@ -73,7 +64,7 @@ class _Models:
             return self._bring(adapter.schema(serialised=self._serialised))
         if not is_pydantic(kind):
             raise TypeError(f"no type like {getattr(kind, '__name__', kind)} is known")
-        return {"$ref": _PREFIX + self._met.setdefault(kind, f"?{len(self._met)}")}
+        return {"$ref": PREFIX + self._met.setdefault(kind, f"?{len(self._met)}")}
 
     def _bring(self, schema: dict[str, Any]) -> dict[str, Any]:
         """`schema`, whose definitions are kept, under names for the time being."""
@@ -96,12 +87,12 @@ class _Models:
 
     def _schemas(self, model: Any) -> tuple[str, dict[str, Any]]:
         """(the model's name, its schema and those it refers to, by name)."""
-        schema = model.model_json_schema(ref_template=_PREFIX + "{model}", mode=self._mode)
+        schema = model.model_json_schema(ref_template=PREFIX + "{model}", mode=self._mode)
         own: dict[str, Any] = schema.pop("$defs", {})
         name = _target(schema)
         if name in own:
             return name, own
-        name = _free(model.__name__, own)
+        name = free_name(model.__name__, own)
         return name, {**own, name: schema}
 
 
@@ -109,7 +100,7 @@ def _add(own: dict[str, Any], definitions: dict[str, Any]) -> dict[str, str]:
     """Add `own` to `definitions`; the new names of those whose names are taken by something else."""
     clashing = [name for name in own if name in definitions]
     clear = all(definitions[name] == own[name] for name in clashing)
-    renamed = {} if clear else {name: _free(name, {**definitions, **own}) for name in clashing}
+    renamed = {} if clear else {name: free_name(name, {**definitions, **own}) for name in clashing}
     definitions.update({renamed.get(name, name): _renamed(own[name], renamed) for name in own})
     return renamed
 
@@ -124,14 +115,8 @@ def _add_texts(definition: Any, texts: Mapping[str | int, dict[str, Any]]) -> No
             shown.update({key: value for key, value in said.items() if key not in shown})
 
 
-def _free(name: str, taken: Mapping[str, Any]) -> str:
-    name = _UNSAFE.sub("_", name)
-    candidates = (f"{name}{number or ''}" for number in range(len(taken) + 1))
-    return next(candidate for candidate in candidates if candidate not in taken)
-
-
 def _target(schema: Mapping[str, Any]) -> str:
-    return str(schema.get("$ref", "")).removeprefix(_PREFIX)
+    return str(schema.get("$ref", "")).removeprefix(PREFIX)
 
 
 def _targets(schema: Any) -> Iterator[str]:
@@ -159,10 +144,10 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
     changed = {key: _renamed(value, names) for key, value in schema.items()}
     if isinstance(schema.get("$ref"), str):
         name = _target(schema)
-        changed["$ref"] = _PREFIX + names.get(name, name)
+        changed["$ref"] = PREFIX + names.get(name, name)
     mapping = schema.get("discriminator", {}).get("mapping") if _is_discriminated(schema) else None
     if isinstance(mapping, dict):
-        targets = {key: str(value).removeprefix(_PREFIX) for key, value in mapping.items()}
-        mapping = {key: _PREFIX + names.get(name, name) for key, name in targets.items()}
+        targets = {key: str(value).removeprefix(PREFIX) for key, value in mapping.items()}
+        mapping = {key: PREFIX + names.get(name, name) for key, name in targets.items()}
         changed["discriminator"] = {**schema["discriminator"], "mapping": mapping}
     return changed

@@ -35,13 +35,38 @@ class Docstring(NamedTuple):
 
 
 def parse_docstring(text: str | None) -> Docstring:
-    """The description before the first section, and the parameters' texts."""
+    """Everything that is in no section, as the description; and the parameters' texts."""
     if not text:
         return Docstring(None, {})
     lines = inspect.cleandoc(text).splitlines()
     end = next((at for at in range(len(lines)) if _begins_section(lines, at)), len(lines))
-    description = "\n".join(lines[:end]).strip() or None
+    prose = [lines[:end], *_after_sections(lines, end)]
+    description = "\n\n".join(filter(None, ("\n".join(block).strip() for block in prose))) or None
     return Docstring(description, _parameters(lines[end:]))
+
+
+def _after_sections(lines: list[str], start: int) -> list[list[str]]:
+    """The prose after each section: after a blank line, not indented, and no entry of NumPy's."""
+    blocks: list[list[str]] = []
+    inside, underlined = True, False
+    for at in range(start, len(lines)):
+        line = lines[at]
+        if _begins_section(lines, at):
+            inside, underlined = True, _is_underlined(lines, at)
+        elif inside and line.strip() and _indent(line) == 0 and not lines[at - 1].strip():
+            # In NumPy's style entries, and the text of notes, are not indented either.
+            inside = underlined and (_NUMPY.match(line) is not None or not _names_parameters(lines, at))
+            if not inside:
+                blocks.append([])
+        if not inside:
+            blocks[-1].append(line)
+    return blocks
+
+
+def _names_parameters(lines: list[str], at: int) -> bool:
+    """Whether the last section that begins before line `at` is about parameters."""
+    names = [_section(lines, before) for before in range(at)]
+    return next((name for name in reversed(names) if name is not None), None) in _PARAMETERS
 
 
 def _begins_section(lines: list[str], at: int) -> bool:

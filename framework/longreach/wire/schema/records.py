@@ -15,9 +15,6 @@ import msgspec
 from longreach.wire.schema.types import Unsupported, constrains, describe, foreign
 from longreach.wire.values import is_pydantic
 
-_EMPTY = (list, dict, set, bytearray)
-"""What a default may be made by so that its value is known without a call of the user's code."""
-
 
 def records_in(kind: Any) -> Iterator[Any]:
     """Every record type in `kind`, itself included, each once.
@@ -42,7 +39,7 @@ def records_in(kind: Any) -> Iterator[Any]:
                 by_pydantic=True,
             )
         yield item
-        for name, hint in _hints(record).items():
+        for name, hint in record_hints(record).items():
             _refuse_unheld(record, name, hint)
             left.append(hint)
 
@@ -63,26 +60,11 @@ def field_texts(kind: Any) -> dict[str | int, dict[str, Any]]:
     """What the annotations of a record's fields say beside msgspec's, by the field's JSON name or place."""
     record = get_origin(kind) or kind
     texts: dict[str | int, dict[str, Any]] = {}
-    for place, (name, hint) in enumerate(_hints(record).items()):
+    for place, (name, hint) in enumerate(record_hints(record).items()):
         said = foreign(get_args(hint)[1:]) if get_origin(hint) is Annotated else {}
         if said:
             texts[place if issubclass(record, tuple) else _json_name(record, name)] = said
     return texts
-
-
-def empty_defaults(kind: Any) -> dict[str, Any]:
-    """Return the JSON of defaults that are an empty list, dict, set or bytearray, by the field's JSON name.
-
-    msgspec prints them for Structs, and only since 0.23 for dataclasses, too.
-    """
-    record = get_origin(kind) or kind
-    if issubclass(record, msgspec.Struct):
-        made = [(field.encode_name, field.default_factory) for field in msgspec.structs.fields(record)]
-    elif dataclasses.is_dataclass(record):
-        made = [(field.name, field.default_factory) for field in dataclasses.fields(record)]
-    else:
-        return {}
-    return {name: msgspec.to_builtins(factory()) for name, factory in made if factory in _EMPTY}
 
 
 def _json_name(record: Any, name: str) -> str:
@@ -91,8 +73,9 @@ def _json_name(record: Any, name: str) -> str:
     return dict(zip(names, encoded, strict=True)).get(name, name)
 
 
-def _hints(record: Any) -> dict[str, Any]:
-    hints = get_type_hints(record, include_extras=True)
+def record_hints(kind: Any) -> dict[str, Any]:
+    """Return the annotations of a record's fields, by name."""
+    hints = get_type_hints(get_origin(kind) or kind, include_extras=True)
     return {name: hint for name, hint in hints.items() if not name.startswith("__")}
 
 

@@ -56,6 +56,8 @@ def inspect_handler(
         DeclarationError: it cannot be a handler; the message names the parameter and says what to do.
     """
     name = getattr(function, "__qualname__", repr(function))
+    if not skip_self:
+        _refuse_unbound(function, name)
     signature, hints = _read(function, name)
     doc = parse_docstring(function.__doc__)
     declared = list(signature.parameters.values())[1 if skip_self else 0 :]
@@ -77,6 +79,24 @@ def inspect_handler(
         signature=signature.replace(parameters=passed),
         json_texts=json_texts,
     )
+
+
+def _refuse_unbound(function: Callable[..., Any], name: str) -> None:
+    """Refuse a method that was decorated in the body of its class: there is no instance to call it on.
+
+    Raises:
+        DeclarationError: it is one.
+    """
+    owner = name.rpartition(".")[0]
+    if not owner or owner.endswith("<locals>") or inspect.ismethod(function):
+        return
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    first = code.co_varnames[0] if code is not None and code.co_argcount else None
+    if first in ("self", "cls"):
+        raise DeclarationError(
+            f"{name} is a method, and here there is no instance to call it on: write server.tool(instance."
+            f"{name.rpartition('.')[2]}) once there is one, or make the class an Actor"
+        )
 
 
 def _read(function: Callable[..., Any], name: str) -> tuple[inspect.Signature, dict[str, Any]]:

@@ -91,5 +91,17 @@ def test_prose_that_looks_like_a_section_stays_prose(text):
     assert parse_docstring(text) == (text, {})
 
 
+def test_paragraphs_after_a_section_are_kept():
+    text = "Find.\n\nArgs:\n    url: where.\n\nIt takes long.\n\n    code\n\nReturns:\n    It.\n\nBe patient."
+    assert parse_docstring(text) == (
+        "Find.\n\nIt takes long.\n\n    code\n\nBe patient.",
+        {"url": "where."},
+    )
+    assert parse_docstring("Args:\n    url: where.\n\nFind it.") == ("Find it.", {"url": "where."})
+    assert parse_docstring(":param url: where.\n\nFind it.") == ("Find it.", {"url": "where."})
+    numpy = "Find.\n\nParameters\n----------\nurl : str\n    where.\n\nto : str\n    there.\n\nIt takes long."
+    assert parse_docstring(numpy) == ("Find.\n\nIt takes long.", {"url": "where.", "to": "there."})
+
+
 def test_a_parameter_without_text_is_left_out():
     assert parse_docstring("Do.\n\nArgs:\n    url:\n    to: there.").parameters == {"to": "there."}

@@ -225,3 +225,23 @@ def test_a_refusal_is_one_line():
         with pytest.raises(DeclarationError) as caught:
             inspect_handler(function)
         assert "\n" not in str(caught.value)
+
+
+def test_a_method_that_has_no_instance_is_refused_when_it_is_declared():
+    class Box:
+        def method(self, x: int) -> None: ...
+
+        @staticmethod
+        def static(x: int) -> None: ...
+
+        @functools.wraps(method)
+        def wrapped(*args: Any) -> None: ...
+
+    def self_like(self: int) -> None: ...
+
+    for unbound in (Box.method, Box.wrapped):
+        with pytest.raises(DeclarationError, match=r"is a method, .* server\.tool\(instance\.method\)"):
+            inspect_handler(unbound)
+    assert list(inspect_handler(Box().method).input_schema["properties"]) == ["x"]
+    assert list(inspect_handler(Box.static).input_schema["properties"]) == ["x"]
+    assert list(inspect_handler(self_like).input_schema["properties"]) == ["self"]
