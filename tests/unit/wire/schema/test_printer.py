@@ -222,7 +222,7 @@ KINDS = st.recursive(
         inner.map(lambda kind: list[kind]),  # type: ignore[valid-type]
         inner.map(lambda kind: dict[str, kind]),  # type: ignore[valid-type]
         st.tuples(inner, inner).map(lambda kinds: tuple[kinds]),  # type: ignore[valid-type]
-        inner.map(lambda kind: Optional[kind]),
+        inner.map(lambda kind: Optional[kind]),  # noqa: UP045 - of None, too
     ),
     max_leaves=4,
 )
