@@ -124,6 +124,8 @@ def _read(item: Any) -> dict[str, Any]:
     extra = getattr(item, "json_schema_extra", None)
     if isinstance(extra, Mapping):
         found["extra_json_schema"] = dict(extra)
+    if getattr(item, "deprecated", None):
+        found["extra_json_schema"] = {**found.get("extra_json_schema", {}), "deprecated": True}
     documented = getattr(item, "documentation", None)
     if isinstance(documented, str):
         found["description"] = documented
