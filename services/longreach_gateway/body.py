@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from longreach_gateway.answers import Receive
 
 
+_MAX_SHOWN = 64
 _MAX_DIGITS = 20
 """More of them cannot make a number smaller that is too large already."""
 
@@ -29,9 +30,14 @@ async def read_body(receive: Receive, headers: Mapping[bytes, bytes], max_bytes:
         max_bytes: more than that is not even read.
 
     Raises:
-        Refusal: it is too large (413).
+        Refusal: it is too large (413), or compressed (415).
         Disconnected: the client went away.
     """
+    encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+    if encoding not in (b"identity", b""):
+        shown = encoding[:_MAX_SHOWN].decode("ascii", "replace")
+        text = f"the body is encoded as {shown} (Content-Encoding), which is not taken here: send it as it is"
+        raise Refusal(415, codes.INVALID_REQUEST, text)
     declared = headers.get(b"content-length")
     if declared is not None and (not declared.isdigit() or int(declared[:_MAX_DIGITS]) > max_bytes):
         raise _too_large(max_bytes)

@@ -7,7 +7,7 @@ import ssl
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
@@ -15,6 +15,7 @@ from longreach.errors import ConfigError
 
 DEFAULT_PORT = 4222
 DEFAULT_PORTS = {"nats": DEFAULT_PORT, "tls": DEFAULT_PORT, "ws": 80, "wss": 443}
+_ENCODE = "in a user or password write / as %2F, # as %23, ? as %3F, @ as %40 and % as %25; "
 _SECRETS = frozenset({"token", "password", "nkey_seed", "creds"})
 _CREDS = re.compile(
     r"BEGIN NATS USER JWT-+\r?\n[\w.-]+\r?\n-+END NATS USER JWT-+\r?\n.*"
@@ -122,7 +123,10 @@ def parse_url(url: str) -> SplitResult:
         parts = urlsplit(full)
         port = parts.port
     except ValueError:
-        raise ConfigError(f"a broker URL cannot be read; {_EXAMPLE}") from None
+        hint = _ENCODE if "@" in full else ""
+        raise ConfigError(f"a broker URL cannot be read; {hint}{_EXAMPLE}") from None
+    if "@" in parts.path + parts.query + parts.fragment:
+        raise ConfigError(f"a broker URL has an @ behind its host; {_ENCODE}{_EXAMPLE}")
     if parts.scheme not in DEFAULT_PORTS:
         raise ConfigError(f"{parts.scheme}:// is no broker's URL; {_EXAMPLE}")
     if not parts.hostname:
@@ -149,13 +153,32 @@ def connect_arguments(options: NatsOptions, url: str) -> dict[str, Any]:
     if web and find_spec("websockets") is None:
         raise ConfigError("ws:// and wss:// need a package: pip install 'longreach[websocket]'")
     arguments: dict[str, Any] = {"servers": [parts.geturl()], "name": options.name}
-    arguments.update(_credentials(options))
+    credentials = _credentials(options)
+    if not credentials and parts.username is not None:
+        credentials = _url_credentials(parts)
+        arguments["servers"] = [parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()]
+    arguments.update(credentials)
     if parts.scheme in ("tls", "wss") or (_wants_tls(options) and not web):
         arguments["tls"] = _ssl_context(options)
         arguments["tls_handshake_first"] = options.tls_handshake_first and not web
     if options.tls_hostname:
         arguments["tls_hostname"] = options.tls_hostname
     return arguments
+
+
+def _url_credentials(parts: SplitResult) -> dict[str, Any]:
+    """Return user and password, or the token, of a URL, with percent-encoding decoded; nats-py does not.
+
+    So they may hold ``/``, ``#``, ``?``, ``@`` and ``:``. A ``%`` without two hex digits stays, and so does a
+    ``+``.
+    """
+    try:
+        user = unquote(parts.username or "", errors="strict")
+        if parts.password is None:
+            return {"token": user}
+        return {"user": user, "password": unquote(parts.password, errors="strict")}
+    except UnicodeDecodeError:
+        raise ConfigError("the percent-encoding in a broker URL's user or password is no UTF-8") from None
 
 
 def _credentials(options: NatsOptions) -> dict[str, Any]:

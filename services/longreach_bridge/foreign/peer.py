@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -271,6 +272,17 @@ class Peer:
         self._calls.clear()
 
 
+_ID = rb'"id"\s*:\s*(?P<id>-?[0-9]{1,18}|"[0-9]{1,18}")\s*'
+_VERSION = rb'(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?'
+_ANSWER_BEGINS = re.compile(rb"\s*\{\s*" + _VERSION + _ID + rb',\s*"(?:result|error)"\s*:')
+_ANSWER_ENDS = re.compile(
+    rb"\A\s*\{\s*" + _VERSION + rb'"(?:result|error)"\s*:(?s:.*),\s*' + _ID
+    + rb'(?:,\s*"jsonrpc"\s*:\s*"2\.0"\s*)?\}\s*\Z'
+)  # fmt: skip
+"""Where servers write the id of an answer: before its result or error, or last of all. This is for answers
+that no parser takes (nested deeper than one goes, or cut off), which would else leave their calls to wait."""
+
+
 def _head_of(data: bytes) -> tuple[Head | None, str]:
     """Read which request is answered by what cannot be read whole, and what is wrong with it.
 
@@ -284,7 +296,13 @@ def _head_of(data: bytes) -> tuple[Head | None, str]:
         body = json.loads(data)
         head = msgspec.convert({key: body[key] for key in ("id", "method") if key in body}, Head)
     except (ValueError, TypeError, RecursionError):
-        return None, ""
+        seen = _ANSWER_BEGINS.match(data)
+        if seen is None and data.count(b"{") == data.count(b"}"):  # else it may be cut off within its result
+            seen = _ANSWER_ENDS.match(data)
+        if seen is None:
+            return None, ""
+        own = msgspec.json.decode(seen["id"], type=RequestId)
+        return Head(own), "the server sent an answer that cannot be read"
     try:
         check_finite(body)
     except NotFinite as error:

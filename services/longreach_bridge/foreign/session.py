@@ -153,9 +153,15 @@ class Session(ABC):
             raw = await self.peer.request(listing.method, self._envelope(cursor), _LIST_TIMEOUT_S)
             page = msgspec.json.decode(raw, type=dict[str, Any])
             definitions = page.get(listing.member, [])
-            if not isinstance(definitions, list) or not all(isinstance(each, dict) for each in definitions):
-                raise msgspec.DecodeError(f"{listing.member} is no list of objects")
-            found += definitions
+            if not isinstance(definitions, list):
+                raise msgspec.DecodeError(f"{listing.member} is no list")
+            good = [each for each in definitions if isinstance(each, dict)]
+            if len(good) != len(definitions):
+                event(
+                    _log, "definition.refused", logging.WARNING, server=self.peer.name, kind=listing.kind,
+                    count=len(definitions) - len(good), reason=f"an entry of {listing.member} is no object",
+                )  # fmt: skip
+            found += good
             if not page.get("nextCursor"):
                 return found
             cursor = {"cursor": page["nextCursor"]}

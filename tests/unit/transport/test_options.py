@@ -108,3 +108,40 @@ def test_a_tls_file_of_the_wrong_kind_is_refused(tmp_path):
 
 def test_the_port_may_be_missing_behind_a_colon():
     assert parse_url("nats://host:").port == 4222
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("nats://u:p@h", {"user": "u", "password": "p"}),
+        ("nats://u%40x:a%2Fb%23c%3Fd%3A%25@h", {"user": "u@x", "password": "a/b#c?d:%"}),
+        ("nats://u:100%@h", {"user": "u", "password": "100%"}),
+        ("nats://u:%zz+%2@h", {"user": "u", "password": "%zz+%2"}),
+        ("nats://u:%252F@h", {"user": "u", "password": "%2F"}),
+        ("nats://u:@h", {"user": "u", "password": ""}),
+        ("ws://caf%C3%A9:x@h", {"user": "café", "password": "x"}),
+        ("nats://t%2Fo@h", {"token": "t/o"}),
+    ],
+)
+def test_user_and_password_of_a_url_are_percent_decoded_once(url: str, expected: dict[str, str]) -> None:
+    arguments = connect_arguments(NatsOptions(), url)
+
+    assert {key: arguments[key] for key in ("user", "password", "token") if key in arguments} == expected
+    assert "@" not in arguments["servers"][0]
+
+
+def test_credentials_of_the_options_come_before_those_of_a_url() -> None:
+    assert connect_arguments(NatsOptions(token="one"), "nats://u:p@h")["token"] == "one"
+
+
+@pytest.mark.parametrize("url", ["nats://u:a/b@h", "nats://u:a#b@h", "nats://u:a?b@h", "nats://u:1/b@h:4222"])
+def test_a_password_that_must_be_encoded_is_told_how(url: str) -> None:
+    with pytest.raises(ConfigError, match="write / as %2F") as caught:
+        parse_url(url)
+    assert "a/b" not in str(caught.value)
+
+
+def test_percent_encoding_that_is_no_utf_8_is_refused_without_showing_it() -> None:
+    with pytest.raises(ConfigError, match="UTF-8") as caught:
+        connect_arguments(NatsOptions(), "nats://u:secret%FF@h")
+    assert "secret" not in str(caught.value)

@@ -72,6 +72,49 @@ async def test_a_number_that_json_does_not_have_ends_its_call_with_its_place(ser
     await peer.close()
 
 
+DEEP = b'{"a":' * 5_000 + b"1" + b"}" * 5_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"jsonrpc":"2.0","id":%d,"result":%s}' % (0, DEEP),
+        b'{"id": "%d", "result": %s}' % (0, DEEP),
+        b'{"jsonrpc":"2.0","result":%s,"id":%d}' % (DEEP, 0),
+        b'{"result":%s,"id":%d,"jsonrpc":"2.0"}' % (DEEP, 0),
+        b'{"jsonrpc":"2.0","id":%d,"result":{"content":[' % 0,
+    ],
+    ids=["first", "as text", "last", "before jsonrpc", "cut off"],
+)
+async def test_an_answer_that_no_parser_takes_ends_its_call(server: ScriptedServer, answer: bytes) -> None:
+    peer = await opened(server)
+    call = await pending(peer, server)
+
+    server.say_raw(
+        answer.replace(b'"id":0', b'"id":%d' % call.id).replace(b'"id": "0"', b'"id": "%d"' % call.id)
+    )
+
+    async with asyncio.timeout(20):
+        with pytest.raises(ProtocolError, match=r"cannot be read|not JSON"):
+            await call.next()
+    await peer.close()
+
+
+async def test_an_id_inside_of_an_unreadable_message_ends_no_call(server: ScriptedServer) -> None:
+    ears = Ears()
+    peer = await opened(server, ears)
+    call = await pending(peer, server)
+
+    inner = b'{"jsonrpc":"2.0","id":%d,"result":{}}' % call.id
+    server.say_raw(b'{"jsonrpc":"2.0","method":"x","params":{"a":%s,"b":%s}}' % (DEEP, inner))
+    server.say_raw(b'{"jsonrpc":"2.0","id":%d,"method":"x","params":%s}' % (call.id, DEEP))
+    server.say({"id": call.id, "result": {"x": 1}})
+
+    async with asyncio.timeout(20):
+        assert bytes(await call.next()) == b'{"x":1}'  # type: ignore[arg-type]
+    await peer.close()
+
+
 async def test_ids_may_come_back_as_text(server: ScriptedServer) -> None:
     peer = await opened(server)
     call = await pending(peer, server)

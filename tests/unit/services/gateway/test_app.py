@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gzip
 from typing import Any
 
 import pytest
@@ -207,6 +208,22 @@ async def test_a_body_that_is_too_large_is_not_read_to_its_end(
     reply = await world.ask(parts, {**headers_for(LIST), **headers})
 
     assert (reply.status, reply.code) == (413, -32600)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "br", "identity, gzip"])
+async def test_a_body_that_is_compressed_is_refused_by_name(world: World, encoding: str):
+    reply = await world.ask(
+        [gzip.compress(encode(LIST))], {**headers_for(LIST), "content-encoding": encoding}
+    )
+
+    assert (reply.status, reply.code) == (415, -32600)
+    assert f"encoded as {encoding.lower()}" in reply.json["error"]["message"]
+
+
+async def test_a_body_that_says_it_is_not_compressed_is_taken(world: World):
+    reply = await world.ask(encode(LIST), {**headers_for(LIST), "content-encoding": "identity"})
+
+    assert reply.status == 200
 
 
 async def test_paths_that_are_none(world: World):
