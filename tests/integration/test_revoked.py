@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from tests.support.broker import Broker
+from tests.support.puppet import knows_everybody
 
 from longreach import Mesh, NatsOptions, Node, NodeSettings, Server, connect
 from longreach.errors import CallTimeout, OutcomeUnknown, PermissionDenied
@@ -104,6 +105,9 @@ async def change(broker: Broker, mesh: Mesh, *granted: str) -> None:
 async def test_a_right_is_taken_with_a_call_running_and_one_refused(
     broker: Broker, mesh: Mesh, payments: Payments, control: tuple[str, ...], accepted: bool
 ) -> None:
+    knows_everybody(
+        mesh
+    )  # its "no" is that of everybody: one that has just connected would say "unknown" (M7.7)
     running = start(mesh, "runs")
     await until(lambda: "runs" in payments.ran)
     if accepted:

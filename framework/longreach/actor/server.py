@@ -37,6 +37,15 @@ A = TypeVar("A", bound=type[Actor])
 Lifespan = Callable[["Server"], AbstractAsyncContextManager[Any]]
 
 
+def is_unicode(text: str) -> bool:
+    """Whether a text can be sent: JSON has no lone surrogates."""
+    try:
+        _ = text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Server(Declaring):
     """An MCP server: a named, versioned bundle of tools, prompts and resources.
 
@@ -99,6 +108,9 @@ class Server(Declaring):
         if authorize is not None and read_cache_scope == "public":
             raise ConfigError("with authorize= what is read is not for everybody: leave read_cache_scope")
         self.name = check_server_name(name)
+        for setting, text in (("version", version), ("title", title), ("instructions", instructions)):
+            if text is not None and not is_unicode(text):
+                raise ConfigError(f"{setting} of server {name!r} is not valid Unicode: {text!r}")
         self.version = version
         self.strict_arguments = strict_arguments
         self.title = title

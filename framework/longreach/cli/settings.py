@@ -186,7 +186,7 @@ SETTINGS: tuple[Setting, ...] = (
             "For thin links: ask so often who is there, and hear no heartbeats.", "SECONDS", _BROKER,
             only="client", default="heartbeats are heard"),
     setting("announce_every", "node.announce_every_s", values.seconds,
-            "The heartbeat; clients count on 12.", "SECONDS", _NODE, only="node", default="12"),
+            "The heartbeat, at most 12.", "SECONDS", _NODE, only="node", default="12"),
     setting("caller_silence", "node.caller_silence_s", values.seconds,
             "The calls of a caller that is silent for so long are cancelled.", "SECONDS", _NODE,
             only="node", default="15"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from longreach.actor.spec import OFFER_KINDS
-from longreach.errors import ConfigError, LongreachError
+from longreach.errors import ConfigError, LongreachError, TooLarge
 from longreach.observe import event
 from longreach.policy.limits import Buckets
 from longreach.policy.seldom import Seldom
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("longreach.node.announcer")
 _JITTER_S = 0.03
+_AGAIN_S = 1.0
 _WHO_PER_S, _WHO_BURST = 2.0, 30
 """A connection asks ten times at once and then once a second at the most; more is a mistake, or an attack."""
 _ALL_WHO_PER_S, _ALL_WHO_BURST = 1000.0, 2000
@@ -48,6 +49,9 @@ _BYTES_EACH = 26
 _MIN_REPLY_BYTES = 64 * 1024
 _OFFERED = 64
 """So many definitions are offered in parts in one answer; they take 3 KiB at the most."""
+_WHO_BYTES = 256 * 1024
+_WHO_FRAME_BYTES = 32
+"""An answer to `who` that is larger goes in several messages. Around the announcements are 20 bytes."""
 _DIGEST_CHARS = 22
 _MAX_COUNT = 2**53 - 1
 
@@ -126,6 +130,7 @@ class Announcer:
         self.tallies: Mapping[str, Tally] = {}
         """By server, what became of its calls here."""
         self._seq = 0
+        self._longest = 0
         self._who_of_one = Buckets(_WHO_PER_S, _WHO_BURST)
         self._who_of_all = Buckets(_ALL_WHO_PER_S, _ALL_WHO_BURST)
         self._seldom = Seldom()
@@ -150,7 +155,13 @@ class Announcer:
         """
         most = frames.Stats(_MAX_COUNT, _MAX_COUNT)
         longest = self._announced(server, "x" * _DIGEST_CHARS, "down", _MAX_COUNT, _MAX_COUNT, 99, most)
-        data = msgspec.json.encode(longest)
+        try:
+            data = msgspec.json.encode(longest)
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"server {server.name!r} cannot be announced: a label of the node "
+                f"is not valid Unicode: {error.object!r}"
+            ) from None
         limit = frames.MAX_ANNOUNCEMENT_BYTES
         if len(data) > limit:
             raise ConfigError(
@@ -161,9 +172,44 @@ class Announcer:
             _ = frames.decode(data, frames.Announcement)
         except msgspec.DecodeError as error:
             raise ConfigError(f"server {server.name!r} cannot be announced: {error}") from None
+        self._longest = max(self._longest, len(data))
 
-    def offer(self, server: Server) -> list[ListKind]:
+    def check_fits(self) -> None:
+        """Make sure that the broker carries the announcements.
+
+        Raises:
+            ConfigError: it does not.
+        """
+        limit = self._link.max_payload
+        if self._longest > limit:
+            raise ConfigError(
+                f"this node cannot be announced: its servers' versions and its labels make up to "
+                f"{self._longest:,} bytes, and the broker carries {limit:,} (max_payload); shorten the "
+                "labels, or raise max_payload"
+            )
+
+    def refused(self, subject: str) -> str | None:
+        """Say what to grant if `subject`, on which the broker lets us not publish, is one of announcements.
+
+        Args:
+            subject: in lower case, as the broker names it.
+        """
+        for name in self._bundles:
+            mine = self._subject(name)
+            if mine.lower() == subject.lower():
+                return (
+                    f"the broker's permissions do not let this node announce server {name!r}: "
+                    f"let it publish to {mine.rpartition('.')[0]}.*; "
+                    "`longreach subject` prints what a node needs"
+                )
+        return None
+
+    def offer(self, server: Server, *, now: bool = True) -> list[ListKind]:
         """Announce `server` as it is now; the same again is no change, but is sent.
+
+        Args:
+            server: what is announced.
+            now: at once; otherwise `announce` does it.
 
         Returns:
             The lists that have changed since it was announced before.
@@ -181,7 +227,8 @@ class Announcer:
         for _, known in self._bundles.values():
             self._blobs[known.digest] = known.manifest
             self._blobs.update(known.blobs)
-        self._publish(server.name, "up")
+        if now:
+            self._publish(server.name, "up")
         return [] if before is None else _changed_lists(before[1].manifest, bundle.manifest)
 
     def withdraw(self) -> None:
@@ -190,17 +237,21 @@ class Announcer:
             self._publish(name, "down")
         self._bundles.clear()
 
-    def announce(self, server: str | None = None) -> None:
-        """Announce every server now, or one of those that are announced."""
-        for name in self._bundles:
-            if server is None or name == server:
-                self._publish(name, "up")
+    def announce(self, server: str | None = None) -> bool:
+        """Announce every server now, or one of those that are announced.
+
+        Returns:
+            Whether the link took every announcement.
+        """
+        taken = [self._publish(name, "up") for name in self._bundles if server is None or name == server]
+        return all(taken)
 
     async def beat(self) -> None:
-        """Repeat the announcements as a heartbeat, until cancelled."""
+        """Repeat the announcements as a heartbeat, until cancelled; what the link refuses, soon again."""
+        every_s = self._every_s
         while True:
-            await asyncio.sleep(self._every_s * random.uniform(0.9, 1.0))  # noqa: S311 - jitter, no secret
-            self.announce()
+            await asyncio.sleep(every_s * random.uniform(0.9, 1.0))  # noqa: S311 - jitter, no secret
+            every_s = self._every_s if self.announce() else min(self._every_s, _AGAIN_S)
 
     def may_answer_who(self, asker: str) -> bool:
         """Whether it is time to answer `who` once more; what is not answered is logged once a minute.
@@ -219,8 +270,24 @@ class Announcer:
     async def answer_who(self, route: ReplyRoute) -> None:
         """Tell one asker everything, after a jitter that keeps many nodes from answering as one."""
         await asyncio.sleep(random.uniform(0, _JITTER_S))  # noqa: S311 - jitter, no secret
-        announcements = [self._announcement(name, "up") for name in self._bundles]
-        self._replies.send(route, msgspec.json.encode(frames.WhoReply(announcements=announcements)))
+        room = min(self._link.max_payload, _WHO_BYTES) - _WHO_FRAME_BYTES
+        pending: list[frames.Announcement] = []
+        size = 0
+        for name in tuple(self._bundles):
+            announcement = self._announcement(name, "up")
+            bytes_more = len(msgspec.json.encode(announcement)) + 1
+            if pending and size + bytes_more > room:
+                self._answer_who(route, pending)
+                pending, size = [], 0
+            pending.append(announcement)
+            size += bytes_more
+        self._answer_who(route, pending)
+
+    def _answer_who(self, route: ReplyRoute, announcements: list[frames.Announcement]) -> None:
+        try:
+            self._replies.send(route, msgspec.json.encode(frames.WhoReply(announcements=announcements)))
+        except TooLarge as error:
+            event(_log, "announcement.too_large", logging.ERROR, reason=str(error))
 
     def announcement_of(self, server_token: str) -> frames.Announcement | msgspec.UnsetType:
         """How one server is announced, if it is."""
@@ -315,10 +382,17 @@ class Announcer:
             stats=stats,
         )
 
-    def _publish(self, name: str, state: Literal["up", "down"]) -> None:
+    def _subject(self, name: str) -> str:
         tokens = map(encode_token, (self._region, name, self._identity, self._instance))
-        subject = Adv(self._namespace, *tokens).subject()
+        return Adv(self._namespace, *tokens).subject()
+
+    def _publish(self, name: str, state: Literal["up", "down"]) -> bool:
         try:
-            self._link.send(subject, msgspec.json.encode(self._announcement(name, state)))
-        except LongreachError as error:  # the link's return announces everything again
+            self._link.send(self._subject(name), msgspec.json.encode(self._announcement(name, state)))
+        except TooLarge as error:  # it will not become smaller by waiting
+            event(_log, "announcement.too_large", logging.ERROR, server=name, reason=str(error))
+            return False
+        except LongreachError as error:  # the link's return, or the next heartbeat, announces it again
             event(_log, "announcement.skipped", logging.DEBUG, server=name, reason=str(error))
+            return False
+        return True

@@ -42,7 +42,7 @@ class FleetWatch:
         *,
         me: str,
         share: Callable[[float], None],
-        announce: Callable[[], None],
+        announce: Callable[[], object],
     ) -> None:
         self._peers = peers
         self._clock = clock

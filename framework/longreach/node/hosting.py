@@ -95,7 +95,7 @@ class Hosted:
         on_offers: Callable[[Server], None],
         states: States | None = None,
         limiter: Limiter | None = None,
-        announce: Callable[[], None] = lambda: None,
+        announce: Callable[[], object] = lambda: None,
         targets: tuple[str, ...] | None = None,
         claims: ClaimsCheck | None = None,
         auditor: Auditor | None = None,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("longreach.node")
 _FENCE_TIMEOUT_S = 5.0
 _COALESCE_S = 0.02
+_ANNOUNCE_AGAIN_S = 0.1
 _STOP_GRACE_S = 0.5
 """How long a stop "at once" lets the last words be sent."""
 
@@ -83,6 +84,7 @@ class Node:
         self._hosted: tuple[Hosted, ...] = ()
         self._parts: Parts | None = None
         self._unannounced: set[str] = set()
+        self._not_announced: str | None = None
         self._denials = Seldom()
         self._link: Link | None = None
         self._broker: BrokerWatch | None = None
@@ -171,13 +173,14 @@ class Node:
             if self._draining is not None:
                 return
         for server in self.servers:
-            self._announcer.offer(server)
-        await self._fence()
+            self._announcer.offer(server, now=False)
+        await self._make_known()
         if self._draining is not None:
             return
         for hosted in self._hosted:
             hosted.join()
         await self._fence()
+        self._require_announced()
         if self._draining is not None:
             return
         self._tasks.start(self._announcer.beat(), name="heartbeat")
@@ -317,13 +320,40 @@ class Node:
         if link is not None:
             await link.close()
 
-    async def _fence(self) -> None:
+    async def _fence(self) -> bool:
+        """Whether the broker has handled everything written so far."""
         if self._link is None:
-            return
+            return False
         try:
             await self._link.fence(_FENCE_TIMEOUT_S)
         except LongreachError as error:
             event(_log, "fence.failed", logging.DEBUG, reason=str(error))
+            return False
+        return True
+
+    async def _make_known(self) -> None:
+        """Return when the broker has announced every server: before, no call may come here (M8.1).
+
+        Raises:
+            ConfigError: the broker's permissions do not allow it, or it carries no message so large.
+        """
+        assert self._link is not None
+        while self._draining is None:
+            try:
+                await self._link.wait_up(None)
+            except LongreachError:
+                if self._draining is not None:  # which has closed it
+                    return
+                raise
+            self._announcer.check_fits()
+            if self._announcer.announce() and await self._fence():
+                self._require_announced()
+                return
+            await asyncio.sleep(_ANNOUNCE_AGAIN_S)
+
+    def _require_announced(self) -> None:
+        if self._not_announced is not None:
+            raise ConfigError(self._not_announced)
 
     def _move(self, what: str) -> None:
         before, self.state = self.state, step(NODE, self.state, what)
@@ -349,15 +379,34 @@ class Node:
                 await self._link.close(_STOP_GRACE_S)
 
     def _link_changed(self, state: LinkState) -> None:
+        if state.status == "up" and self.state == "starting":
+            self._announcer.announce()  # of `_make_known`, or since: subscriptions are back already
         if state.status == "up" and self.state in ("serving", "draining"):
             self._replies.release()
             if self.state == "serving":
-                self._announcer.announce()
+                self._announce_again()
                 for hosted in self._hosted:
                     hosted.events.release()
 
+    def _announce_again(self) -> None:
+        try:
+            self._announcer.check_fits()
+        except ConfigError as error:  # another broker, which carries less
+            self._server_failed(str(error))
+        else:
+            self._announcer.announce()
+
     def _denied(self, denied: Denied) -> None:
-        """Log what the broker's permissions refuse, each kind of subject once a minute; replies are one."""
+        """Log what the broker's permissions refuse, each kind of subject once a minute; replies are one.
+
+        A node that may not announce itself takes no calls: askers would not know that it may have one.
+        """
+        is_mine = denied.kind == "publish" and ".adv." in denied.subject
+        refused = self._announcer.refused(denied.subject) if is_mine else None
+        if refused is not None and self._not_announced is None:
+            self._not_announced = refused
+            if self.state == "serving":
+                self._server_failed(refused)
         count = self._denials.due(denied.sort, self._clock.monotonic())
         if count is None:
             return

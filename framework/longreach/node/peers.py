@@ -93,7 +93,7 @@ class Peers:
         me: tuple[str, str],
         labels: dict[str, str],
         digest: Callable[[], str | None],
-        announce: Callable[[], None],
+        announce: Callable[[], object],
     ) -> None:
         self._link = link
         self._root = f"{ROOT}.{namespace}.{encode_token(region)}.adv.{encode_token(server)}"

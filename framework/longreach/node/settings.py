@@ -16,6 +16,9 @@ from longreach.transport.options import NatsOptions
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
+MAX_ANNOUNCE_EVERY_S = 12.0
+"""Binding M8.1: askers take it that they know every node when they have listened for 40 s."""
+
 
 def default_identity() -> str:
     """`user-host` of this process, in the characters that need no escaping: who a node says it is."""
@@ -43,7 +46,8 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         labels: free key-value pairs, announced with the node's servers.
         connection: brokers and credentials; without URLs the embedded broker is used.
         drain_timeout_s: how long running calls may go on when the node drains.
-        announce_every_s: the heartbeat; 12 s is what clients count on.
+        announce_every_s: the heartbeat, at most 12 s: clients forget a node that is silent for 40 s, and
+            after as long take it that they have heard of every node.
         caller_silence_s: a caller not heard of for so long after `accepted` has its calls cancelled.
         state_keys: keys that seal request states, each as ``id:base64``; the first one seals, all open.
         state_keys_file: a file with such keys, one a line, before those of `state_keys`; it is read again
@@ -98,6 +102,12 @@ class NodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         for setting in ("drain_timeout_s", "announce_every_s", "caller_silence_s"):
             if not getattr(self, setting) > 0:
                 raise ConfigError(f"{setting} must be more than 0 seconds, not {getattr(self, setting)}")
+
+        if self.announce_every_s > MAX_ANNOUNCE_EVERY_S:
+            raise ConfigError(
+                f"announce_every_s is {self.announce_every_s:g}, and can be {MAX_ANNOUNCE_EVERY_S:g} at the "
+                "most: clients count on a heartbeat that often; for a thin link give the clients ask_every_s"
+            )
 
     def __repr__(self) -> str:
         """Without keys."""

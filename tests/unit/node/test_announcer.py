@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 from tests.support.asker import Asker
-from tests.support.hosts import Gate, docs, node
+from tests.support.hosts import Gate, docs, node, settings
 from tests.support.links import Inbox, eventually
 
 from longreach import Node, Server
-from longreach.errors import ConfigError
-from longreach.transport.memory import MemoryBroker
+from longreach.errors import ConfigError, NotStarted
+from longreach.node.settings import NodeSettings
+from longreach.transport.memory import MemoryBroker, MemoryLink, Message
 from longreach.wire.digest import digest
 
 
@@ -144,3 +145,133 @@ async def test_who_is_answered_at_a_rate_of_each_asker_and_what_is_not_is_logged
         await asker.until(lambda: len(asker.heard) >= 30)
     assert 30 <= len(asker.heard) < 60
     assert [record.getMessage() for record in caplog.records].count("who.limited") == 1
+
+
+def heard_as(broker: MemoryBroker) -> list[str]:
+    """The subjects of the announcements that reach the broker."""
+    seen: list[str] = []
+
+    def note(message: Message) -> bool:
+        if ".adv." in message.subject:
+            seen.append(message.subject)
+        return False
+
+    broker.drop(note)
+    return seen
+
+
+def groups(link: MemoryLink) -> set[str]:
+    subjects = {each.subject for each in link._subscriptions.values() if each.queue}
+    return {subject for subject in subjects if ".n-" not in subject}
+
+
+async def test_a_node_joins_its_groups_when_the_broker_has_announced_it(broker: MemoryBroker, gate: Gate):
+    """M8.1: an announcement that is refused is sent again, before any call is taken."""
+    link = broker.link()
+    refused, send = [], link.send
+
+    def busy(subject: str, *rest: Any, **more: Any) -> None:
+        if ".adv." in subject and len(refused) < 2:
+            assert not groups(link)
+            refused.append(subject)
+            raise NotStarted("busy", reason="busy")
+        send(subject, *rest, **more)
+
+    link.send = busy  # type: ignore[method-assign]
+    seen = heard_as(broker)
+    async with Node(docs(gate), settings=settings(), link=link):
+        assert len(refused) == 2
+        assert seen
+        assert groups(link)
+
+
+async def test_a_node_whose_link_is_cut_while_it_announces_itself_announces_again_before_it_joins(
+    broker: MemoryBroker, gate: Gate
+):
+    """M8.1"""
+    link, seen = broker.link(), heard_as(broker)
+    send, cuts = link.send, 0
+
+    def cut(subject: str, *rest: Any, **more: Any) -> None:
+        nonlocal cuts
+        assert not groups(link)
+        send(subject, *rest, **more)
+        if not cuts:
+            cuts += 1
+            broker.cut(link)
+            asyncio.get_running_loop().call_later(0.01, broker.restore, link)
+
+    link.send = cut  # type: ignore[method-assign]
+    host = Node(docs(gate), settings=settings(), link=link)
+    await host.start()
+    assert seen
+    assert groups(link)
+    link.send = send  # type: ignore[method-assign]
+    await host.drain()
+
+
+async def test_a_node_that_may_not_announce_itself_does_not_start(broker: MemoryBroker, gate: Gate):
+    """M8.1: nobody would know that it may have a call."""
+    link = broker.link(publish=("lr.v1.default.*.rep.>",))
+    host = Node(docs(gate), settings=settings(), link=link)
+    with pytest.raises(ConfigError, match=r"announce server 'docs': let it publish to .*\.adv\.docs\.n1\.\*"):
+        await host.start()
+    assert not groups(link)
+    await host.drain()
+
+
+async def test_a_node_that_may_no_longer_announce_itself_leaves_its_groups(broker: MemoryBroker, gate: Gate):
+    """M8.1"""
+    link = broker.link()
+    async with Node(docs(gate), settings=settings(announce_every_s=0.02), link=link) as host:
+        link._publish = ("lr.v1.default.*.rep.>",)
+        await eventually(lambda: host.state == "stopped")
+        assert host.failed is not None
+        assert "announce server 'docs'" in host.failed
+
+
+async def test_a_node_does_not_start_where_the_broker_does_not_carry_its_announcement(gate: Gate):
+    """M8.1"""
+    link = MemoryBroker(max_payload=4096).link()
+    host = Node(docs(gate), settings=settings(labels={"note": "x" * 5000}), link=link)
+    with pytest.raises(ConfigError, match=r"carries 4,096 \(max_payload\)"):
+        await host.start()
+    await host.drain()
+
+
+async def test_a_label_that_is_not_unicode_is_named(broker: MemoryBroker):
+    host = node(broker, Server("docs"), labels={"gpu": "\udc80"})
+    with pytest.raises(ConfigError, match=r"label of the node is not valid Unicode: '\\udc80'"):
+        await host.start()
+    await host.drain()
+
+
+@pytest.mark.parametrize("setting", ["version", "title", "instructions"])
+def test_what_a_server_says_of_itself_is_unicode(setting: str):
+    with pytest.raises(ConfigError, match=f"{setting} of server 'docs' is not valid Unicode"):
+        Server("docs", **{setting: "1\udc80"})
+
+
+async def test_who_is_answered_in_as_many_messages_as_it_takes(gate: Gate):
+    """M8.2: many servers with long labels."""
+    broker = MemoryBroker(max_payload=16 * 1024)
+    names = {f"server-{number}" for number in range(20)}
+    host = node(broker, *map(Server, names), labels={"note": "x" * 3000})
+    asker = Asker(broker)
+    async with host:
+        asker.send("who._._", b"{}", "1-0-f")
+        found: set[str] = set()
+
+        def all_named() -> bool:
+            for heard in asker.heard:
+                found.update(each["server"] for each in heard.body["announcements"])
+            return found == names
+
+        await eventually(all_named)
+    assert len(asker.heard) > 1
+
+
+def test_a_heartbeat_that_callers_do_not_count_on_is_refused() -> None:
+    """M8.1"""
+    with pytest.raises(ConfigError, match=r"announce_every_s is 13, and can be 12"):
+        NodeSettings(announce_every_s=13)
