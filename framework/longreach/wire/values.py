@@ -107,6 +107,14 @@ class Adapter(ABC):
         """
 
     @abstractmethod
+    def write(self, value: Any) -> bytes:
+        """Return the JSON of a value: what its type says, and nothing more.
+
+        Raises:
+            ValueError: it does not fit.
+        """
+
+    @abstractmethod
     def schema(self, *, serialised: bool) -> dict[str, Any]:
         """Return the JSON Schema of what is read or, where `serialised`, of what is written."""
 
@@ -188,6 +196,11 @@ def is_pydantic(kind: Any) -> bool:
     return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_json_schema")
 
 
+def by_alias(model: Any) -> bool:
+    """Return whether a model is written by its aliases: yes, unless its `serialize_by_alias` says no."""
+    return getattr(model, "model_config", {}).get("serialize_by_alias") is not False
+
+
 def decode_hook(kind: type, value: Any) -> Any:
     """Return a value of `kind`, from plain Python values.
 
@@ -197,7 +210,7 @@ def decode_hook(kind: type, value: Any) -> Any:
     if is_pydantic(kind):
         try:
             # As JSON again: a strict model takes a date from JSON text, but no str for a date in Python.
-            return kind.model_validate_json(msgspec.json.encode(value))  # type: ignore[attr-defined]
+            return _validated(kind, msgspec.json.encode(value))
         except ValueError as error:
             raise ValueError(_short(error)) from None
     adapter: Adapter | None = getattr(kind, "__longreach_adapter__", None)
@@ -212,6 +225,12 @@ def decode_hook(kind: type, value: Any) -> Any:
             raise ValueError(f"Expected `str`, got `{_name_in_json(value)}`")
         return textual.read(kind, value)
     raise TypeError(f"{kind.__name__} has no JSON form")
+
+
+def _validated(model: Any, data: bytes) -> Any:
+    if by_alias(model):
+        return model.model_validate_json(data)
+    return model.model_validate_json(data, by_alias=True, by_name=True)  # what is written comes back by name
 
 
 def _name_in_json(value: Any) -> str:
@@ -260,14 +279,14 @@ def _dumped(model: Any) -> Any:
     strictly, what that rule makes. So nothing is sent that contradicts the model's schema.
     """
     if "ser_json_inf_nan" in getattr(model, "model_config", ()):
-        data = model.model_dump_json(by_alias=True)
+        data = model.model_dump_json(by_alias=by_alias(model))
         try:
             type(model).model_validate_json(data, strict=True)
         except ValueError:
             pass
         else:
             return msgspec.Raw(data.encode())
-    return model.model_dump(mode="json", by_alias=True)
+    return model.model_dump(mode="json", by_alias=by_alias(model))
 
 
 def _of_numpy_or_pandas(value: Any, kind: type) -> Any:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 
 from longreach.wire.schema.records import is_record
-from longreach.wire.values import Adapter, is_pydantic
+from longreach.wire.values import Adapter, NotFinite, by_alias, encode, is_pydantic
 
 _PREFIX = "#/$defs/"
 _BOUNDS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length")
@@ -44,7 +44,11 @@ class PydanticAdapter(Adapter):
 
         self._adapter = TypeAdapter[Any](translated(annotation))
         self._adapter.json_schema()  # fails where there is none
-        self._has_models = any(is_pydantic(kind) for kind in classes_in(annotation))
+        models = [kind for kind in classes_in(annotation) if is_pydantic(kind)]
+        self._has_models = bool(models)
+        self._by_alias = all(map(by_alias, models))
+        configs: list[Any] = [getattr(kind, "model_config", {}) for kind in models]
+        self._writes_infinity = any("ser_json_inf_nan" in config for config in configs)
 
     def decode(self, value: Any) -> Any:
         """Return the value for plain Python values."""
@@ -56,10 +60,27 @@ class PydanticAdapter(Adapter):
                 raise
         return self._adapter.validate_json(data)
 
+    def write(self, value: Any) -> bytes:
+        """Return the JSON of a value; of a subclass of what is promised, only what was promised."""
+        try:
+            checked = self._adapter.validate_python(value, strict=True)
+        except ValueError:
+            checked = self.decode(msgspec.json.decode(encode(value)))
+        plain = self._adapter.dump_python(checked, mode="json", by_alias=self._by_alias, warnings="error")
+        try:
+            return encode(plain)
+        except NotFinite:
+            if not self._writes_infinity:
+                raise
+        data = self._adapter.dump_json(checked, by_alias=self._by_alias)
+        self._adapter.validate_json(data, strict=True)
+        return data
+
     def schema(self, *, serialised: bool) -> dict[str, Any]:
         """Return the JSON Schema; what it refers to is in its ``$defs``."""
         mode: Any = "serialization" if serialised else "validation"
-        return self._adapter.json_schema(mode=mode, ref_template=_PREFIX + "{model}")
+        names = not serialised or self._by_alias
+        return self._adapter.json_schema(mode=mode, by_alias=names, ref_template=_PREFIX + "{model}")
 
 
 def adapt(annotation: Any) -> Any:
@@ -139,6 +160,15 @@ def is_for_pydantic(annotation: Any) -> bool:
 def _is_hooked(kind: type) -> bool:
     hooked = hasattr(kind, "__get_pydantic_core_schema__") or hasattr(kind, "__get_validators__")
     return hooked and not is_pydantic(kind) and not hasattr(kind, "__pydantic_validator__")
+
+
+def writer_of(annotation: Any) -> PydanticAdapter | None:
+    """Return what writes results of an annotation with models; None if msgspec does, or pydantic cannot."""
+    if not any(is_pydantic(kind) or _is_hooked(kind) for kind in classes_in(annotation)):
+        return None
+    with suppress(Exception):  # such as a Struct beside a model
+        return PydanticAdapter(annotation)
+    return None
 
 
 def is_adaptable(annotation: Any) -> bool:

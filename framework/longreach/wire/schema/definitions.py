@@ -7,7 +7,7 @@ from typing import Any, get_origin
 
 from longreach.wire.schema.printer import PREFIX, Printer, free_name, literal_choices
 from longreach.wire.schema.records import field_texts, record_hints, records_in
-from longreach.wire.values import Adapter, is_pydantic, value_type
+from longreach.wire.values import Adapter, by_alias, is_pydantic, value_type
 
 
 def json_schema(kind: Any, *, serialised: bool = False) -> dict[str, Any]:
@@ -87,7 +87,8 @@ class _Models:
 
     def _schemas(self, model: Any) -> tuple[str, dict[str, Any]]:
         """(the model's name, its schema and those it refers to, by name)."""
-        schema = model.model_json_schema(ref_template=PREFIX + "{model}", mode=self._mode)
+        names = not self._serialised or by_alias(model)
+        schema = model.model_json_schema(by_alias=names, ref_template=PREFIX + "{model}", mode=self._mode)
         own: dict[str, Any] = schema.pop("$defs", {})
         name = _target(schema)
         if name in own:

@@ -88,6 +88,8 @@ class HandlerSchema:
         self._all_required = len(self._required) == len(parameters)
         self._stated = {p.name: p.make_default for p in parameters if p.make_default is not None}
         self._result_type = result.kind
+        self._writer = result.writer
+        self._rewrites = result.rewrites
         self._result: msgspec.json.Decoder[Any] = msgspec.json.Decoder(result.kind, dec_hook=decode_hook)
         self._signature = signature
         self._json_texts = json_texts
@@ -143,14 +145,22 @@ class HandlerSchema:
         """
         if self.output_schema is None:
             return None
-        kind = type(value)
         try:
-            data = encode(value)
-            if kind is not self._result_type or not (kind in _ALWAYS_FIT or is_pydantic(kind)):
-                self._result.decode(data)
+            data = self._written(value)
         except (TypeError, ValueError, RecursionError) as error:
             raise InvalidResult(f"the result does not fit the return annotation: {error}") from error
         return b'{"result":%s}' % data if self.wraps_result else data
+
+    def _written(self, value: Any) -> bytes:
+        """The JSON of a result that fits; of a subclass of what is promised, only what is promised."""
+        kind = type(value)
+        if kind is self._result_type and (kind in _ALWAYS_FIT or is_pydantic(kind)):
+            return encode(value)
+        if self._writer is not None:
+            return self._writer.write(value)
+        data = encode(value)
+        checked = self._result.decode(data)
+        return encode(checked) if self._rewrites else data
 
     def decode_result(self, structured: bytes | msgspec.Raw | None, text: str | None) -> Any:
         """The value that a result stands for, as the return annotation has it.

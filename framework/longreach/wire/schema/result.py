@@ -6,6 +6,7 @@ from types import NoneType
 from typing import Any, Literal, NamedTuple
 
 from longreach.wire.schema.types import is_content
+from longreach.wire.values import Adapter
 
 Returns = Literal["none", "text", "content", "data", "any"]
 """What a handler gives back: nothing, text, content blocks, typed data, or what it likes."""
@@ -19,12 +20,16 @@ class ResultShape(NamedTuple):
         kind: the type of the structured result; Any where there is none.
         schema: the output schema; None where there is none.
         wraps: whether the structured result is ``{"result": value}``.
+        writer: what writes a value; None where msgspec does.
+        rewrites: what is sent is what the check has read, because a value may hold more than the type says.
     """
 
     returns: Returns
     kind: Any = Any
     schema: dict[str, Any] | None = None
     wraps: bool = False
+    writer: Adapter | None = None
+    rewrites: bool = False
 
 
 def untyped_result(annotation: Any, content_types: tuple[type, ...]) -> ResultShape | None:

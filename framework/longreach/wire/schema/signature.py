@@ -13,10 +13,11 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from longreach.errors import DeclarationError
-from longreach.wire.schema.adapted import adapt, is_adaptable, is_for_pydantic
+from longreach.wire.schema.adapted import adapt, is_adaptable, is_for_pydantic, writer_of
 from longreach.wire.schema.definitions import json_schema
 from longreach.wire.schema.docstring import parse_docstring
 from longreach.wire.schema.handler import HandlerSchema, Parameter
+from longreach.wire.schema.records import records_in
 from longreach.wire.schema.result import ResultShape, typed_result, untyped_result
 from longreach.wire.schema.types import Unsupported, describe, normalise, without_none
 from longreach.wire.values import decode_hook, encode_hook
@@ -260,4 +261,19 @@ def _result(function: str, annotation: Any, content_types: tuple[type, ...]) -> 
     shape = untyped_result(annotation, content_types)
     if shape is not None:
         return shape
-    return typed_result(*_understood(f"{function}: the result", annotation, serialised=True))
+    kind, schema = _understood(f"{function}: the result", annotation, serialised=True)
+    writer = writer_of(annotation)
+    return typed_result(kind, schema)._replace(
+        writer=writer, rewrites=writer is None and _may_hold_more(kind)
+    )
+
+
+def _may_hold_more(kind: Any) -> bool:
+    """Whether a value that fits `kind` may hold more than its schema says, as a subclass of a record does.
+
+    A `__post_init__` that is run by the check might change a value again; then the value is sent as it is.
+    """
+    records = list(records_in(kind))
+    if any(hasattr(get_origin(record) or record, "__post_init__") for record in records):
+        return False
+    return bool(records) or "set[" in str(kind) or kind in (set, frozenset)

@@ -35,7 +35,7 @@ def test_data_has_a_shape_of_its_own():
 
 def test_an_object_is_the_structured_content():
     schema = {"type": "object", "additionalProperties": {"type": "integer"}}
-    assert typed_result(dict[str, int], schema) == ("data", dict[str, int], schema, False)
+    assert typed_result(dict[str, int], schema) == ("data", dict[str, int], schema, False, None, False)
 
 
 def test_anything_else_is_wrapped_and_its_definitions_stay_at_the_root():
@@ -50,4 +50,6 @@ def test_anything_else_is_wrapped_and_its_definitions_stay_at_the_root():
             "$defs": {"A": {"type": "string"}},
         },
         True,
+        None,
+        False,
     )
