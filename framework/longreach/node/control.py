@@ -112,6 +112,9 @@ class Control:
     def _alive(self, route: ReplyRoute, data: bytes) -> None:
         asked = frames.decode(data, frames.AliveRequest).calls
         gone = self._book.alive(route.scope, asked, self._clock.monotonic())
+        if self._intake.large is not None and len(self._intake.large.results):
+            for call in asked:
+                self._intake.large.results.asked_about(f"{route.scope}.{call}")
         self._answer(
             route, frames.AliveReply(self._identity, self._instance, list(gone), self._clock.wall_ms())
         )

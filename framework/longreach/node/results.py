@@ -42,6 +42,9 @@ COMPRESS_ABOVE_BYTES = 64 * 1024
 """What is smaller is not compressed, where a message holds it."""
 _OFFER = {HEADER: PARTS}
 _BARE_TIMEOUT_S = 60.0
+OFFER_AGAIN_S = 1.0
+"""An offer may be lost with a broker. Its asker, which asks every 500 ms whether the call is still here, gets
+another one so often until it has asked for a range."""
 _NAMED = 20
 """So many calls are named where results are given up."""
 
@@ -53,6 +56,9 @@ class _Held:
         give_up_at: its deadline, in monotonic seconds.
         data: what is sent of it; None while it is packed.
         pulled: up to where it was asked for, in bytes.
+        packed: what the offer says of it; None while it is packed.
+        offered_at: when it was offered last, in monotonic seconds.
+        is_asked_for: whether its asker has asked for any of it, and so knows of the offer.
         timer: looks whether it is still wanted.
     """
 
@@ -62,6 +68,9 @@ class _Held:
         self.give_up_at = give_up_at
         self.data: bytes | None = None
         self.pulled = 0
+        self.packed: Packed | None = None
+        self.offered_at = 0.0
+        self.is_asked_for = False
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -131,6 +140,8 @@ class LargeResults:
         asked, _ = unpack(data, PartRequest)
         key = f"{route.scope}.{asked.call}"
         held = self._held.get(key)
+        if held is not None:
+            held.is_asked_for = True
         if held is None or held.data is None:
             if asked.bytes:
                 self._replies.frame(route, b"", None)
@@ -141,6 +152,14 @@ class LargeResults:
         else:
             self._room.moved(key, self._clock.monotonic())
             self._replies.later(lambda: self._give(key, route, asked))
+
+    def asked_about(self, key: str) -> None:
+        """Offer a result once more if its asker asks whether the call is here, and was never told."""
+        held, now = self._held.get(key), self._clock.monotonic()
+        if held is None or held.packed is None or held.is_asked_for or now < held.offered_at + OFFER_AGAIN_S:
+            return
+        held.offered_at, held.pulled = now, 0
+        self._replies.offer(held.route, pack(held.packed.offer, b""), _OFFER, whole=False)
 
     def _give(self, key: str, route: ReplyRoute, asked: PartRequest) -> None:
         """Send a range; it is no longer there if its asker has given up meanwhile."""
@@ -224,6 +243,7 @@ class LargeResults:
             return
         if not self._replies.has_room:
             inline, held.pulled = b"", 0  # the offer is small, and overtakes
+        held.packed, held.offered_at = packed, self._clock.monotonic()
         self._replies.offer(route, pack(packed.offer, inline), _OFFER, whole=False)
         self._look(route.key)
 

@@ -311,3 +311,25 @@ async def test_a_deadline_holds_while_a_result_waits_to_be_packed(
         assert pool.waiting == 0
     go.set()
     assert "result.dropped" in caplog.text
+
+
+async def test_an_offer_that_was_lost_is_made_again_to_who_asks_about_the_call(
+    broker: MemoryBroker, monkeypatch: pytest.MonkeyPatch
+):
+    """M16.12: it may have been on its way when a broker was killed."""
+    monkeypatch.setattr("longreach.node.results.OFFER_AGAIN_S", 0.0)
+    async with asked(broker) as (_, asker):
+        first = await asker.frame("parts")
+
+        def offers() -> int:
+            return len([each for each in asker.heard if each.call == "1-0-f"])
+
+        asker.verb("alive", b'{"calls":["1-0-f"]}', "7-0-f")
+        await eventually(lambda: offers() == 2)
+        again = asker.heard[-1] if asker.heard[-1].call == "1-0-f" else asker.heard[-2]
+        assert again.head == first.head
+        assert again.inline == b""
+        await asker.part(0, 100, 1)
+        asker.verb("alive", b'{"calls":["1-0-f"]}', "6-0-f")
+        await asker.settle()
+        assert offers() == 2, "its asker knows of it"
