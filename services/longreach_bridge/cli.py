@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from longreach.node.node import Node
     from longreach.node.settings import NodeSettings
     from longreach_bridge.bridge import Bridge
+    from longreach_bridge.foreign.channel import Lost
 
 EXTRA = "bridge"
 """Which extra of the project brings what it needs (`longreach.cli.plugins`)."""
@@ -86,23 +87,36 @@ async def _run(found: Found, settings: BridgeSettings) -> int:
         return await _serve(server, found, settings)
 
 
+async def _attempt(bridge: Bridge) -> Server | Lost:
+    """Connect, and return what is a reason rather than a defect: a task that raises logs a traceback."""
+    from longreach_bridge.foreign.channel import Lost
+
+    try:
+        return await bridge.connect()
+    except Lost as lost:
+        return lost
+
+
 async def _connect(bridge: Bridge) -> Server | None:
     """Connect; None: a signal came first."""
     from longreach import forks
     from longreach.tasks import TaskSet
 
     tasks = TaskSet("connect")
-    connecting = tasks.spawn(bridge.connect(), name="connect")
+    connecting = tasks.spawn(_attempt(bridge), name="connect")
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         forks.hear(loop, number, connecting.cancel)
     try:
         await asyncio.wait({connecting})
-        return None if connecting.cancelled() else connecting.result()
+        found = None if connecting.cancelled() else connecting.result()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
         await tasks.close()
+    if isinstance(found, Exception):
+        raise found
+    return found
 
 
 def _node_settings(found: Found, settings: BridgeSettings) -> NodeSettings:

@@ -169,6 +169,19 @@ class Connecting:
         if self._mesh is not None:
             await self._mesh.close()
 
+    def __getattr__(self, name: str) -> Any:
+        """Say how to get a mesh; only what this object has not comes here."""
+        if name.startswith("_") or not hasattr(Mesh, name):
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self
+            )
+        raise AttributeError(
+            f"connect() is not connected yet, so it has no {name!r}: write "
+            f"`async with connect(...) as mesh:` or `mesh = await connect(...)`, and then `mesh.{name}`",
+            name=name,
+            obj=self,
+        )
+
     async def _open(self) -> Mesh:
         link = self._link if self._link is not None else await self._new_link()
         session = Session(

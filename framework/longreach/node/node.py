@@ -16,6 +16,7 @@ from longreach.clock import SYSTEM_CLOCK, Clock
 from longreach.errors import ConfigError, LongreachError
 from longreach.node.assembly import Hooks, Parts, assemble, check_files
 from longreach.node.broker import BrokerWatch, open_link
+from longreach.node.held import HeldLoop
 from longreach.node.keys import key_source
 from longreach.node.settings import NodeSettings, new_instance
 from longreach.node.signals import Signals
@@ -210,6 +211,8 @@ class Node:
         """
         signals = Signals(self._signalled)
         signals.open()
+        held = HeldLoop()
+        held.open()
         starting = self._tasks.spawn(self.start(), name="start")
         ended = self._tasks.spawn(self._ended.wait(), name="ended")
         try:
@@ -218,6 +221,7 @@ class Node:
                 await self._ended.wait()
         finally:
             signals.close()
+            held.close()
             if self._link is None or self.state == "starting":
                 starting.cancel()
             await self._close()

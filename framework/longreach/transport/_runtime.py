@@ -68,8 +68,12 @@ class RuntimeDir:
 
         Raises:
             BrokerUnavailable: another process holds it for too long.
+            ConfigError: nothing can be written into the folder.
         """
-        descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
         try:
             _lock(descriptor)
             yield
@@ -84,8 +88,22 @@ class RuntimeDir:
             return None
 
     def write(self, state: BrokerState) -> None:
-        """Replace what is known."""
-        write_private(self._state, msgspec.json.encode(state))
+        """Replace what is known.
+
+        Raises:
+            ConfigError: nothing can be written into the folder.
+        """
+        try:
+            write_private(self._state, msgspec.json.encode(state))
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> ConfigError:
+    what = f"the runtime folder {folder} cannot be written: {error.strerror}"
+    return ConfigError(
+        f"{what}; set LONGREACH_RUNTIME_DIR to a folder of yours, or name a broker with --nats"
+    )
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -151,6 +151,7 @@ def test_what_cannot_be_bridged_is_said(
 
     assert node.ended(60) == code
     assert words in node.said.splitlines()[-1]
+    assert "Traceback" not in node.said
 
 
 def test_without_a_server_it_says_how_it_is_used(desk: Desk) -> None:

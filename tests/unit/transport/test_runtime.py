@@ -73,3 +73,16 @@ def test_a_replaced_file_is_private_though_the_old_one_was_not(tmp_path: Path):
     write_private(file, b"new")
     assert file.read_bytes() == b"new"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = RuntimeDir(tmp_path)
+
+    def refuse(*_: object) -> int:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(_runtime.os, "open", refuse)
+    with pytest.raises(ConfigError, match=f"{tmp_path} cannot be written: Read-only.*LONGREACH_RUNTIME_DIR"):
+        folder.write(STATE)
+    with pytest.raises(ConfigError, match="cannot be written"), folder.locked():
+        pass
