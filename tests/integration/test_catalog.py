@@ -56,11 +56,14 @@ async def test_each_digest_is_fetched_once_and_a_changed_tool_costs_only_itself(
         take, pack = Inbox._take, frames.pack_blobs
 
         def packed(
-            blobs: Mapping[str, bytes], wanted: Sequence[str], max_bytes: int
+            blobs: Mapping[str, bytes],
+            wanted: Sequence[str],
+            max_bytes: int,
+            parts_of: Mapping[str, int] | None = None,
         ) -> tuple[bytes, list[str]]:
             nonlocal messages
             messages += 1
-            reply, sent = pack(blobs, wanted, max_bytes)
+            reply, sent = pack(blobs, wanted, max_bytes, parts_of)
             served.update(sent)
             return reply, sent
 
