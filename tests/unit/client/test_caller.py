@@ -152,7 +152,7 @@ async def test_a_deadline_beyond_all_bounds_is_one_that_nodes_can_read(
 
 
 async def test_skew_is_allowed_for_in_the_deadline_up_to_two_seconds(broker: MemoryBroker):
-    """M2.4: askers allow for the skew that heartbeats show."""
+    """M2.4, M2.10: askers allow for the skew that heartbeats show."""
     puppet = Puppet(broker, tools("do"), skew_ms=60_000)
     puppet.on["call"] = lambda _: result()
     async with connect(link=broker.link(), timeout_s=10) as mesh:

@@ -94,7 +94,7 @@ async def test_an_announcement_that_is_not_newer_is_ignored(broker: MemoryBroker
 
 
 async def test_what_is_malformed_or_forged_ends_no_subscription(broker: MemoryBroker):
-    """M8.1: the subject says who announces; a body that says another is not believed."""
+    """M8.1, M8.11: the subject says who announces; a body that says another is not believed."""
     puppet = Puppet(broker, tools("a"))
     async with connect(link=broker.link()) as mesh:
         revision = mesh.catalog.revision

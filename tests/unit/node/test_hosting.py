@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
+import pytest
 from tests.support.asker import Asker, reason, text
 from tests.support.hosts import Gate, docs, node
 from tests.support.links import eventually
@@ -135,6 +137,29 @@ async def test_a_stopped_node_leaves_its_server_alone(broker: MemoryBroker, gate
             assert len(server._listeners) == 2
     for listeners in (server._listeners, server._update_listeners, server._suspension_listeners):
         assert len(listeners) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "tail", "code"),
+    [
+        ("tools/call", "tools-call.absent", -32602),
+        ("prompts/get", "prompts-get.absent", -32602),
+        ("later/thing", "later-thing._", -32601),
+    ],
+)
+async def test_what_this_node_does_not_have_is_said_by_it(
+    broker: MemoryBroker, gate: Gate, asker: Asker, method: str, tail: str, code: int
+):
+    """M5.7"""
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"name": "absent"}}
+    async with node(broker, docs(gate)) as host:
+        subject = f"req.docs.n-{host.instance}._._.{tail}"
+        asker.send(subject, json.dumps(body).encode(), "1-0-f")
+        answer = await asker.answer("1-0-f")
+        assert answer["error"]["code"] == code
+        asker.send(f"req.docs._._._.{tail}", json.dumps(body).encode(), "2-0-f")
+        await asker.settle()
+        assert asker.heard[-1].headers == {"Status": "503"}
 
 
 async def test_malformed_subjects_to_this_node_reach_nobody(

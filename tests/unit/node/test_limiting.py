@@ -45,6 +45,7 @@ def server_with(limits: Limits | None, of_tool: Limits | None = None) -> Server:
 
 
 async def test_a_server_s_rate_counts_all_its_tools_and_each_caller_apart(broker: MemoryBroker, asker: Asker):
+    """M5.6"""
     async with node(broker, server_with(Limits(rate_per_s=0.001, burst=2)), clock=FakeClock()):
         other = Asker(broker, asker="_.other")
         first = await asker.ask("one", call="1-0-f")

@@ -257,6 +257,7 @@ async def test_what_is_whole_and_no_request_is_malformed_once(broker: MemoryBrok
     "body", [b"", b"{}", b'{"call":"1-0-f","at":"x"}\nabc', b'{"call":"1-0-f","at":0}', b"\xff\xff"]
 )
 async def test_a_malformed_part_hurts_nobody(broker: MemoryBroker, body: bytes):
+    """M16.13"""
     async with hosting(broker) as (_, asker, ran):
         asker.offer("size", BODY)
         await asker.frame("pull")

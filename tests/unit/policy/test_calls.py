@@ -18,7 +18,7 @@ def arrive(book: CallBook, call: str, now: float = 0.0, *, scope: str = SCOPE, *
     return book.arrived(key(call, scope), scope, now, **{"frames": True, **more})
 
 
-def test_a_call_is_new_once_while_it_runs_and_for_a_minute_after():
+def test_a_call_is_new_once_while_it_runs_and_for_a_minute_after():  # M2.7
     book = CallBook()
     assert arrive(book, "a") == "new"
     assert arrive(book, "a") == "duplicate"

@@ -80,6 +80,7 @@ def test_members_of_a_newer_version_are_ignored():  # M11.1
 @pytest.mark.parametrize(
     ("data", "code", "request_id"),
     [
+        # M2.9
         (b"", codes.PARSE_ERROR, None),
         (b"{", codes.PARSE_ERROR, None),
         (b"nonsense", codes.PARSE_ERROR, None),

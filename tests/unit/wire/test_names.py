@@ -7,7 +7,7 @@ from longreach.wire.names import check_server_name, check_tool_name
 
 
 @pytest.mark.parametrize("name", ["a", "extract_text", "getDocument", "a.b-c_9", "_", "x" * 64])
-def test_a_tool_may_be_called(name):
+def test_a_tool_may_be_called(name):  # M1.7
     assert check_tool_name(name) == name
 
 

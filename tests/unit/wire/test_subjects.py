@@ -125,7 +125,7 @@ def test_a_subject_of_the_longest_tokens_fits():
         ("1234567890.0", "v0"),
     ],
 )
-def test_the_target_of_a_version_is_its_major_number(version: str, target: str):
+def test_the_target_of_a_version_is_its_major_number(version: str, target: str):  # M1.8
     assert version_target(version) == target
 
 
