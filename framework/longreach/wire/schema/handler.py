@@ -46,6 +46,11 @@ class Parameter(NamedTuple):
         return self.default is inspect.Parameter.empty
 
 
+def _revealed(value: Any) -> Any:
+    """What is sent for an argument: a secret of pydantic would otherwise arrive as a row of stars."""
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
 class HandlerSchema:
     """What a handler takes and gives back.
 
@@ -115,7 +120,8 @@ class HandlerSchema:
         values = _asdict(arguments)
         if self._all_required:
             return values
-        return self._completed({name: value for name, value in values.items() if value is not UNSET})
+        given = {name: value for name, value in values.items() if value is not UNSET}
+        return self._completed(given) if self._stated else given
 
     def _completed(self, values: dict[str, Any]) -> dict[str, Any]:
         """`values`, with the defaults that annotations state."""
@@ -133,7 +139,7 @@ class HandlerSchema:
         if args or not self._required <= kwargs.keys() <= self._name_set:
             kwargs = self._signature.bind(*args, **kwargs).arguments
         try:
-            return encode(kwargs)
+            return encode({name: _revealed(value) for name, value in kwargs.items()})
         except (TypeError, ValueError, RecursionError) as error:
             raise TypeError(self._unwritable(kwargs) or str(error)) from error
 

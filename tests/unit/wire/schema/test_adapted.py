@@ -273,3 +273,9 @@ def test_whatever_comes_is_taken_as_it_is_written_or_refused(kind, value):
         assert written.items() <= value.items()
     elif not isinstance(value, list):
         assert written == value
+
+
+def test_a_secret_that_is_an_argument_arrives():
+    schema = taking(pydantic.SecretStr)
+    data = schema.encode_arguments((pydantic.SecretStr("abc"),), {})
+    assert schema.decode_arguments(data)["x"].get_secret_value() == "abc"
