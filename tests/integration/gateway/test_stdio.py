@@ -21,6 +21,7 @@ from tests.interop.visit import EXPECTED
 from tests.interop.visit import visit as modern_visit
 from tests.support.broker import Broker
 from tests.support.gateways import message
+from tests.support.malformed import MALFORMED
 from tests.support.services import Service, write_state_keys
 from tests.support.sessions import session_over
 
@@ -152,6 +153,35 @@ async def test_a_pipe_that_says_all_at_once_in_the_legacy_era_is_answered_in_ful
         assert answered["id"] == 2
         assert answered["result"]["content"][0]["text"] == "counted to 2"
         assert await running.ended() == 0
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_pipe_of_malformed_requests_is_answered_line_for_line(guestbook: Broker, era: str) -> None:
+    words = ("--nats", guestbook.url, "--server", "guestbook")
+    async with host(*words) as running:
+        await until_tools(running)
+    call = {"name": "count", "arguments": {"upto": 2}}
+    client = {"name": "h", "version": "1"}
+    params = {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": client}
+    first, last = message("server/discover", {}, "first"), message("tools/call", call, "last")
+    if era == "legacy":
+        first = {"jsonrpc": "2.0", "id": "first", "method": "initialize", "params": params}
+        last = {"jsonrpc": "2.0", "id": "last", "method": "tools/call", "params": call}
+    async with host(*words) as running:
+        for line in (first, *(line for line, _ in MALFORMED), last):
+            running.send(line)
+        assert running.process.stdin is not None
+        running.process.stdin.close()
+        answers: list[dict[str, Any]] = []
+        while len(answers) < len(MALFORMED) + 2:
+            said = await running.next()
+            if "method" not in said:  # notifications come in between
+                answers.append(said)
+        assert await running.ended() == 0
+    by_id = {each["id"]: each for each in answers if each["id"] in ("first", "last")}
+    assert "result" in by_id["first"]
+    assert by_id["last"]["result"]["content"][0]["text"] == "counted to 2"
+    assert sum("error" in each for each in answers) == len(MALFORMED)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

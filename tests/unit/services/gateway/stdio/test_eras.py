@@ -11,6 +11,7 @@ import pytest
 from tests.support.faces import Asked, FaceDouble, text_result
 from tests.support.gateways import message
 from tests.support.links import eventually
+from tests.support.malformed import MALFORMED, line_of
 
 from longreach_gateway.stdio.lines import TooLong
 from longreach_gateway.stdio.modern import Modern
@@ -212,37 +213,6 @@ async def test_responses_of_a_modern_client_are_passed_over(host: Host) -> None:
     assert host.written.answer(7) is None
 
 
-def _line(request_id: str, rest: str = '"method": "ping"') -> bytes:
-    return f'{{"jsonrpc": "2.0", "id": {request_id}, {rest}}}'.encode()
-
-
-DEEP = "[" * 5_000 + "]" * 5_000
-MALFORMED: list[tuple[bytes, Any]] = [
-    (_line("1.5"), None),
-    (_line("null"), None),
-    (_line("true"), None),
-    (_line("[1]"), None),
-    (_line('{"a": 1}'), None),
-    (_line(DEEP), None),
-    (_line("9", '"method": 5'), 9),
-    (_line("9", '"methods": "ping"'), 9),
-    (_line("9", '"method": "tools/call", "params": [1]'), 9),
-    (_line("9", '"method": "tools/call", "params": 3'), 9),
-    (_line("9", '"method": "tools/call", "params": {"name": "t", "arguments": {"x": NaN}}'), None),
-    (_line("9", '"method": "tools/call", "params": {"name": "t", "arguments": {"x": ' + DEEP + "}}"), None),
-    (b'{"id": 9, "method": "ping"}', 9),
-    (b'{"jsonrpc": "1.0", "id": 9, "method": "ping"}', 9),
-    (b'{"jsonrpc": 2.0, "id": 9, "method": "ping"}', 9),
-    (b"[]", None),
-    (b'[{"jsonrpc": "2.0", "id": 9, "method": "ping"}]', None),
-    (b"3", None),
-    (b"{", None),
-    (b"ping", None),
-    (b'{"jsonrpc": "2.0", "id": 9, "method": "pi\xffng"}', None),
-    (b'\xef\xbb\xbf{"jsonrpc": "2.0", "id": 9, "method": "ping"}', None),
-]
-
-
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 @pytest.mark.parametrize(("line", "known"), MALFORMED, ids=range(len(MALFORMED)))
 async def test_what_is_malformed_is_answered_once(
@@ -268,7 +238,7 @@ async def test_what_is_malformed_is_answered_before_an_era_is_chosen(host: Host,
 
 
 async def test_an_id_that_is_none_is_named(host: Host) -> None:
-    await host.send(_line("1.5"))
+    await host.send(line_of("1.5"))
     [error] = host.written.messages
     assert error["error"]["message"] == "the id must be a text or an integer, not 1.5"
 
