@@ -23,6 +23,15 @@ class Text(str):
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 numbers = st.floats() | st.integers() | st.builds(Real, st.floats())
+others = (
+    st.dates()
+    | st.times()
+    | st.timedeltas()
+    | st.uuids()
+    | st.binary(max_size=4)
+    | st.decimals(allow_nan=False)
+)
+"""What msgspec writes as texts by itself."""
 leaves = st.none() | st.booleans() | numbers | texts | st.builds(Text, texts)
 values = st.recursive(
     leaves,
@@ -37,6 +46,11 @@ def is_finite(value: Any) -> bool:
     if isinstance(value, dict):
         return all(map(is_finite, value.values()))
     return not isinstance(value, list) or all(map(is_finite, value))
+
+
+@given(st.lists(st.none() | others, max_size=6))
+def test_what_is_written_as_text_stands_beside_null(value: list[Any]) -> None:
+    assert [one is None for one in msgspec.json.decode(encode(value))] == [one is None for one in value]
 
 
 @given(values)

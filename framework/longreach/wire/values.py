@@ -75,7 +75,8 @@ def _not_finite(value: Any, place: str) -> Iterator[tuple[str, str]]:
             plain = encode_hook(value)
         except TypeError:  # msgspec writes it by itself, such as a date, and it holds no number
             return
-        yield from _not_finite(plain, place)
+        if type(plain) is not type(value):  # else it is a date or its like, and holds no number
+            yield from _not_finite(plain, place)
         return
     for key, inner in members:
         step = f"[{key}]" if isinstance(key, int) else f".{str(key)[:_MAX_TEXT]}"

@@ -4,7 +4,10 @@ import math
 import subprocess
 import sys
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from uuid import UUID
 
 import msgspec
 import pydantic
@@ -70,6 +73,10 @@ class Data(bytes):
     pass
 
 
+class Hue(Enum):
+    RED = "red"
+
+
 class Scalar:
     """Stands for a scalar of numpy, which is not imported."""
 
@@ -122,10 +129,15 @@ class SaysText(pydantic.BaseModel):
         (SaysNull(mean=math.nan), b'{"mean":null}'),
         (SaysText(mean=math.inf), b'{"mean":"Infinity"}'),
         (msgspec.Raw(b'{"a":null}'), b'{"a":null}'),
+        ([None, date(2026, 1, 2)], b'[null,"2026-01-02"]'),
+        ([None, datetime(2026, 1, 2, tzinfo=UTC)], b'[null,"2026-01-02T00:00:00Z"]'),
+        ([None, time(1, 2), timedelta(1), Decimal("1.5"), b"x"], b'[null,"01:02:00","P1D","1.5","eA=="]'),
+        ([None, Moment(2026, 1, 2, tzinfo=UTC), UUID(int=1), Hue.RED], None),
     ],
 )
 def test_a_value_is_written_as_the_builtin_that_it_is(value, written):
-    assert encode(value) == written
+    data = encode(value)
+    assert written is None or data == written
 
 
 @pytest.mark.parametrize(
