@@ -1,4 +1,4 @@
-// A client written from docs/binding.md alone: lists, calls with progress, cancels.
+// A small client of the binding (docs/binding.md): lists, calls with progress, cancels. It leaves out retries and section 7.
 //   node client.mjs URL ls
 //   node client.mjs URL call SERVER.TOOL '{"name":"value"}' [--cancel-after MS]
 import { randomBytes } from "node:crypto";

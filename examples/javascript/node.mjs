@@ -1,4 +1,4 @@
-// A node written from docs/binding.md alone: `node node.mjs URL` serves `javascript.shout`, with progress and cancel.
+// A small node of the binding (docs/binding.md): `node node.mjs URL` serves `javascript.shout`, with progress and cancel.
 import { randomBytes } from "node:crypto";
 import { connect, headers } from "@nats-io/transport-node";
 import { digest, parseCall, replySubject, token } from "./binding.mjs";

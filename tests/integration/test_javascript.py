@@ -1,4 +1,4 @@
-"""examples/javascript: a client and a node that were written from docs/binding.md alone, with ours."""
+"""examples/javascript: a client and a node that use a NATS client and nothing of ours, together with ours."""
 
 from __future__ import annotations
 
