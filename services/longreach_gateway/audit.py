@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from longreach.audit import MAX_TEXT, AuditLog, trace_id
-from longreach.errors import LongreachError
+from longreach.errors import Delivered, LongreachError
 from longreach.wire import codes, jsonrpc
 
 if TYPE_CHECKING:
@@ -67,15 +67,24 @@ class Entry:
             "trace_id": None if request.meta is msgspec.UNSET else trace_id(request.meta.traceparent),
         }
 
-    def answered(self, status: int, data: bytes, code: int | None) -> None:
-        """It has its response; `code` is that of an error in it."""
+    def answered(
+        self, status: int, data: bytes, code: int | None, delivered: Delivered | None = None
+    ) -> None:
+        """Note how it ended.
+
+        Args:
+            status: of HTTP.
+            data: the response.
+            code: of the error in it. None: it is a result.
+            delivered: whether it ran, where that is known and the code does not say so.
+        """
         if code is None:
             is_error = b'"isError":true' in data
             self._fields |= {"outcome": "tool_error" if is_error else "ok", "delivered": "yes"}
         else:
             # With any other code `data` may be a handler's, which may say there what it likes.
-            delivered = _delivered(data) if code in codes.RESERVED_CODES else None
-            self._fields |= {"outcome": "error", "delivered": delivered}
+            said = delivered_of(data) if code in codes.RESERVED_CODES else delivered
+            self._fields |= {"outcome": "error", "delivered": said}
         self._fields |= {"status": status, "code": code}
 
     def refused(self, status: int) -> None:
@@ -107,10 +116,13 @@ class Audit:
         return Entry(self, scope, era)
 
 
-def _delivered(data: bytes) -> Any:
+def delivered_of(data: bytes) -> Delivered | None:
+    """Return what an error of a reserved code says of delivery; None for any other response."""
     try:
         error = jsonrpc.decode_response(data).error
     except (LongreachError, ValueError, RecursionError):
         return None
-    detail = None if error is msgspec.UNSET else error.data
-    return detail.get("delivered") if isinstance(detail, dict) else None
+    if error is msgspec.UNSET or error.code not in codes.RESERVED_CODES or not isinstance(error.data, dict):
+        return None
+    said = error.data.get("delivered")
+    return said if said in ("no", "yes", "unknown") else None

@@ -31,7 +31,7 @@ from longreach_gateway.legacy import eras
 from longreach_gateway.legacy.face import Face
 from longreach_gateway.legacy.limits import LIMITS, Limits, Load
 from longreach_gateway.legacy.notes import Notes
-from longreach_gateway.legacy.rounds import Rounds
+from longreach_gateway.legacy.rounds import MeshError, Rounds
 from longreach_gateway.legacy.subscriptions import Subscriptions
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Conversation:
             return result
         except MCPError as error:
             said = jsonrpc.encode_error(None, error.code, error.message, error.data)
-            entry.answered(200, said, error.code)
+            entry.answered(200, said, error.code, error.delivered if isinstance(error, MeshError) else None)
             raise
         finally:
             entry.end()
@@ -134,10 +134,10 @@ class Conversation:
         if limited is not None:
             after_ms = math.ceil(limited.retry_after_s * 1000)
             data = {"reason": "busy", "delivered": "no", "retryAfterMs": after_ms, "limit": limited.limit}
-            raise MCPError(codes.INTERNAL_ERROR, "you ask too often; ask again a little later", data)
+            raise MeshError(codes.INTERNAL_ERROR, "you ask too often; ask again a little later", data, "no")
         if self._running >= self._limits.concurrent or not self._load.enter(self._caller):
             text = "as many requests are being answered as may be; wait for one to end"
-            raise MCPError(codes.INTERNAL_ERROR, text, {"reason": "busy", "delivered": "no"})
+            raise MeshError(codes.INTERNAL_ERROR, text, {"reason": "busy", "delivered": "no"}, "no")
         self._running += 1
         self._quiet.clear()
         try:

@@ -14,9 +14,11 @@ import anyio
 import msgspec
 from mcp.shared.exceptions import MCPError
 
+from longreach.errors import Delivered
 from longreach.front.personal import Claims
 from longreach.wire import codes, jsonrpc
 from longreach.wire.incoming import decode_incoming
+from longreach_gateway.audit import delivered_of
 from longreach_gateway.legacy import eras
 from longreach_gateway.legacy.face import Face
 from longreach_gateway.legacy.limits import Limits
@@ -26,6 +28,17 @@ _log = logging.getLogger("longreach.gateway.legacy")
 
 Ask = Callable[[str, dict[str, Any] | None], Awaitable[dict[str, Any]]]
 """Sends a request to the client and returns its result; raises MCPError where it answers with an error."""
+
+
+class MeshError(MCPError):
+    """An error that is not a handler's word alone: the mesh, or this gateway, knows whether anything ran.
+
+    The code that says so is not one that the older versions know, so it is lost in what the client is told.
+    """
+
+    def __init__(self, code: int, message: str, data: Any, delivered: Delivered | None) -> None:
+        super().__init__(code, message, data)
+        self.delivered = delivered
 
 
 class Rounds:
@@ -105,7 +118,7 @@ class Rounds:
         if response.error is not msgspec.UNSET:
             error = eras.legacy_error(method, response.error)
             data = None if error.data is msgspec.UNSET else error.data
-            raise MCPError(error.code, error.message, data)
+            raise MeshError(error.code, error.message, data, delivered_of(answer.data))
         assert response.result is not msgspec.UNSET, "a response has a result or an error"
         return msgspec.json.decode(response.result, type=dict[str, Any])
 
