@@ -118,7 +118,7 @@ async def test_all_of_it_may_come_with_the_offer(broker: MemoryBroker):
 
 async def test_with_a_part_missing_it_never_begins(broker: MemoryBroker):
     """M16.4, M16.8: at its deadline it is refused as one that has not begun."""
-    call = f"1-{SYSTEM_CLOCK.wall_ms() + 120:x}-f"
+    call = f"1-{SYSTEM_CLOCK.wall_ms() + 1_500:x}-f"
     async with hosting(broker) as (host, asker, ran):
         asker.offer("size", BODY, call)
         pull = (await asker.frame("pull", call)).head
@@ -274,7 +274,7 @@ async def test_a_deadline_holds_while_a_request_waits_to_be_unpacked(
     pool, go = ThreadPool("test", 1), threading.Event()
     monkeypatch.setattr("longreach.node.requests.BODIES", pool)
     pool.submit(lambda: go.wait(60) and None)
-    call = f"1-{SYSTEM_CLOCK.wall_ms() + 300:x}-f"
+    call = f"1-{SYSTEM_CLOCK.wall_ms() + 1_500:x}-f"
     async with hosting(broker) as (host, asker, ran):
         asker.offer("size", BODY, call)
         await serve(asker, BODY, call)

@@ -304,7 +304,7 @@ async def test_a_deadline_holds_while_a_result_waits_to_be_packed(
     pool, go = ThreadPool("test", 1), threading.Event()
     monkeypatch.setattr("longreach.node.results.BODIES", pool)
     pool.submit(lambda: go.wait(60) and None)
-    call = f"1-{SYSTEM_CLOCK.wall_ms() + 300:x}-f"
+    call = f"1-{SYSTEM_CLOCK.wall_ms() + 1_500:x}-f"
     async with asked(broker, call=call) as (host, _):
         await eventually(lambda: pool.waiting == 1)
         await eventually(lambda: held(host) == 0)
