@@ -122,7 +122,9 @@ async def test_link_reset(tmp_path: Path, request: pytest.FixtureRequest) -> Non
                 cable.heal()
         report(request, damage.row("node's link reset"))
         check(damage, KILL_TOLD_S)
-        assert {done.error.reason for done in damage.changes.failed if done.error is not None} <= {"gone"}
+        # "nobody_has_it": a request that was lost, of a mesh too young to believe everybody's "no" (M7.7).
+        reasons = {done.error.reason for done in damage.changes.failed if done.error is not None}
+        assert reasons <= {"gone", "nobody_has_it"}
         assert len(damage.changes.failed) <= damage.in_flight / 20
 
 
