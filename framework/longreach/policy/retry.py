@@ -255,11 +255,16 @@ def _may_rerun(
     budget: RetryBudget,
     now: float,
 ) -> bool:
-    if failure.reason == "deadline" or state.reruns >= 1 or caller_said is False:
+    if failure.reason == "deadline" or caller_said is False:
         return False
-    if not (caller_said or hints.read_only or hints.idempotent) or not budget.take(now):
+    if not (caller_said or hints.read_only or hints.idempotent):
         return False
-    state.reruns += 1
+    # Everybody who is known said that it will never run there. That proves too little for what must not run
+    # twice; for what may, it is as good as "not here", and is not the one re-run.
+    is_counted = failure.reason != "nobody_has_it"
+    if (is_counted and state.reruns >= 1) or not budget.take(now):
+        return False
+    state.reruns += is_counted
     return True
 
 

@@ -168,6 +168,17 @@ def test_who_may_say_that_it_may_run_again(hints, caller_said, runs_again):
     assert verdict == (Again(US, 0.0) if runs_again else Stop(DIED))
 
 
+def test_what_everybody_denies_is_sent_again_without_counting_as_the_one_run():
+    """M7.7: a young mesh believes nobody's "no", and where a second run is allowed it need not."""
+    nobody = Failure("unknown", "nobody_has_it", "eu")
+    assert isinstance(after(nobody), Stop)
+    state, reader = RetryState(), Hints(read_only=True)
+    assert isinstance(after(nobody, DIED, nobody, state=state, hints=reader), Again)
+    assert state.reruns == 1
+    assert isinstance(after(DIED, state=state, hints=reader), Stop)
+    assert isinstance(after(nobody, hints=reader, caller_said=False), Stop)
+
+
 def test_at_most_once():
     state = RetryState()
     assert isinstance(after(DIED, state=state, caller_said=True), Again)
