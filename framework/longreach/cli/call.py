@@ -117,8 +117,8 @@ def _read(path: str) -> str:
 
 
 def _object(text: str, source: str) -> dict[str, Any]:
-    from longreach.cli.coerce import parse_json
     from longreach.errors import ConfigError
+    from longreach.wire.values import parse_json
 
     try:
         value = parse_json(text)

@@ -15,6 +15,7 @@ from typing import Any
 
 from longreach.cli.schemas import EVERYTHING, Shape, resolve_ref, shape_of
 from longreach.errors import ConfigError
+from longreach.wire.values import parse_json
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")  # Python refuses to read very long ones
 _YES = frozenset({"true", "yes", "on"})
@@ -150,31 +151,11 @@ def _anything(raw: str) -> Any:
     return raw if value is _NOTHING else value
 
 
-def parse_json(text: str) -> Any:
-    """Parse JSON as JSON is: without the NaN and the infinities that Python's parser lets in.
-
-    Raises:
-        ValueError: it is not JSON, or a number in it is too large for a float.
-    """
-    return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-
-
 def _parse(raw: str) -> Any:
     try:
         return parse_json(raw)
     except (ValueError, RecursionError):
         return _NOTHING
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{text} is too large for a number")
-    return number
 
 
 def _json(key: str, raw: str) -> Any:

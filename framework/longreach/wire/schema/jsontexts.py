@@ -8,12 +8,12 @@ members, and not too deep; it is then read as the declared type like any other v
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+
+from longreach.wire.values import parse_json
 
 MAX_DEPTH = 64
 """So deep may arrays and objects be in a text; hosts write arguments that models made, which are flat."""
@@ -26,9 +26,7 @@ def unquoted(value: bytes | msgspec.Raw) -> bytes | None:
         return None
     try:
         text = msgspec.json.decode(value, type=str)
-        inner = json.loads(
-            text, object_pairs_hook=_members, parse_constant=_refused_constant, parse_float=_finite
-        )
+        inner = parse_json(text, members=_members)
         data = text.encode()
     except (ValueError, RecursionError):
         return None
@@ -40,17 +38,6 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise ValueError("a member is there twice")
     return members
-
-
-def _refused_constant(name: str) -> Any:
-    raise ValueError(f"JSON has no {name}")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is too large")
-    return value
 
 
 def _is_shallow(value: Any) -> bool:
